@@ -1,0 +1,1 @@
+//! rtensor: PyTorch's tensors and autograd on a small Rust core.
