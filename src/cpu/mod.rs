@@ -1,0 +1,4 @@
+//! The CPU engine: memory, threads and the kernels of each family.
+
+pub mod alloc;
+pub mod pool;
