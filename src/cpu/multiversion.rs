@@ -1,0 +1,76 @@
+//! Compiles a loop once per level of the instruction set and picks one at run time.
+
+/// What the CPU offers, from the plainest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isa {
+    Plain,
+    Avx2,
+    Avx512,
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub fn isa() -> Isa {
+    // std keeps the answers of CPUID in an atomic.
+    if is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+    {
+        Isa::Avx512
+    } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        Isa::Avx2
+    } else {
+        Isa::Plain
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+pub fn isa() -> Isa {
+    Isa::Plain
+}
+
+/// `multiversion! { unsafe fn name[T: Copy](x: *const T) -> T { body } }`: the body must call
+/// `#[inline(always)]` functions only, else what they do stays plain.
+macro_rules! multiversion {
+    ($(#[$meta:meta])* $vis:vis unsafe fn $name:ident[$($generics:tt)*](
+        $($arg:ident: $ty:ty),* $(,)?
+    ) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $vis unsafe fn $name<$($generics)*>($($arg: $ty),*) $(-> $ret)? {
+            #[allow(clippy::too_many_arguments)]
+            #[inline(always)]
+            unsafe fn plain<$($generics)*>($($arg: $ty),*) $(-> $ret)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[allow(clippy::too_many_arguments)]
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn avx2<$($generics)*>($($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: as the caller's.
+                unsafe { plain($($arg),*) }
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[allow(clippy::too_many_arguments)]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            unsafe fn avx512<$($generics)*>($($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: as the caller's.
+                unsafe { plain($($arg),*) }
+            }
+
+            // SAFETY: the caller's contract, and the features were detected.
+            unsafe {
+                match $crate::cpu::multiversion::isa() {
+                    #[cfg(target_arch = "x86_64")]
+                    $crate::cpu::multiversion::Isa::Avx512 => avx512($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    $crate::cpu::multiversion::Isa::Avx2 => avx2($($arg),*),
+                    _ => plain($($arg),*),
+                }
+            }
+        }
+    };
+}
+pub(crate) use multiversion;

@@ -1,0 +1,272 @@
+//! Mean and sum of squared deviations in one pass over memory: two passes over blocks in cache, merged by
+//! Chan's formula.
+
+use std::ops::Range;
+
+use super::multiversion::multiversion;
+use super::number::{Accumulator, Number, Real};
+use super::pool::{grain, parallel_for, threads};
+use super::reduce::Pointer;
+use super::reduce_plan::{Dim, Plan, Walk, numel};
+
+/// Elements per block of a row.
+const BLOCK: usize = 1024;
+/// Columns and rows of a block where neighbouring outputs lie together.
+const COLUMNS: usize = 128;
+const ROWS: usize = 16;
+
+/// Count, mean and sum of squared deviations of a set of numbers.
+#[derive(Clone, Copy)]
+pub struct Moments<A> {
+    pub count: f64,
+    pub mean: A,
+    pub m2: A,
+}
+
+impl<A: Real> Moments<A> {
+    const EMPTY: Self = Moments {
+        count: 0.0,
+        mean: A::ZERO,
+        m2: A::ZERO,
+    };
+
+    #[inline(always)]
+    fn merge(self, other: Self) -> Self {
+        let count = self.count + other.count;
+        if self.count == 0.0 || other.count == 0.0 {
+            return if other.count == 0.0 { self } else { other };
+        }
+        let delta = other.mean.sub(self.mean);
+        let share = A::of_f64(other.count / count);
+        Moments {
+            count,
+            mean: self.mean.add(delta.mul(share)),
+            m2: self
+                .m2
+                .add(other.m2)
+                .add(delta.mul(delta).mul(share).mul(A::of_f64(self.count))),
+        }
+    }
+}
+
+/// Calls `sink(offset, moments)` for every output.
+///
+/// # Safety
+/// `src` is valid for every offset that `plan` reaches; `sink` may be called from several threads, once
+/// for each output.
+pub unsafe fn moments<T, S>(src: *const T, plan: &Plan, sink: S)
+where
+    T: Number<Acc: Real>,
+    S: Fn(isize, Moments<T::Acc>) + Sync,
+{
+    let (outputs, each) = (plan.outputs(), plan.inputs_each());
+    let src = Pointer(src.cast_mut());
+    if outputs == 1 && each > grain::REDUCE && threads() > 1 && plan.reduced.len() == 1 {
+        let parts = each.div_ceil(grain::REDUCE);
+        let mut partial = vec![Moments::EMPTY; parts];
+        let results = Pointer(partial.as_mut_ptr());
+        let stride = plan.reduced[0].stride;
+        parallel_for(parts, 1, |range| {
+            let (src, results) = (src, results);
+            for i in range {
+                let start = i * grain::REDUCE;
+                let n = grain::REDUCE.min(each - start);
+                // SAFETY: part i writes its own result.
+                unsafe {
+                    *results.0.add(i) = run(src.0.offset(start as isize * stride), n, stride)
+                };
+            }
+        });
+        return sink(0, partial.into_iter().fold(Moments::EMPTY, Moments::merge));
+    }
+    parallel_for(outputs, (grain::REDUCE / each.max(1)).max(1), |range| {
+        let src = src;
+        // SAFETY: as the caller's.
+        unsafe {
+            if plan.is_vertical() {
+                columns(src.0, plan, range, &sink);
+            } else {
+                rows(src.0, plan, range, &sink);
+            }
+        }
+    });
+}
+
+multiversion! {
+unsafe fn rows[T: Number<Acc: Real>, S: Fn(isize, Moments<T::Acc>)](src: *const T, plan: &Plan, outputs: Range<usize>, sink: &S) {
+    let mut walk = Walk::starting_at(&plan.kept, outputs.start);
+    let (outer, inner) = split(&plan.reduced);
+    for _ in outputs {
+        let mut total = Moments::EMPTY;
+        let mut lines = Walk::starting_at(outer, 0);
+        for _ in 0..numel(outer) {
+            // SAFETY: the walks stay inside the plan.
+            let line = unsafe { run_inlined(src.offset(walk.input + lines.input), inner.size, inner.stride) };
+            total = total.merge(line);
+            lines.advance();
+        }
+        sink(walk.output, total);
+        walk.advance();
+    }
+}
+}
+
+fn split(reduced: &[Dim]) -> (&[Dim], Dim) {
+    match reduced {
+        [outer @ .., inner] => (outer, *inner),
+        [] => (
+            &[],
+            Dim {
+                size: 1,
+                stride: 1,
+                out: 0,
+            },
+        ),
+    }
+}
+
+multiversion! {
+unsafe fn run[T: Number<Acc: Real>](src: *const T, n: usize, stride: isize) -> Moments<T::Acc> {
+    // SAFETY: as the caller's.
+    unsafe { run_inlined(src, n, stride) }
+}
+}
+
+#[inline(always)]
+unsafe fn run_inlined<T: Number<Acc: Real>>(
+    src: *const T,
+    n: usize,
+    stride: isize,
+) -> Moments<T::Acc> {
+    let mut total = Moments::EMPTY;
+    for start in (0..n).step_by(BLOCK) {
+        let len = BLOCK.min(n - start);
+        // SAFETY: as the caller's.
+        let block = unsafe {
+            let src = src.offset(start as isize * stride);
+            if stride == 1 && len >= 64 {
+                block::<T, 32>(src, len, 1)
+            } else {
+                block::<T, 4>(src, len, stride)
+            }
+        };
+        total = total.merge(block);
+    }
+    total
+}
+
+#[inline(always)]
+unsafe fn block<T: Number<Acc: Real>, const LANES: usize>(
+    src: *const T,
+    n: usize,
+    stride: isize,
+) -> Moments<T::Acc> {
+    // SAFETY: n elements from src on, stride apart.
+    unsafe {
+        let mean = lane_sum::<T, LANES>(src, n, stride, |x| x).over(n as f64);
+        let m2 = lane_sum::<T, LANES>(src, n, stride, |x| {
+            let d = x.sub(mean);
+            d.mul(d)
+        });
+        Moments {
+            count: n as f64,
+            mean,
+            m2,
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn lane_sum<T: Number, const LANES: usize>(
+    src: *const T,
+    n: usize,
+    stride: isize,
+    f: impl Fn(T::Acc) -> T::Acc,
+) -> T::Acc {
+    let mut acc = [T::Acc::ZERO; LANES];
+    let whole = n / LANES * LANES;
+    // SAFETY: n elements from src on, stride apart.
+    let at = |i: usize| unsafe { f((*src.offset(i as isize * stride)).widen()) };
+    for start in (0..whole).step_by(LANES) {
+        for (lane, a) in acc.iter_mut().enumerate() {
+            *a = a.add(at(start + lane));
+        }
+    }
+    for i in whole..n {
+        acc[0] = acc[0].add(at(i));
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            acc[lane] = acc[lane].add(acc[lane + width]);
+        }
+        width /= 2;
+    }
+    acc[0]
+}
+
+multiversion! {
+unsafe fn columns[T: Number<Acc: Real>, S: Fn(isize, Moments<T::Acc>)](src: *const T, plan: &Plan, outputs: Range<usize>, sink: &S) {
+    let Some(inner) = plan.kept.last() else { return };
+    let mut next = outputs.start;
+    while next < outputs.end {
+        let width = COLUMNS.min(inner.size - next % inner.size).min(outputs.end - next);
+        let at = Walk::starting_at(&plan.kept, next);
+        // SAFETY: `width` columns from here lie in one run of the innermost kept dimension.
+        let (count, mean, m2) = unsafe { column_block(src.offset(at.input), inner.stride, width, &plan.reduced) };
+        for c in 0..width {
+            sink(at.output + c as isize * inner.out, Moments { count, mean: mean[c], m2: m2[c] });
+        }
+        next += width;
+    }
+}
+}
+
+#[inline(always)]
+unsafe fn column_block<T: Number<Acc: Real>>(
+    src: *const T,
+    stride: isize,
+    width: usize,
+    reduced: &[Dim],
+) -> (f64, [T::Acc; COLUMNS], [T::Acc; COLUMNS]) {
+    let mut mean = [T::Acc::ZERO; COLUMNS];
+    let mut m2 = [T::Acc::ZERO; COLUMNS];
+    let mut count = 0.0;
+    let total = numel(reduced);
+    let mut walk = Walk::starting_at(reduced, 0);
+    for start in (0..total).step_by(ROWS) {
+        let rows = ROWS.min(total - start);
+        let mut offsets = [0isize; ROWS];
+        for offset in &mut offsets[..rows] {
+            *offset = walk.input;
+            walk.advance();
+        }
+        // SAFETY: rows and columns lie inside the plan.
+        let at = |row: isize, c: usize| unsafe { (*src.offset(row + c as isize * stride)).widen() };
+        let mut here = [T::Acc::ZERO; COLUMNS];
+        let mut spread = [T::Acc::ZERO; COLUMNS];
+        for &row in &offsets[..rows] {
+            for (c, sum) in here[..width].iter_mut().enumerate() {
+                *sum = sum.add(at(row, c));
+            }
+        }
+        for sum in &mut here[..width] {
+            *sum = sum.over(rows as f64);
+        }
+        for &row in &offsets[..rows] {
+            for (c, sum) in spread[..width].iter_mut().enumerate() {
+                let d = at(row, c).sub(here[c]);
+                *sum = sum.add(d.mul(d));
+            }
+        }
+        let share = T::Acc::of_f64(rows as f64 / (count + rows as f64));
+        let weight = share.mul(T::Acc::of_f64(count));
+        for c in 0..width {
+            let delta = here[c].sub(mean[c]);
+            mean[c] = mean[c].add(delta.mul(share));
+            m2[c] = m2[c].add(spread[c]).add(delta.mul(delta).mul(weight));
+        }
+        count += rows as f64;
+    }
+    (count, mean, m2)
+}
