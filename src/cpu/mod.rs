@@ -1,13 +1,6 @@
 //! The CPU engine: memory, threads and the kernels of each family.
 
 pub mod alloc;
-pub mod multiversion;
-pub mod number;
+pub mod copy;
+pub mod iter;
 pub mod pool;
-pub mod reduce;
-pub mod reduce_index;
-pub mod reduce_kinds;
-pub mod reduce_moments;
-pub mod reduce_plan;
-#[cfg(test)]
-mod reduce_tests;

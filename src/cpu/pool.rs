@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 pub mod grain {
     /// Elements of a memory-bound loop: copies, `add`, comparisons.
     pub const POINTWISE: usize = 32 * 1024;
+    /// Elements copied or converted.
+    pub const COPY: usize = 64 * 1024;
     /// Elements of a loop over transcendental functions.
     pub const MATH: usize = 8 * 1024;
     /// Elements read by a reduction or a scan.

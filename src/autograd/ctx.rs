@@ -1,0 +1,216 @@
+//! What a gradient rule sees: the gradients that arrived, and what the call saved.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::node::{Node, NodeBody, SavedTensor};
+use crate::ops::{Args, Val, Value};
+use crate::tensor::{Dims, Tensor};
+use crate::{Error, Result, err};
+
+pub struct Ctx<'a> {
+    node: &'a Node,
+    grads: &'a [Option<Tensor>],
+    args: SmallVec<[Value; 6]>,
+    outputs: SmallVec<[Option<Tensor>; 1]>,
+}
+
+impl<'a> Ctx<'a> {
+    pub(super) fn new(node: &'a Arc<Node>, grads: &'a [Option<Tensor>]) -> Result<Ctx<'a>> {
+        let NodeBody::Op { saved, .. } = &node.body else {
+            return Err(err!(Runtime, "{} saves no arguments", node.name));
+        };
+        let saved = saved.lock();
+        let saved = saved.as_ref().ok_or_else(freed_error)?;
+        let mut args = saved.args.clone();
+        for (i, tensor) in &saved.inputs {
+            args[*i as usize] = Value::Tensor(tensor.unpack(node)?);
+        }
+        for (i, list) in &saved.lists {
+            let list = list
+                .iter()
+                .map(|t| t.as_ref().map(|t| t.unpack(node)).transpose());
+            args[*i as usize] = Value::OptTensors(list.collect::<Result<_>>()?);
+        }
+        let mut outputs = SmallVec::new();
+        for (i, tensor) in &saved.outputs {
+            outputs.resize(*i as usize + 1, None);
+            outputs[*i as usize] = Some(tensor.unpack(node)?);
+        }
+        Ok(Ctx {
+            node,
+            grads,
+            args,
+            outputs,
+        })
+    }
+
+    /// The gradient of the only (or first) output.
+    #[must_use]
+    pub fn g(&self) -> Val {
+        self.grad(0).unwrap_or_else(|| missing("a gradient", 0))
+    }
+
+    /// The gradient of an output; `None` where none arrived.
+    #[must_use]
+    pub fn grad(&self, output: usize) -> Option<Val> {
+        self.grads
+            .get(output)
+            .and_then(Option::as_ref)
+            .map(Val::from)
+    }
+
+    /// The saved tensor argument at a position of the schema.
+    #[must_use]
+    pub fn x(&self, position: usize) -> Val {
+        match self.args.get(position) {
+            Some(Value::Tensor(t)) => t.into(),
+            _ => missing("argument", position),
+        }
+    }
+
+    /// As `x`, `None` where the argument was None or no tensor.
+    #[must_use]
+    pub fn opt_x(&self, position: usize) -> Option<Val> {
+        self.args
+            .get(position)
+            .and_then(Value::tensor)
+            .map(Val::from)
+    }
+
+    /// A saved output.
+    #[must_use]
+    pub fn y(&self, index: usize) -> Val {
+        match self.outputs.get(index) {
+            Some(Some(t)) => t.into(),
+            _ => missing("output", index),
+        }
+    }
+
+    /// The other arguments; tensors that were not saved read as None.
+    #[must_use]
+    pub fn args(&self) -> Args<'_> {
+        Args(&self.args)
+    }
+
+    /// Does the tensor parameter in this slot (tensor parameters counted, lists flattened) want a gradient?
+    #[must_use]
+    pub fn needs(&self, slot: usize) -> bool {
+        self.node.edges.get(slot).is_some_and(Option::is_some)
+    }
+
+    /// The gradient for a slot, computed only if it is wanted.
+    pub fn when(&self, slot: usize, grad: impl FnOnce() -> Val) -> Option<Val> {
+        self.needs(slot).then(grad)
+    }
+
+    /// How many slots there are.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.node.edges.len()
+    }
+
+    /// Sizes of the tensor in a slot; known where it wants a gradient, or where the rule saves `SHAPES`.
+    #[must_use]
+    pub fn shape(&self, slot: usize) -> Dims {
+        self.info(slot)
+            .map(|info| info.shape.clone())
+            .unwrap_or_default()
+    }
+
+    fn info(&self, slot: usize) -> Option<&super::TensorInfo> {
+        match &self.node.input_shapes {
+            Some(shapes) => shapes.get(slot),
+            None => {
+                let edge = self.node.edges.get(slot)?.as_ref()?;
+                edge.node.outputs.get(edge.output as usize)
+            }
+        }
+    }
+
+    /// Dtype of the tensor in a slot, under the same conditions as `shape`.
+    #[must_use]
+    pub fn dtype(&self, slot: usize) -> crate::DType {
+        self.info(slot).map_or(crate::DType::F32, |info| info.dtype)
+    }
+
+    /// Sizes of an output.
+    #[must_use]
+    pub fn out_shape(&self, output: usize) -> Dims {
+        self.node
+            .outputs
+            .get(output)
+            .map(|info| info.shape.clone())
+            .unwrap_or_default()
+    }
+}
+
+fn missing(what: &str, index: usize) -> Val {
+    Val(Err(err!(
+        Runtime,
+        "the gradient rule asks for {what} {index}, which was not saved"
+    )))
+}
+
+pub(super) fn freed_error() -> Error {
+    err!(
+        Runtime,
+        "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."
+    )
+}
+
+impl SavedTensor {
+    /// The tensor as it was saved; an error if it was written since.
+    pub fn unpack(&self, node: &Arc<Node>) -> Result<Tensor> {
+        match self {
+            SavedTensor::Plain {
+                tensor,
+                version,
+                output,
+            } => {
+                if tensor.version() != *version {
+                    return Err(modified_error(tensor, *version, *output, node));
+                }
+                Ok(reattach(tensor, *output, node))
+            }
+            SavedTensor::Packed { hook, output } => Ok(reattach(&hook.unpack()?, *output, node)),
+        }
+    }
+}
+
+/// A saved output gets its history back, so that it can be differentiated again.
+fn reattach(tensor: &Tensor, output: Option<u32>, node: &Arc<Node>) -> Tensor {
+    let Some(output) = output else {
+        return tensor.clone();
+    };
+    let again = tensor.detached();
+    again.set_history(node, output);
+    again
+}
+
+fn modified_error(tensor: &Tensor, version: u32, output: Option<u32>, node: &Node) -> Error {
+    let origin = match output {
+        Some(n) => format!(", which is output {n} of {},", node.name),
+        None => tensor
+            .with_meta(|m| m.and_then(|m| m.grad_fn.as_ref().map(|f| (f.name.clone(), m.output))))
+            .map(|(name, n)| format!(", which is output {n} of {name},"))
+            .unwrap_or_default(),
+    };
+    err!(
+        Runtime,
+        "one of the variables needed for gradient computation has been modified by an inplace operation: [{} {:?}]{origin} is at version {}; expected version {version} instead. Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True).",
+        tensor_type(tensor),
+        tensor.shape(),
+        tensor.version()
+    )
+}
+
+fn tensor_type(tensor: &Tensor) -> String {
+    let prefix = if tensor.device().is_cpu() {
+        "torch."
+    } else {
+        "torch.cuda."
+    };
+    format!("{prefix}{}Tensor", tensor.dtype().scalar_name())
+}

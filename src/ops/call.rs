@@ -1,0 +1,381 @@
+//! The whole path of a call: promote and size, allocate or check `out`, run, count the write, record.
+
+use smallvec::{SmallVec, smallvec};
+
+use super::{Aliases, Args, Body, Entry, LAZY, Out, Outputs, Outs, Returns, STRIDED, Value};
+use crate::tensor::{DType, Device, Layout, Lazy, Scalar, Tensor};
+use crate::{Result, autograd, backend, ensure, fail};
+
+type Tensors = SmallVec<[Tensor; 2]>;
+
+/// Calls an op with all its arguments.
+pub fn call(entry: &'static Entry, args: &[Value]) -> Result<Outputs> {
+    match entry.op.body {
+        Body::Composite(f) => {
+            raise_failed(args)?;
+            f(Args(args))
+        }
+        Body::View(f) => view(entry, args, f),
+        Body::Kernel { meta, .. } => {
+            let prepared = prepare(entry, args)?;
+            let args_now = prepared.as_deref().unwrap_or(args);
+            let outs = meta(Args(args_now))?;
+            let device = device_of(entry, args)?;
+            let results = allocate(device, &outs)?;
+            backend::run(device, entry, Args(args_now), &results)?;
+            autograd::record(entry, args, &results)?;
+            Ok(pack(entry, results))
+        }
+        Body::Dynamic { .. } => {
+            let prepared = prepare(entry, args)?;
+            let device = device_of(entry, args)?;
+            let results = backend::of(device)?
+                .run_dynamic(entry, Args(prepared.as_deref().unwrap_or(args)))?;
+            let results: Tensors = results.into();
+            autograd::record(entry, args, &results)?;
+            Ok(pack(entry, results))
+        }
+    }
+}
+
+fn view(entry: &'static Entry, args: &[Value], f: fn(Args) -> Result<Aliases>) -> Result<Outputs> {
+    raise_failed(args)?;
+    let source = Args(args).t(0)?;
+    let mut results = Tensors::new();
+    for alias in f(Args(args))? {
+        let (dtype, lazy) = (
+            alias.dtype.unwrap_or(source.dtype()),
+            alias.lazy.unwrap_or(source.lazy()),
+        );
+        results.push(source.alias_as(alias.layout, dtype, lazy)?);
+    }
+    autograd::record_view(entry, args, source, &results)?;
+    Ok(pack(entry, results))
+}
+
+/// Shapes the results as the schema says.
+fn pack(entry: &Entry, results: Tensors) -> Outputs {
+    match entry.schema.returns {
+        Returns::Tensors => smallvec![Value::Tensors(results.into_vec())],
+        _ => results.into_iter().map(Value::Tensor).collect(),
+    }
+}
+
+fn raise_failed(args: &[Value]) -> Result<()> {
+    for value in args {
+        if let Value::Failed(e) = value {
+            return Err(e.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Raises failed arguments, and carries out lazy conjugates and negatives where the kernel does not.
+fn prepare(entry: &Entry, args: &[Value]) -> Result<Option<SmallVec<[Value; 6]>>> {
+    let mut lazy = false;
+    for value in args {
+        match value {
+            Value::Failed(e) => return Err(e.clone()),
+            _ => value.each_tensor(|t| lazy |= t.lazy().any()),
+        }
+    }
+    if !lazy || entry.has(LAZY) {
+        return Ok(None);
+    }
+    let resolve = |value: &Value| -> Result<Value> {
+        Ok(match value {
+            Value::Tensor(t) => Value::Tensor(t.resolved()?),
+            Value::Tensors(list) => {
+                Value::Tensors(list.iter().map(Tensor::resolved).collect::<Result<_>>()?)
+            }
+            Value::OptTensors(list) => Value::OptTensors(
+                list.iter()
+                    .map(|t| t.as_ref().map(Tensor::resolved).transpose())
+                    .collect::<Result<_>>()?,
+            ),
+            other => other.clone(),
+        })
+    };
+    args.iter().map(resolve).collect::<Result<_>>().map(Some)
+}
+
+/// A row-major copy with the lazy bits carried out; keeps no history.
+pub fn resolve_lazy(source: &Tensor) -> Result<Tensor> {
+    let target = backend::empty(source.device(), source.shape(), source.dtype())?;
+    backend::copy(&target, source)?;
+    Ok(target)
+}
+
+/// The device that all tensors share; 0-dim CPU tensors go along with any. Without tensors, the `device` argument.
+fn device_of(entry: &Entry, args: &[Value]) -> Result<Device> {
+    let (mut found, mut dims, mut clash): (Option<Device>, usize, Option<Device>) = (None, 0, None);
+    for value in args {
+        value.each_tensor(|t| match found {
+            None => (found, dims) = (Some(t.device()), t.ndim()),
+            Some(device) if device == t.device() => dims = dims.max(t.ndim()),
+            Some(device) if device.is_cpu() && dims == 0 => {
+                (found, dims) = (Some(t.device()), t.ndim())
+            }
+            Some(_) if t.device().is_cpu() && t.ndim() == 0 => {}
+            Some(_) => clash = Some(t.device()),
+        });
+    }
+    if let (Some(a), Some(b)) = (found, clash) {
+        fail!(
+            Runtime,
+            "Expected all tensors to be on the same device, but found at least two devices, {a} and {b}! (when calling {})",
+            entry.schema.name
+        );
+    }
+    let asked = entry
+        .device_param
+        .and_then(|i| Args(args).opt_device(i).ok().flatten());
+    Ok(asked
+        .or(found)
+        .unwrap_or_else(crate::tensor::default_device))
+}
+
+fn allocate(device: Device, outs: &Outs) -> Result<Tensors> {
+    outs.iter().map(|out| allocate_one(device, out)).collect()
+}
+
+fn allocate_one(device: Device, out: &Out) -> Result<Tensor> {
+    let plain = backend::empty(device, &out.shape, out.dtype)?;
+    match &out.strides {
+        None => Ok(plain),
+        Some(strides) => plain.alias(Layout {
+            shape: out.shape.clone(),
+            strides: strides.clone(),
+            offset: 0,
+        }),
+    }
+}
+
+/// `x.op_(...)`: the first argument takes the result.
+pub fn call_inplace(entry: &'static Entry, args: &[Value]) -> Result<()> {
+    raise_failed(args)?;
+    let target = Args(args).t(0)?.clone();
+    match entry.op.body {
+        Body::View(f) => return view_inplace(entry, args, &target, f),
+        Body::Kernel { .. } => {}
+        Body::Composite(_) | Body::Dynamic { .. } => {
+            check_writable(&target)?;
+            let result = call(entry, args)?
+                .into_iter()
+                .next()
+                .unwrap_or_default()
+                .into_tensor()?;
+            check_inplace_result(&target, result.shape(), result.dtype())?;
+            return super::copy_into(&target, &result);
+        }
+    }
+    check_writable(&target)?;
+    autograd::check_inplace(&target)?;
+    let before = autograd::InPlace::begin(entry, args)?;
+    let prepared = prepare(entry, args)?;
+    let Body::Kernel { meta, .. } = entry.op.body else {
+        return Ok(());
+    };
+    let args_now = prepared.as_deref().unwrap_or(args);
+    let outs = meta(Args(args_now))?;
+    check_inplace_result(&target, &outs[0].shape, outs[0].dtype)?;
+    fill(entry, args_now, &outs, std::slice::from_ref(&target))?;
+    target.bump_version();
+    before.record(entry, args, &target)
+}
+
+fn check_inplace_result(target: &Tensor, shape: &[i64], dtype: DType) -> Result<()> {
+    ensure!(
+        shape == target.shape(),
+        Runtime,
+        "output with shape {:?} doesn't match the broadcast shape {shape:?}",
+        target.shape()
+    );
+    check_cast(dtype, target.dtype())
+}
+
+fn check_cast(from: DType, to: DType) -> Result<()> {
+    ensure!(
+        from.can_cast(to),
+        Runtime,
+        "result type {} can't be cast to the desired output type {}",
+        from.scalar_name(),
+        to.scalar_name()
+    );
+    Ok(())
+}
+
+/// A target of a write must be writable memory in which no two indices share an element.
+pub fn check_writable(target: &Tensor) -> Result<()> {
+    ensure!(
+        !target.layout().may_overlap_itself() || !has_zero_stride(target.layout()),
+        Runtime,
+        "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation."
+    );
+    Ok(())
+}
+
+fn has_zero_stride(layout: &Layout) -> bool {
+    layout
+        .shape
+        .iter()
+        .zip(&layout.strides)
+        .any(|(&size, &stride)| size > 1 && stride == 0)
+}
+
+/// Changes the layout of the tensor itself: `t_`, `squeeze_`, `transpose_`.
+fn view_inplace(
+    entry: &'static Entry,
+    args: &[Value],
+    target: &Tensor,
+    f: fn(Args) -> Result<Aliases>,
+) -> Result<()> {
+    autograd::check_inplace(target)?;
+    let before = autograd::InPlace::begin(entry, args)?;
+    let Some(alias) = f(Args(args))?.into_iter().next() else {
+        return Ok(());
+    };
+    // SAFETY: the call lock is held by whoever calls an op, and no borrow of the layout is alive.
+    unsafe { target.set_layout(alias.layout)? }
+    target.bump_version();
+    before.record(entry, args, target)
+}
+
+/// `op(..., out=)`: checks dtypes, resizes, and fills the given tensors.
+pub fn call_out(entry: &'static Entry, args: &[Value], targets: &[Tensor]) -> Result<()> {
+    raise_failed(args)?;
+    autograd::check_out(entry, args, targets)?;
+    for target in targets {
+        check_writable(target)?;
+    }
+    match entry.op.body {
+        Body::Kernel { meta, .. } => {
+            let prepared = prepare(entry, args)?;
+            let args_now = prepared.as_deref().unwrap_or(args);
+            let outs = meta(Args(args_now))?;
+            for (target, out) in targets.iter().zip(&outs) {
+                check_cast(out.dtype, target.dtype())?;
+                resize_output(target, &out.shape)?;
+            }
+            fill(entry, args_now, &outs, targets)?;
+            targets.iter().for_each(Tensor::bump_version);
+        }
+        _ => {
+            let _guard = autograd::NoGrad::enter();
+            let mut results = SmallVec::<[Tensor; 2]>::new();
+            for value in call(entry, args)? {
+                results.extend(value.into_tensors()?);
+            }
+            for (target, result) in targets.iter().zip(&results) {
+                check_cast(result.dtype(), target.dtype())?;
+                resize_output(target, result.shape())?;
+                super::copy_into(target, result)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives an `out=` tensor the sizes of the result, as PyTorch does.
+fn resize_output(target: &Tensor, shape: &[i64]) -> Result<()> {
+    if target.shape() == shape {
+        return Ok(());
+    }
+    if target.numel() != 0 {
+        crate::error::warn(&format!(
+            "An output with one or more elements was resized since it had shape {:?}, which does not match the required output shape {shape:?}. This behavior is deprecated, and in a future PyTorch release outputs will not be resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
+            target.shape()
+        ))?;
+    }
+    super::resize(target, shape)
+}
+
+/// Runs a kernel into given tensors: directly where it can write them, else by way of fresh ones.
+fn fill(entry: &'static Entry, args: &[Value], outs: &Outs, targets: &[Tensor]) -> Result<()> {
+    let device = device_of(entry, args)?;
+    let direct = targets.iter().zip(outs).all(|(target, out)| {
+        target.dtype() == out.dtype
+            && !target.lazy().any()
+            && target.device() == device
+            && (entry.has(STRIDED) || target.is_contiguous())
+            && !overlaps_inputs(entry, target, args)
+    }) && targets.len() == outs.len();
+    if direct {
+        return backend::run(device, entry, Args(args), targets);
+    }
+    let results = allocate(device, outs)?;
+    backend::run(device, entry, Args(args), &results)?;
+    for (target, result) in targets.iter().zip(&results) {
+        backend::copy(target, result)?;
+    }
+    Ok(())
+}
+
+/// Would writing the target disturb an input that is yet to be read? Pointwise kernels may read
+/// exactly what they write; others must not touch it at all.
+fn overlaps_inputs(entry: &Entry, target: &Tensor, args: &[Value]) -> bool {
+    let mut clash = false;
+    for value in args {
+        value.each_tensor(|t| {
+            let exact =
+                entry.has(STRIDED) && t.layout() == target.layout() && t.dtype() == target.dtype();
+            clash |= !exact && t.shares_storage(target);
+        });
+    }
+    clash
+}
+
+/// The dtype that operands promote to: tensors with dimensions first, then 0-dim ones, then numbers.
+pub fn result_type<'a>(operands: impl IntoIterator<Item = &'a Value>) -> Result<DType> {
+    let (mut dim, mut zero, mut number): (Option<DType>, Option<DType>, Option<DType>) =
+        (None, None, None);
+    fn join(slot: &mut Option<DType>, dtype: DType) -> Result<()> {
+        *slot = Some(match *slot {
+            None => dtype,
+            Some(other) => other.promote(dtype)?,
+        });
+        Ok(())
+    }
+    for value in operands {
+        match value {
+            Value::Tensor(t) if t.ndim() > 0 => join(&mut dim, t.dtype())?,
+            Value::Tensor(t) => join(&mut zero, t.dtype())?,
+            Value::Num(s) => join(&mut number, weak_dtype(*s))?,
+            _ => {}
+        }
+    }
+    combine(combine(dim, zero)?, number).map(|d| d.unwrap_or_else(crate::tensor::default_dtype))
+}
+
+fn weak_dtype(s: Scalar) -> DType {
+    match s {
+        Scalar::Float(_) => crate::tensor::default_dtype(),
+        Scalar::Complex(_) => crate::tensor::default_dtype().to_complex(),
+        other => other.dtype(),
+    }
+}
+
+/// A lower-priority operand counts only where it is of a higher category.
+fn combine(higher: Option<DType>, lower: Option<DType>) -> Result<Option<DType>> {
+    Ok(match (higher, lower) {
+        (Some(a), Some(b)) if b.category() > a.category() => {
+            // A weak complex takes the width of the float that it meets.
+            Some(if b.is_complex() && a.is_float() {
+                a.to_complex()
+            } else {
+                a.promote(b)?
+            })
+        }
+        (Some(a), _) => Some(a),
+        (None, b) => b,
+    })
+}
+
+/// Reads `Lazy` of a tensor for a view op that flips a bit.
+#[must_use]
+pub fn flipped(lazy: Lazy, conj: bool, neg: bool) -> Lazy {
+    Lazy {
+        conj: lazy.conj ^ conj,
+        neg: lazy.neg ^ neg,
+    }
+}

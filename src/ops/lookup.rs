@@ -1,0 +1,103 @@
+//! Finding ops by name, and what is derived from a declaration once.
+
+use std::collections::HashMap;
+
+use super::{Entry, Op, Schema, Table, table};
+
+pub(super) fn build(families: &[&'static [Op]]) -> Table {
+    let mut entries = Vec::new();
+    let mut by_name: HashMap<&'static str, Vec<usize>> = HashMap::new();
+    for op in families.iter().flat_map(|family| family.iter()) {
+        let Some(schema) = Schema::parse(op.schema) else {
+            // `every_schema_parses` fails on such a declaration.
+            continue;
+        };
+        let id = entries.len();
+        by_name.entry(schema.name).or_default().push(id);
+        let node_name = match op.grad {
+            Some(grad) if !grad.name.is_empty() => grad.name.to_string(),
+            _ => node_name(schema.name),
+        };
+        let device_param = schema.position("device");
+        entries.push(Entry {
+            op,
+            schema,
+            id,
+            node_name,
+            device_param,
+        });
+    }
+    Table { entries, by_name }
+}
+
+/// `linalg.inv_ex` -> `LinalgInvExBackward0`.
+fn node_name(name: &str) -> String {
+    let mut text = String::new();
+    for word in name.split(['.', '_']) {
+        let mut letters = word.chars();
+        if let Some(first) = letters.next() {
+            text.extend(first.to_uppercase());
+            text.extend(letters);
+        }
+    }
+    text + "Backward0"
+}
+
+/// The overloads of a name, in the order of the table.
+pub fn find(name: &str) -> impl Iterator<Item = &'static Entry> {
+    let table = table();
+    table
+        .by_name
+        .get(name)
+        .into_iter()
+        .flatten()
+        .map(|&id| &table.entries[id])
+}
+
+/// One op: `max` is the first of that name, `max/dim` an overload.
+#[must_use]
+pub fn find_overload(name: &str) -> Option<&'static Entry> {
+    match name.split_once('/') {
+        None => find(name).next(),
+        Some((base, overload)) => find(base).find(|entry| entry.schema.overload == overload),
+    }
+}
+
+impl Table {
+    /// Every public name with its overloads, in the order of the table.
+    pub fn names(&'static self) -> Vec<(&'static str, Vec<&'static Entry>)> {
+        let mut names: Vec<(&'static str, Vec<&'static Entry>)> = Vec::new();
+        let mut at: HashMap<&'static str, usize> = HashMap::new();
+        for entry in &self.entries {
+            let slot = *at.entry(entry.schema.name).or_insert_with(|| {
+                names.push((entry.schema.name, Vec::new()));
+                names.len() - 1
+            });
+            names[slot].1.push(entry);
+        }
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ops::{FAMILIES, Schema, find_overload};
+
+    #[test]
+    fn every_schema_parses() {
+        for op in FAMILIES.iter().flat_map(|family| family.iter()) {
+            assert!(
+                Schema::parse(op.schema).is_some(),
+                "cannot parse {}",
+                op.schema
+            );
+            assert!(!op.doc.trim().is_empty(), "{} has no doc", op.schema);
+        }
+    }
+
+    #[test]
+    fn node_names_are_pytorchs() {
+        assert_eq!(super::node_name("linalg.inv_ex"), "LinalgInvExBackward0");
+        assert!(find_overload("no such op").is_none());
+    }
+}

@@ -1,0 +1,277 @@
+//! The op table: one declaration per op, and what is derived from it.
+
+mod assign;
+mod call;
+mod lookup;
+mod schema;
+mod val;
+mod value;
+
+pub mod view;
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use smallvec::SmallVec;
+
+pub use assign::{copy_into, resize, size_text};
+pub use call::{call, call_inplace, call_out, check_writable, flipped, resolve_lazy, result_type};
+pub use lookup::{find, find_overload};
+pub use schema::{Param, Returns, Schema, Type};
+pub use val::Val;
+pub use value::{Args, MemoryFormat, Outputs, Value};
+
+use crate::Result;
+use crate::autograd::Ctx;
+use crate::tensor::{DType, Dims, Layout, Lazy, Tensor};
+
+/// A function of the module, `rtensor.f`.
+pub const F: u8 = 1;
+/// A method, `Tensor.f`.
+pub const M: u8 = 2;
+/// An in-place method `Tensor.f_` (and function, where `F`).
+pub const I: u8 = 4;
+/// The keyword `out=`.
+pub const O: u8 = 8;
+/// A property, `Tensor.f` without a call.
+pub const P: u8 = 16;
+/// The kernel writes to outputs of any strides; others get row-major outputs.
+pub const STRIDED: u8 = 32;
+/// The op reads conjugate and negative bits itself.
+pub const LAZY: u8 = 64;
+
+/// Size and dtype of an output, known before any data is touched.
+#[derive(Clone, Debug)]
+pub struct Out {
+    pub shape: Dims,
+    pub dtype: DType,
+    /// Strides other than row-major; they must be dense.
+    pub strides: Option<Dims>,
+}
+
+impl Out {
+    #[must_use]
+    pub fn new(shape: &[i64], dtype: DType) -> Out {
+        Out {
+            shape: Dims::from_slice(shape),
+            dtype,
+            strides: None,
+        }
+    }
+}
+
+pub type Outs = SmallVec<[Out; 2]>;
+
+/// How a view reads its source's storage.
+pub struct Alias {
+    pub layout: Layout,
+    /// Where it differs from the source's.
+    pub dtype: Option<DType>,
+    pub lazy: Option<Lazy>,
+}
+
+impl From<Layout> for Alias {
+    fn from(layout: Layout) -> Alias {
+        Alias {
+            layout,
+            dtype: None,
+            lazy: None,
+        }
+    }
+}
+
+pub type Aliases = SmallVec<[Alias; 1]>;
+
+/// One view of the given layout.
+pub fn alias(layout: Layout) -> Result<Aliases> {
+    Ok(smallvec::smallvec![layout.into()])
+}
+
+/// How an op computes.
+#[derive(Clone, Copy)]
+pub enum Body {
+    /// Outputs are sized by `meta` and filled by the backend; `cpu` is the CPU's kernel.
+    Kernel {
+        meta: fn(Args) -> Result<Outs>,
+        cpu: fn(Args, &[Tensor]) -> Result<()>,
+    },
+    /// Outputs whose sizes depend on data, allocated by the kernel.
+    Dynamic {
+        cpu: fn(Args) -> Result<Vec<Tensor>>,
+    },
+    /// Aliases of the first argument, one per layout.
+    View(fn(Args) -> Result<Aliases>),
+    /// Other ops; they record themselves.
+    Composite(fn(Args) -> Result<Outputs>),
+}
+
+/// The gradients that a rule returns: one per tensor parameter of the schema (lists flattened).
+pub type Grads = SmallVec<[Option<Val>; 3]>;
+
+/// What the tape keeps of a call, and the rule that uses it.
+#[derive(Clone, Copy)]
+pub struct Grad {
+    /// Name of the node, or empty for `<Op>Backward0`.
+    pub name: &'static str,
+    /// Bits of [`arg`], [`out`] and [`SHAPES`].
+    pub save: u32,
+    pub rule: fn(&Ctx) -> Grads,
+}
+
+/// Save the tensor argument at this position of the schema.
+#[must_use]
+pub const fn arg(position: usize) -> u32 {
+    1 << position
+}
+
+/// Save this output.
+#[must_use]
+pub const fn out(index: usize) -> u32 {
+    1 << (16 + index)
+}
+
+/// Save sizes and dtypes of all tensor arguments, also of those that need no gradient.
+pub const SHAPES: u32 = 1 << 31;
+
+#[must_use]
+pub const fn rule(save: u32, rule: fn(&Ctx) -> Grads) -> Grad {
+    Grad {
+        name: "",
+        save,
+        rule,
+    }
+}
+
+#[must_use]
+pub const fn named(name: &'static str, save: u32, rule: fn(&Ctx) -> Grads) -> Grad {
+    Grad { name, save, rule }
+}
+
+/// The declaration of an op.
+pub struct Op {
+    pub schema: &'static str,
+    pub doc: &'static str,
+    pub variants: u8,
+    pub body: Body,
+    pub grad: Option<Grad>,
+    /// Pointwise ops: the formula as CUDA text.
+    pub expr: Option<fn() -> String>,
+}
+
+/// Declares ops: doc comment, schema, variants, body, and the gradient after `grad`.
+#[macro_export]
+macro_rules! ops {
+    ($($(#[doc = $doc:literal])+ $schema:literal, $variants:expr, $body:expr $(, grad $grad:expr)?;)*) => {
+        pub static OPS: &[$crate::ops::Op] = &[$($crate::ops::Op {
+            schema: $schema,
+            doc: concat!($($doc, "\n"),+),
+            variants: $variants,
+            body: $body,
+            grad: $crate::ops!(@grad $($grad)?),
+            expr: None,
+        }),*];
+    };
+    (@grad) => { None };
+    (@grad $grad:expr) => { Some($grad) };
+}
+
+#[must_use]
+pub const fn kernel(
+    meta: fn(Args) -> Result<Outs>,
+    cpu: fn(Args, &[Tensor]) -> Result<()>,
+) -> Body {
+    Body::Kernel { meta, cpu }
+}
+
+/// `call!("sum", x, dims, keepdim)`: calls an op by name, defaults filled in; gives `Result<Tensor>`.
+#[macro_export]
+macro_rules! call {
+    ($name:expr $(, $arg:expr)* $(,)?) => {
+        $crate::call_all!($name $(, $arg)*).and_then(|mut outs| {
+            outs.drain(..).next().unwrap_or_default().into_tensor()
+        })
+    };
+}
+
+/// As `call!`, with all outputs. A name `max/dim` picks an overload.
+#[macro_export]
+macro_rules! call_all {
+    ($name:expr $(, $arg:expr)* $(,)?) => {{
+        static ENTRY: std::sync::OnceLock<Option<&'static $crate::ops::Entry>> = std::sync::OnceLock::new();
+        match *ENTRY.get_or_init(|| $crate::ops::find_overload($name)) {
+            Some(entry) => entry.call(smallvec::smallvec![$(Into::<$crate::ops::Value>::into($arg)),*]),
+            None => Err($crate::err!(NotImplemented, "no operator '{}'", $name)),
+        }
+    }};
+}
+
+/// `inplace!("add", x, y)`: calls the in-place form of an op by name.
+#[macro_export]
+macro_rules! inplace {
+    ($name:expr $(, $arg:expr)* $(,)?) => {{
+        static ENTRY: std::sync::OnceLock<Option<&'static $crate::ops::Entry>> = std::sync::OnceLock::new();
+        match *ENTRY.get_or_init(|| $crate::ops::find_overload($name)) {
+            Some(entry) => entry.call_inplace(smallvec::smallvec![$(Into::<$crate::ops::Value>::into($arg)),*]),
+            None => Err($crate::err!(NotImplemented, "no operator '{}_'", $name)),
+        }
+    }};
+}
+
+/// `grads![a, None, b]`: what a rule returns.
+#[macro_export]
+macro_rules! grads {
+    ($($grad:expr),* $(,)?) => { smallvec::smallvec![$(Option::<$crate::ops::Val>::from($grad)),*] };
+}
+
+pub type ArgVec = SmallVec<[Value; 6]>;
+
+/// An op as registered: its declaration with everything derived from it.
+pub struct Entry {
+    pub op: &'static Op,
+    pub schema: Schema,
+    /// Position in the table.
+    pub id: usize,
+    /// Name of its tape nodes: `AddBackward0`.
+    pub node_name: String,
+    /// Position of the `device` parameter, for ops that create tensors.
+    pub device_param: Option<usize>,
+}
+
+impl Entry {
+    #[must_use]
+    pub fn has(&self, variant: u8) -> bool {
+        self.op.variants & variant != 0
+    }
+
+    /// Calls with leading arguments; the rest take their defaults.
+    pub fn call(&'static self, args: ArgVec) -> Result<Outputs> {
+        call(self, &self.complete(args))
+    }
+
+    /// The in-place form, with defaults as for `call`.
+    pub fn call_inplace(&'static self, args: ArgVec) -> Result<()> {
+        call_inplace(self, &self.complete(args))
+    }
+
+    /// Adds the defaults of the arguments that were not given.
+    pub fn complete(&self, mut args: ArgVec) -> ArgVec {
+        for param in self.schema.params.iter().skip(args.len()) {
+            args.push(param.default.clone().unwrap_or_default());
+        }
+        args
+    }
+}
+
+/// The families, in the order of the reference.
+static FAMILIES: &[&[Op]] = &[view::OPS];
+
+pub struct Table {
+    pub entries: Vec<Entry>,
+    by_name: HashMap<&'static str, Vec<usize>>,
+}
+
+/// All ops. The first use parses the schemas.
+pub fn table() -> &'static Table {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    TABLE.get_or_init(|| lookup::build(FAMILIES))
+}
