@@ -7,6 +7,7 @@ mod schema;
 mod val;
 mod value;
 
+pub mod indexing;
 pub mod view;
 
 use std::collections::HashMap;
