@@ -4,3 +4,14 @@ pub mod alloc;
 pub mod copy;
 pub mod iter;
 pub mod pool;
+pub mod gemm;
+pub mod multiversion;
+pub mod number;
+pub mod reduce;
+pub mod reduce_index;
+pub mod reduce_kinds;
+pub mod reduce_moments;
+pub mod reduce_plan;
+#[cfg(test)]
+mod reduce_tests;
+mod tiles;
