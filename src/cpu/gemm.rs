@@ -150,7 +150,7 @@ fn by_rows<T: Gemm>(product: &Product<T>, threads: usize, serial: impl Fn(&Produ
 }
 
 /// Products up to this many multiply-adds stay in the register tiles: packing would cost more.
-const SMALL: usize = 20 * 20 * 20;
+const SMALL: usize = 22 * 22 * 22;
 
 macro_rules! float_gemm {
     ($($T:ty, $lanes:literal;)*) => {$(

@@ -53,8 +53,7 @@ macro_rules! int_lane {
 float_lane!(f32, f64);
 int_lane!(u8, i8, u16, i16, u32, i32, u64, i64);
 
-/// `name(args)` compiled for AVX-512, AVX2 and the baseline, chosen at run time. `$R` is the number of
-/// accumulator rows that the registers hold.
+/// `name(args)` compiled for AVX-512, AVX2 and the baseline, chosen at run time.
 macro_rules! per_instruction_set {
     ($name:ident, $body:ident) => {
         /// # Safety
@@ -66,12 +65,12 @@ macro_rules! per_instruction_set {
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
                 unsafe fn avx512<T: Lane, const W: usize>(p: &Product<T>) {
                     // SAFETY: the caller's promise.
-                    unsafe { $body::<T, W, 8, true>(p) }
+                    unsafe { $body::<T, W, true>(p) }
                 }
                 #[target_feature(enable = "avx2,fma")]
                 unsafe fn avx2<T: Lane, const W: usize>(p: &Product<T>) {
                     // SAFETY: the caller's promise.
-                    unsafe { $body::<T, W, 6, true>(p) }
+                    unsafe { $body::<T, W, true>(p) }
                 }
                 if is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
@@ -87,7 +86,7 @@ macro_rules! per_instruction_set {
             }
             const FUSED: bool = cfg!(target_arch = "aarch64");
             // SAFETY: the caller's promise.
-            unsafe { $body::<T, W, 4, FUSED>(p) }
+            unsafe { $body::<T, W, FUSED>(p) }
         }
     };
 }
@@ -98,9 +97,7 @@ per_instruction_set!(dot, dot_body);
 /// # Safety
 /// As for [`Gemm::gemm`].
 #[inline(always)]
-unsafe fn multiply_body<T: Lane, const W: usize, const R: usize, const FUSED: bool>(
-    p: &Product<T>,
-) {
+unsafe fn multiply_body<T: Lane, const W: usize, const FUSED: bool>(p: &Product<T>) {
     let mut packed = SmallVec::<[T; 512]>::new();
     let mut j = 0;
     while j < p.n {
@@ -115,16 +112,13 @@ unsafe fn multiply_body<T: Lane, const W: usize, const R: usize, const FUSED: bo
                 Mat::new(packed.as_ptr(), W as isize, 1)
             };
             let mut i = 0;
-            while i + R <= p.m {
-                tile::<T, W, R, FUSED>(p, panel, i, j, width);
-                i += R;
+            while i + 4 <= p.m {
+                four_rows::<T, W, FUSED>(p, panel, (i, j, width));
+                i += 4;
             }
-            while i + 2 <= p.m {
-                tile::<T, W, 2, FUSED>(p, panel, i, j, width);
-                i += 2;
-            }
-            if i < p.m {
-                tile::<T, W, 1, FUSED>(p, panel, i, j, width);
+            while i < p.m {
+                one_row::<T, W, FUSED>(p, panel, (i, j, width));
+                i += 1;
             }
         }
         j += W;
@@ -153,38 +147,102 @@ unsafe fn pack<T: Lane, const W: usize>(
     }
 }
 
-/// Rows `i .. i + R`, columns `j .. j + width` of the result.
+/// Rows `i .. i + 4`, columns `j .. j + width` of the result. One array and one loop per row: the compiler keeps
+/// those in registers, which it does not do for an array of arrays.
 ///
 /// # Safety
 /// As for [`Gemm::gemm`]; `panel` has k rows of `W` elements.
 #[inline(always)]
-unsafe fn tile<T: Lane, const W: usize, const R: usize, const FUSED: bool>(
+unsafe fn four_rows<T: Lane, const W: usize, const FUSED: bool>(
     p: &Product<T>,
     panel: Mat<*const T>,
-    i: usize,
-    j: usize,
-    width: usize,
+    (i, j, width): (usize, usize, usize),
 ) {
-    let mut sums = [[T::ZERO; W]; R];
+    let (mut s0, mut s1, mut s2, mut s3) = ([T::ZERO; W], [T::ZERO; W], [T::ZERO; W], [T::ZERO; W]);
+    let a = p.a.ptr.wrapping_offset(i as isize * p.a.row);
+    let row = p.a.row;
+    for q in 0..p.k as isize {
+        let a = a.wrapping_offset(q * p.a.col);
+        // SAFETY: the caller's promise.
+        let (lanes, x0, x1, x2, x3) = unsafe {
+            let lanes = &*panel.ptr.offset(q * panel.row).cast::<[T; W]>();
+            (
+                lanes,
+                *a,
+                *a.offset(row),
+                *a.offset(2 * row),
+                *a.offset(3 * row),
+            )
+        };
+        for l in 0..W {
+            s0[l] = x0.mul_add::<FUSED>(lanes[l], s0[l]);
+        }
+        for l in 0..W {
+            s1[l] = x1.mul_add::<FUSED>(lanes[l], s1[l]);
+        }
+        for l in 0..W {
+            s2[l] = x2.mul_add::<FUSED>(lanes[l], s2[l]);
+        }
+        for l in 0..W {
+            s3[l] = x3.mul_add::<FUSED>(lanes[l], s3[l]);
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        store_row(p, (i, j, width), &s0);
+        store_row(p, (i + 1, j, width), &s1);
+        store_row(p, (i + 2, j, width), &s2);
+        store_row(p, (i + 3, j, width), &s3);
+    }
+}
+
+/// As [`four_rows`], for row `i` alone.
+///
+/// # Safety
+/// As for [`four_rows`].
+#[inline(always)]
+unsafe fn one_row<T: Lane, const W: usize, const FUSED: bool>(
+    p: &Product<T>,
+    panel: Mat<*const T>,
+    (i, j, width): (usize, usize, usize),
+) {
+    let mut sums = [T::ZERO; W];
     let a = p.a.ptr.wrapping_offset(i as isize * p.a.row);
     for q in 0..p.k as isize {
         // SAFETY: the caller's promise.
-        let lanes = unsafe { &*panel.ptr.offset(q * panel.row).cast::<[T; W]>() };
-        for (r, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: the caller's promise.
-            let factor = unsafe { *a.offset(r as isize * p.a.row + q * p.a.col) };
-            for (s, &lane) in sum.iter_mut().zip(lanes) {
-                *s = factor.mul_add::<FUSED>(lane, *s);
-            }
+        let (lanes, x) = unsafe {
+            (
+                &*panel.ptr.offset(q * panel.row).cast::<[T; W]>(),
+                *a.offset(q * p.a.col),
+            )
+        };
+        for l in 0..W {
+            sums[l] = x.mul_add::<FUSED>(lanes[l], sums[l]);
         }
     }
-    for (r, sum) in sums.iter().enumerate() {
-        let row =
-            p.c.ptr
-                .wrapping_offset((i + r) as isize * p.c.row + j as isize * p.c.col);
-        for (l, &s) in sum[..width].iter().enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe { store(p, row.offset(l as isize * p.c.col), s) };
+    // SAFETY: the caller's promise.
+    unsafe { store_row(p, (i, j, width), &sums) };
+}
+
+/// # Safety
+/// Row `i`, columns `j .. j + width` lie in the result.
+#[inline(always)]
+unsafe fn store_row<T: Lane, const W: usize>(
+    p: &Product<T>,
+    (i, j, width): (usize, usize, usize),
+    sums: &[T; W],
+) {
+    let row =
+        p.c.ptr
+            .wrapping_offset(i as isize * p.c.row + j as isize * p.c.col);
+    // SAFETY: the caller's promise.
+    unsafe {
+        if width == W && p.c.col == 1 && p.alpha == T::ONE && p.beta == T::ZERO {
+            *row.cast::<[T; W]>() = *sums;
+            return;
+        }
+        for (l, &sum) in sums[..width].iter().enumerate() {
+            store(p, row.offset(l as isize * p.c.col), sum);
         }
     }
 }
@@ -208,18 +266,19 @@ unsafe fn store<T: Lane>(p: &Product<T>, at: *mut T, sum: T) {
     };
 }
 
-/// A product with one row and one column. Chunks keep `R` times `W` partial sums.
+/// A product with one row and one column. Chunks keep four times `W` partial sums.
 ///
 /// # Safety
 /// As for [`Gemm::gemm`].
 #[inline(always)]
-unsafe fn dot_body<T: Lane, const W: usize, const R: usize, const FUSED: bool>(p: &Product<T>) {
+unsafe fn dot_body<T: Lane, const W: usize, const FUSED: bool>(p: &Product<T>) {
     let (a, b) = (p.a.ptr, p.b.ptr);
     let (step_a, step_b) = (p.a.col, p.b.row);
     let mut total = T::ZERO;
     let mut q = 0;
     if step_a == 1 && step_b == 1 {
-        let mut sums = [[T::ZERO; W]; 4];
+        let (mut s0, mut s1) = ([T::ZERO; W], [T::ZERO; W]);
+        let (mut s2, mut s3) = ([T::ZERO; W], [T::ZERO; W]);
         while q + 4 * W <= p.k {
             // SAFETY: the caller's promise.
             let (x, y) = unsafe {
@@ -228,16 +287,23 @@ unsafe fn dot_body<T: Lane, const W: usize, const R: usize, const FUSED: bool>(p
                     &*b.add(q).cast::<[[T; W]; 4]>(),
                 )
             };
-            for r in 0..4 {
-                for l in 0..W {
-                    sums[r][l] = x[r][l].mul_add::<FUSED>(y[r][l], sums[r][l]);
-                }
+            for l in 0..W {
+                s0[l] = x[0][l].mul_add::<FUSED>(y[0][l], s0[l]);
+            }
+            for l in 0..W {
+                s1[l] = x[1][l].mul_add::<FUSED>(y[1][l], s1[l]);
+            }
+            for l in 0..W {
+                s2[l] = x[2][l].mul_add::<FUSED>(y[2][l], s2[l]);
+            }
+            for l in 0..W {
+                s3[l] = x[3][l].mul_add::<FUSED>(y[3][l], s3[l]);
             }
             q += 4 * W;
         }
         let mut lanes = [T::ZERO; W];
         for l in 0..W {
-            lanes[l] = sums[0][l].add(sums[1][l]).add(sums[2][l].add(sums[3][l]));
+            lanes[l] = s0[l].add(s1[l]).add(s2[l].add(s3[l]));
         }
         let mut half = W / 2;
         while half > 0 {

@@ -1,0 +1,500 @@
+//! Convolutions in one to three dimensions: blocks of output positions are gathered into columns and
+//! multiplied. The three maps here are each other's derivatives, so they serve every order of gradient.
+
+use super::alloc;
+use super::gemm::{Gemm, Mat, Product};
+use super::pool::{self, grain};
+use std::ops::{AddAssign, Range};
+use std::ptr::NonNull;
+
+/// Elements of a block of columns: about half of a second-level cache.
+const BLOCK: usize = 64 << 10;
+
+/// How a window moves over the input, along depth, height and width.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    pub kernel: [usize; 3],
+    pub stride: [usize; 3],
+    pub padding: [usize; 3],
+    pub dilation: [usize; 3],
+}
+
+/// A convolution of `batch` images with `groups` groups of `channels` inputs and `filters` outputs each.
+#[derive(Clone, Copy, Debug)]
+pub struct Geometry {
+    pub batch: usize,
+    pub groups: usize,
+    pub channels: usize,
+    pub filters: usize,
+    pub input: [usize; 3],
+    pub output: [usize; 3],
+    pub window: Window,
+}
+
+impl Geometry {
+    /// Elements of a column: what one output position sees of one group.
+    fn column(&self) -> usize {
+        self.channels * self.window.kernel.iter().product::<usize>()
+    }
+
+    fn positions(&self) -> usize {
+        self.output.iter().product()
+    }
+
+    fn image(&self) -> usize {
+        self.channels * self.input.iter().product::<usize>()
+    }
+
+    /// Output rows (positions along width) per block, and the number of rows.
+    fn rows(&self) -> (usize, usize) {
+        let rows = self.output[0] * self.output[1];
+        let per_block = BLOCK / (self.column() * self.output[2]).max(1);
+        (per_block.clamp(1, rows.max(1)), rows)
+    }
+
+    /// Whether the columns are the input itself.
+    fn is_pointwise(&self) -> bool {
+        let Window {
+            kernel,
+            stride,
+            padding,
+            ..
+        } = self.window;
+        kernel == [1; 3] && stride == [1; 3] && padding == [0; 3]
+    }
+
+    /// Tasks of `work` multiply-adds each that are worth a thread.
+    fn grain(&self, positions: usize) -> usize {
+        grain::GEMM / (self.column() * self.filters * positions).max(1) + 1
+    }
+}
+
+/// A number that convolutions take.
+pub trait Sample: Gemm + AddAssign {}
+impl<T: Gemm + AddAssign> Sample for T {}
+
+/// Operands of a convolution, all contiguous: `input` [batch, groups * channels, input..], `weight` [groups * filters,
+/// channels, kernel..], `output` [batch, groups * filters, output..].
+#[derive(Clone, Copy)]
+struct Shared<T>(*mut T);
+// SAFETY: tasks write disjoint parts.
+unsafe impl<T> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    fn at(&self, offset: usize) -> *mut T {
+        self.0.wrapping_add(offset)
+    }
+}
+
+/// Scratch memory from the caching allocator.
+struct Buffer<T> {
+    start: NonNull<u8>,
+    nbytes: usize,
+    of: std::marker::PhantomData<T>,
+}
+
+impl<T: Copy> Buffer<T> {
+    fn new(len: usize) -> Option<Self> {
+        let nbytes = len.checked_mul(size_of::<T>())?;
+        Some(Buffer {
+            start: alloc::alloc(nbytes)?,
+            nbytes,
+            of: std::marker::PhantomData,
+        })
+    }
+
+    fn ptr(&self) -> *mut T {
+        self.start.as_ptr().cast()
+    }
+}
+
+impl<T> Drop for Buffer<T> {
+    fn drop(&mut self) {
+        // SAFETY: `new` got the block with this size.
+        unsafe { alloc::dealloc(self.start, self.nbytes) };
+    }
+}
+
+/// `output = convolution(input, weight) + bias`. Returns false if scratch memory cannot be had.
+///
+/// # Safety
+/// The pointers lead to contiguous arrays of the shapes of `g`, `output` to one of its own; `bias` has one element per filter.
+pub unsafe fn forward<T: Sample>(
+    g: &Geometry,
+    input: *const T,
+    weight: *const T,
+    bias: Option<*const T>,
+    output: *mut T,
+) -> bool {
+    let (per_block, rows) = g.rows();
+    let blocks = rows.div_ceil(per_block);
+    let (input, weight, output) = (
+        Shared(input.cast_mut()),
+        Shared(weight.cast_mut()),
+        Shared(output),
+    );
+    let bias = Shared(bias.map_or(std::ptr::null_mut(), <*const T>::cast_mut));
+    let failed = std::sync::atomic::AtomicBool::new(false);
+    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    pool::parallel_for(
+        g.batch * g.groups * blocks,
+        g.grain(per_block * g.output[2]),
+        |tasks| {
+            let size = if g.is_pointwise() {
+                0
+            } else {
+                g.column() * per_block * g.output[2]
+            };
+            let Some(columns) = Buffer::<T>::new(size) else {
+                failed.store(true, relaxed);
+                return;
+            };
+            for task in tasks {
+                let (image, block) = (task / blocks, task % blocks);
+                let group = image % g.groups;
+                let block = block * per_block..rows.min((block + 1) * per_block);
+                let (first, count) = (block.start * g.output[2], block.len() * g.output[2]);
+                let source = input.at(image * g.image());
+                let target = output.at(image * g.filters * g.positions() + first);
+                // SAFETY: the caller's promise; every task has its own positions of `output`.
+                unsafe {
+                    let b = columns_of(g, source, block, count, &columns);
+                    let beta = fill_bias(g, bias.at(0), group, target, count);
+                    let product = Product {
+                        m: g.filters,
+                        n: count,
+                        k: g.column(),
+                        a: Mat::new(
+                            weight.at(group * g.filters * g.column()).cast_const(),
+                            g.column() as isize,
+                            1,
+                        ),
+                        b,
+                        c: Mat::new(target, g.positions() as isize, 1),
+                        alpha: T::ONE,
+                        beta,
+                    };
+                    T::gemm(&product, 1);
+                }
+            }
+        },
+    );
+    !failed.load(relaxed)
+}
+
+/// The columns of a block: gathered, or the input where it has that form already.
+unsafe fn columns_of<T: Sample>(
+    g: &Geometry,
+    source: *const T,
+    block: Range<usize>,
+    count: usize,
+    columns: &Buffer<T>,
+) -> Mat<*const T> {
+    if g.is_pointwise() {
+        return Mat::new(
+            source.wrapping_add(block.start * g.output[2]),
+            g.positions() as isize,
+            1,
+        );
+    }
+    // SAFETY: the caller's promise.
+    unsafe { gather(g, source, block, columns.ptr()) };
+    Mat::new(columns.ptr().cast_const(), count as isize, 1)
+}
+
+/// Writes the bias to a block of the output and returns the factor that keeps it.
+unsafe fn fill_bias<T: Sample>(
+    g: &Geometry,
+    bias: *const T,
+    group: usize,
+    target: *mut T,
+    count: usize,
+) -> T {
+    if bias.is_null() {
+        return T::ZERO;
+    }
+    for filter in 0..g.filters {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let row = target.add(filter * g.positions());
+            std::slice::from_raw_parts_mut(row, count).fill(*bias.add(group * g.filters + filter));
+        }
+    }
+    T::ONE
+}
+
+/// The adjoint of [`forward`] in the input: `input = sum of the windows that each output touched`. Also the transposed
+/// convolution. Returns false if scratch memory cannot be had.
+///
+/// # Safety
+/// As for [`forward`]; here `input` is written.
+pub unsafe fn grad_input<T: Sample>(
+    g: &Geometry,
+    output: *const T,
+    weight: *const T,
+    input: *mut T,
+) -> bool {
+    let (per_block, rows) = g.rows();
+    let (input, weight, output) = (
+        Shared(input),
+        Shared(weight.cast_mut()),
+        Shared(output.cast_mut()),
+    );
+    let images = g.batch * g.groups;
+    let inner_threads = if images < pool::threads() {
+        pool::threads()
+    } else {
+        1
+    };
+    let failed = std::sync::atomic::AtomicBool::new(false);
+    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    let image = |image: usize, columns: &Buffer<T>, threads: usize| {
+        let group = image % g.groups;
+        let target = input.at(image * g.image());
+        // SAFETY: the caller's promise; every image is written by one task.
+        unsafe {
+            std::slice::from_raw_parts_mut(target, g.image()).fill(T::ZERO);
+            for start in (0..rows).step_by(per_block) {
+                let block = start..rows.min(start + per_block);
+                let count = block.len() * g.output[2];
+                let from = output.at(image * g.filters * g.positions() + start * g.output[2]);
+                let product = Product {
+                    m: g.column(),
+                    n: count,
+                    k: g.filters,
+                    a: Mat::new(
+                        weight.at(group * g.filters * g.column()).cast_const(),
+                        1,
+                        g.column() as isize,
+                    ),
+                    b: Mat::new(from.cast_const(), g.positions() as isize, 1),
+                    c: Mat::new(columns.ptr(), count as isize, 1),
+                    alpha: T::ONE,
+                    beta: T::ZERO,
+                };
+                T::gemm(&product, threads);
+                scatter(g, columns.ptr(), block, target);
+            }
+        }
+    };
+    let work = |tasks: Range<usize>, threads: usize| {
+        let Some(columns) = Buffer::<T>::new(g.column() * per_block * g.output[2]) else {
+            failed.store(true, relaxed);
+            return;
+        };
+        tasks.for_each(|task| image(task, &columns, threads));
+    };
+    if inner_threads > 1 {
+        work(0..images, inner_threads);
+    } else {
+        pool::parallel_for(images, g.grain(g.positions()), |tasks| work(tasks, 1));
+    }
+    !failed.load(relaxed)
+}
+
+/// The adjoint of [`forward`] in the weight. Returns false if scratch memory cannot be had.
+///
+/// # Safety
+/// As for [`forward`]; here `weight` is written.
+pub unsafe fn grad_weight<T: Sample>(
+    g: &Geometry,
+    input: *const T,
+    output: *const T,
+    weight: *mut T,
+) -> bool {
+    let size = g.groups * g.filters * g.column();
+    let workers = pool::threads()
+        .min(g.batch.div_ceil(g.grain(g.positions() * g.groups)))
+        .max(1);
+    let Some(partial) = Buffer::<T>::new(size * (workers - 1)) else {
+        return false;
+    };
+    let part = |worker: usize| {
+        if worker == 0 {
+            weight
+        } else {
+            partial.ptr().wrapping_add(size * (worker - 1))
+        }
+    };
+    let parts: Vec<_> = (0..workers).map(|worker| Shared(part(worker))).collect();
+    let (input, output) = (Shared(input.cast_mut()), Shared(output.cast_mut()));
+    let failed = std::sync::atomic::AtomicBool::new(false);
+    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    pool::parallel_for(workers, 1, |range| {
+        for worker in range {
+            let images = g.batch * worker / workers..g.batch * (worker + 1) / workers;
+            // SAFETY: the caller's promise; every worker writes its own part.
+            let done =
+                unsafe { add_weight(g, input.at(0), output.at(0), parts[worker].at(0), images) };
+            if !done {
+                failed.store(true, relaxed);
+            }
+        }
+    });
+    for other in &parts[1..] {
+        for i in 0..size {
+            // SAFETY: parts have `size` elements, all written.
+            unsafe { *weight.add(i) += *other.at(i) };
+        }
+    }
+    !failed.load(relaxed)
+}
+
+/// The weight's gradient from some of the images.
+unsafe fn add_weight<T: Sample>(
+    g: &Geometry,
+    input: *const T,
+    output: *const T,
+    weight: *mut T,
+    images: Range<usize>,
+) -> bool {
+    let (per_block, rows) = g.rows();
+    let size = g.filters * g.column();
+    let scratch = if g.is_pointwise() {
+        0
+    } else {
+        g.column() * per_block * g.output[2]
+    };
+    let Some(columns) = Buffer::<T>::new(scratch) else {
+        return false;
+    };
+    // SAFETY: the caller's promise.
+    unsafe {
+        std::slice::from_raw_parts_mut(weight, size * g.groups).fill(T::ZERO);
+        for image in images.start * g.groups..images.end * g.groups {
+            for start in (0..rows).step_by(per_block) {
+                let block = start..rows.min(start + per_block);
+                let count = block.len() * g.output[2];
+                let from = output.add(image * g.filters * g.positions() + start * g.output[2]);
+                let b = columns_of(g, input.add(image * g.image()), block, count, &columns);
+                let product = Product {
+                    m: g.filters,
+                    n: g.column(),
+                    k: count,
+                    a: Mat::new(from, g.positions() as isize, 1),
+                    b: b.transposed(),
+                    c: Mat::new(weight.add(image % g.groups * size), g.column() as isize, 1),
+                    alpha: T::ONE,
+                    beta: T::ONE,
+                };
+                T::gemm(&product, 1);
+            }
+        }
+    }
+    true
+}
+
+/// Calls `visit(row of columns, start in it, first output position along width, count, input offset)` for each stretch
+/// along the width of a block that lies inside the input, with the step of the input.
+#[inline(always)]
+fn stretches(
+    g: &Geometry,
+    block: Range<usize>,
+    mut visit: impl FnMut(usize, Range<usize>, Option<usize>),
+) {
+    let Window {
+        kernel,
+        stride,
+        padding,
+        dilation,
+    } = g.window;
+    let [depth, height, width] = g.input;
+    let count = block.len() * g.output[2];
+    let inside = |o: usize, k: usize, axis: usize, size: usize| {
+        (o * stride[axis] + k * dilation[axis])
+            .checked_sub(padding[axis])
+            .filter(|&i| i < size)
+    };
+    let mut row = 0;
+    for channel in 0..g.channels {
+        for (kd, kh) in (0..kernel[0]).flat_map(|d| (0..kernel[1]).map(move |h| (d, h))) {
+            for kw in 0..kernel[2] {
+                // Positions `low .. high` along the width see the input.
+                let offset = kw * dilation[2];
+                let low = padding[2]
+                    .saturating_sub(offset)
+                    .div_ceil(stride[2])
+                    .min(g.output[2]);
+                let high = (width + padding[2])
+                    .saturating_sub(offset)
+                    .div_ceil(stride[2])
+                    .clamp(low, g.output[2]);
+                for (r, outer) in block.clone().enumerate() {
+                    let at = row * count + r * g.output[2];
+                    let d = inside(outer / g.output[1], kd, 0, depth);
+                    let h = inside(outer % g.output[1], kh, 1, height);
+                    if let (Some(d), Some(h), true) = (d, h, low < high) {
+                        let first = low * stride[2] + offset - padding[2];
+                        visit(
+                            at,
+                            low..high,
+                            Some(((channel * depth + d) * height + h) * width + first),
+                        );
+                    } else {
+                        visit(at, 0..0, None);
+                    }
+                }
+                row += 1;
+            }
+        }
+    }
+}
+
+/// Writes the columns of the output rows `block`.
+///
+/// # Safety
+/// `image` has the channels of a group; `columns` has room for the block.
+pub unsafe fn gather<T: Sample>(
+    g: &Geometry,
+    image: *const T,
+    block: Range<usize>,
+    columns: *mut T,
+) {
+    let (out_width, step) = (g.output[2], g.window.stride[2]);
+    stretches(g, block, |at, seen, from| {
+        // SAFETY: the caller's promise; `stretches` stays inside the image.
+        unsafe {
+            let row = std::slice::from_raw_parts_mut(columns.add(at), out_width);
+            let Some(from) = from else {
+                return row.fill(T::ZERO);
+            };
+            row[..seen.start].fill(T::ZERO);
+            row[seen.end..].fill(T::ZERO);
+            let source = image.add(from);
+            if step == 1 {
+                row[seen.clone()].copy_from_slice(std::slice::from_raw_parts(source, seen.len()));
+            } else {
+                row[seen]
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(i, x)| *x = *source.add(i * step));
+            }
+        }
+    });
+}
+
+/// Adds the columns of the output rows `block` to the image.
+///
+/// # Safety
+/// As for [`gather`].
+pub unsafe fn scatter<T: Sample>(
+    g: &Geometry,
+    columns: *const T,
+    block: Range<usize>,
+    image: *mut T,
+) {
+    let step = g.window.stride[2];
+    stretches(g, block, |at, seen, from| {
+        let Some(from) = from else { return };
+        // SAFETY: the caller's promise; `stretches` stays inside the image.
+        unsafe {
+            let row = std::slice::from_raw_parts(columns.add(at + seen.start), seen.len());
+            let target = image.add(from);
+            row.iter()
+                .enumerate()
+                .for_each(|(i, &x)| *target.add(i * step) += x);
+        }
+    });
+}
