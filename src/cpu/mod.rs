@@ -3,6 +3,9 @@
 pub mod alloc;
 pub mod copy;
 pub mod iter;
+pub mod multiversion;
+pub mod norm;
+pub mod number;
 pub mod pool;
 pub mod conv;
 pub mod gemm;
@@ -19,3 +22,8 @@ pub mod reduce_plan;
 #[cfg(test)]
 mod reduce_tests;
 mod tiles;
+pub mod scan;
+pub mod search;
+pub mod softmax;
+pub mod sort;
+pub mod sort_keys;

@@ -3,6 +3,8 @@
 use half::{bf16, f16};
 use num_complex::Complex;
 
+use crate::tensor::Bool;
+
 /// Types in which sums and products are accumulated.
 pub trait Accumulator: Copy + Send + Sync + PartialEq + 'static {
     const ZERO: Self;
@@ -19,6 +21,10 @@ pub trait Number: Copy + Send + Sync + PartialEq + 'static {
     type Acc: Accumulator;
     /// The dtype of sums and products: integers widen.
     type Total: Copy + Send + Sync + 'static;
+    /// Running sums, whose chains are long, round in this type.
+    type Precise: Accumulator;
+    fn precise(self) -> Self::Precise;
+    fn total_of_precise(acc: Self::Precise) -> Self::Total;
     fn widen(self) -> Self::Acc;
     fn narrow(acc: Self::Acc) -> Self;
     fn total(acc: Self::Acc) -> Self::Total;
@@ -45,6 +51,7 @@ pub trait Ordered: Number {
 pub trait Real: Accumulator + PartialOrd {
     const INFINITY: Self;
     fn sub(self, other: Self) -> Self;
+    fn div(self, other: Self) -> Self;
     fn sqrt(self) -> Self;
     fn powf(self, p: Self) -> Self;
     fn exp(self) -> Self;
@@ -80,6 +87,11 @@ macro_rules! real {
         impl Number for $t {
             type Acc = $t;
             type Total = $t;
+            type Precise = f64;
+            #[inline(always)]
+            fn precise(self) -> f64 { f64::from(self) }
+            #[inline(always)]
+            fn total_of_precise(acc: f64) -> $t { acc as $t }
             #[inline(always)]
             fn widen(self) -> $t { self }
             #[inline(always)]
@@ -100,6 +112,8 @@ macro_rules! real {
             const INFINITY: Self = $t::INFINITY;
             #[inline(always)]
             fn sub(self, other: Self) -> Self { self - other }
+            #[inline(always)]
+            fn div(self, other: Self) -> Self { self / other }
             #[inline(always)]
             fn sqrt(self) -> Self { $t::sqrt(self) }
             #[inline(always)]
@@ -134,6 +148,11 @@ macro_rules! half_precision {
         impl Number for $t {
             type Acc = f32;
             type Total = $t;
+            type Precise = f32;
+            #[inline(always)]
+            fn precise(self) -> f32 { self.widen() }
+            #[inline(always)]
+            fn total_of_precise(acc: f32) -> $t { $t::from_f32(acc) }
             #[inline(always)]
             fn widen(self) -> f32 { $widen(self.to_bits()) }
             #[inline(always)]
@@ -211,6 +230,11 @@ macro_rules! integer {
         impl Number for $t {
             type Acc = i64;
             type Total = i64;
+            type Precise = i64;
+            #[inline(always)]
+            fn precise(self) -> i64 { self as i64 }
+            #[inline(always)]
+            fn total_of_precise(acc: i64) -> i64 { acc }
             #[inline(always)]
             fn widen(self) -> i64 { self as i64 }
             #[inline(always)]
@@ -231,16 +255,25 @@ macro_rules! integer {
 }
 integer!(u8 i8 i16 i32 i64 u16 u32 u64);
 
-impl Number for bool {
+impl Number for Bool {
     type Acc = i64;
     type Total = i64;
+    type Precise = i64;
     #[inline(always)]
-    fn widen(self) -> i64 {
-        i64::from(self)
+    fn precise(self) -> i64 {
+        self.widen()
     }
     #[inline(always)]
-    fn narrow(acc: i64) -> bool {
-        acc != 0
+    fn total_of_precise(acc: i64) -> i64 {
+        acc
+    }
+    #[inline(always)]
+    fn widen(self) -> i64 {
+        i64::from(self.get())
+    }
+    #[inline(always)]
+    fn narrow(acc: i64) -> Bool {
+        (acc != 0).into()
     }
     #[inline(always)]
     fn total(acc: i64) -> i64 {
@@ -248,17 +281,17 @@ impl Number for bool {
     }
 }
 
-impl Ordered for bool {
+impl Ordered for Bool {
     type Rank = u8;
     const LOWEST: u8 = 0;
     const HIGHEST: u8 = 1;
     #[inline(always)]
     fn rank(self) -> u8 {
-        u8::from(self)
+        u8::from(self.get())
     }
     #[inline(always)]
-    fn of_rank(rank: u8) -> bool {
-        rank != 0
+    fn of_rank(rank: u8) -> Bool {
+        (rank != 0).into()
     }
 }
 
@@ -279,6 +312,11 @@ macro_rules! complex {
         impl Number for Complex<$t> {
             type Acc = Self;
             type Total = Self;
+            type Precise = Complex<f64>;
+            #[inline(always)]
+            fn precise(self) -> Complex<f64> { Complex::new(f64::from(self.re), f64::from(self.im)) }
+            #[inline(always)]
+            fn total_of_precise(acc: Complex<f64>) -> Self { Complex::new(acc.re as $t, acc.im as $t) }
             #[inline(always)]
             fn widen(self) -> Self { self }
             #[inline(always)]

@@ -2,6 +2,7 @@
 
 use super::number::{Accumulator, Magnitude, Number, Ordered, Real};
 use super::reduce::Reduction;
+use crate::tensor::Bool;
 
 #[derive(Clone, Copy)]
 pub struct Sum;
@@ -84,7 +85,7 @@ pub struct CountNonzero;
 
 impl<T: Number> Reduction<T> for Any {
     type Acc = bool;
-    type Out = bool;
+    type Out = Bool;
     #[inline(always)]
     fn identity(&self) -> bool {
         false
@@ -98,8 +99,8 @@ impl<T: Number> Reduction<T> for Any {
         a | b
     }
     #[inline(always)]
-    fn finish(&self, acc: bool) -> bool {
-        acc
+    fn finish(&self, acc: bool) -> Bool {
+        acc.into()
     }
     #[inline(always)]
     fn is_settled(&self, acc: bool) -> bool {
@@ -109,7 +110,7 @@ impl<T: Number> Reduction<T> for Any {
 
 impl<T: Number> Reduction<T> for All {
     type Acc = bool;
-    type Out = bool;
+    type Out = Bool;
     #[inline(always)]
     fn identity(&self) -> bool {
         true
@@ -123,8 +124,8 @@ impl<T: Number> Reduction<T> for All {
         a & b
     }
     #[inline(always)]
-    fn finish(&self, acc: bool) -> bool {
-        acc
+    fn finish(&self, acc: bool) -> Bool {
+        acc.into()
     }
     #[inline(always)]
     fn is_settled(&self, acc: bool) -> bool {

@@ -10,6 +10,23 @@ pub struct Dim {
     pub out: isize,
 }
 
+/// An operation along one dimension: the other dimensions, and how the lines along it are strided.
+pub struct Lines {
+    pub plan: Plan,
+    pub size: usize,
+    pub stride: isize,
+    pub out: isize,
+}
+
+impl Lines {
+    /// Lines along `dim` of a layout; a 0-dim layout is one line of one element.
+    pub fn new(shape: &[i64], strides: &[i64], out: &[i64], dim: usize) -> Lines {
+        let plan = Plan::new(shape, strides, out, |i| i == dim);
+        let at = |list: &[i64]| list.get(dim).copied().unwrap_or(1) as isize;
+        Lines { plan, size: shape.get(dim).copied().unwrap_or(1) as usize, stride: at(strides), out: at(out) }
+    }
+}
+
 pub type Dims = SmallVec<[Dim; 4]>;
 
 #[derive(Debug)]
@@ -23,13 +40,14 @@ pub struct Plan {
 impl Plan {
     /// `out` has the input's rank; its entries for reduced dimensions are ignored.
     pub fn new(
-        shape: &[usize],
-        strides: &[isize],
-        out: &[isize],
+        shape: &[i64],
+        strides: &[i64],
+        out: &[i64],
         reduced: impl Fn(usize) -> bool,
     ) -> Plan {
         let (mut kept, mut gone) = (Dims::new(), Dims::new());
         for (i, (&size, &stride)) in shape.iter().zip(strides).enumerate() {
+            let (size, stride) = (size as usize, stride as isize);
             if reduced(i) {
                 gone.push(Dim {
                     size,
@@ -40,7 +58,7 @@ impl Plan {
                 kept.push(Dim {
                     size,
                     stride,
-                    out: out[i],
+                    out: out[i] as isize,
                 });
             }
         }

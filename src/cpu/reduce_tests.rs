@@ -1,5 +1,6 @@
 //! Reductions against plain loops, over layouts on each side of every threshold.
 
+use crate::tensor::Bool;
 use super::number::{Accumulator, Number};
 use super::reduce::Pointer;
 use super::reduce::{Reduction, reduce};
@@ -9,10 +10,10 @@ use super::reduce_moments::moments;
 use super::reduce_plan::Plan;
 
 /// Contiguous strides of a shape.
-fn contiguous(shape: &[usize]) -> Vec<isize> {
-    let mut strides = vec![1isize; shape.len()];
+fn contiguous(shape: &[i64]) -> Vec<i64> {
+    let mut strides = vec![1i64; shape.len()];
     for i in (0..shape.len().saturating_sub(1)).rev() {
-        strides[i] = strides[i + 1] * shape[i + 1] as isize;
+        strides[i] = strides[i + 1] * shape[i + 1];
     }
     strides
 }
@@ -24,7 +25,7 @@ fn data(n: usize) -> Vec<f64> {
 }
 
 /// Every layout: shape, input strides, reduced dimensions.
-fn layouts() -> Vec<(Vec<usize>, Vec<isize>, Vec<usize>)> {
+fn layouts() -> Vec<(Vec<i64>, Vec<i64>, Vec<usize>)> {
     let mut all = vec![(vec![], vec![], vec![])];
     for shape in [
         vec![7],
@@ -36,8 +37,8 @@ fn layouts() -> Vec<(Vec<usize>, Vec<isize>, Vec<usize>)> {
         vec![40_000, 3],
     ] {
         let strides = contiguous(&shape);
-        let flipped: Vec<usize> = shape.iter().rev().copied().collect();
-        let transposed: Vec<isize> = strides.iter().rev().copied().collect();
+        let flipped: Vec<i64> = shape.iter().rev().copied().collect();
+        let transposed: Vec<i64> = strides.iter().rev().copied().collect();
         for mask in 1..1 << shape.len() {
             let dims: Vec<usize> = (0..shape.len()).filter(|i| mask >> i & 1 == 1).collect();
             all.push((shape.clone(), strides.clone(), dims.clone()));
@@ -54,18 +55,18 @@ fn each_layout(check: impl Fn(&Plan, &[f64], &dyn Fn(usize) -> Vec<f64>, usize))
         let reduced = |i: usize| dims.contains(&i);
         let kept: Vec<usize> = (0..shape.len()).filter(|&i| !reduced(i)).collect();
         let kept_strides = contiguous(&kept.iter().map(|&i| shape[i]).collect::<Vec<_>>());
-        let mut out = vec![0isize; shape.len()];
+        let mut out = vec![0i64; shape.len()];
         kept.iter()
             .zip(&kept_strides)
             .for_each(|(&i, &s)| out[i] = s);
-        let total: usize = shape.iter().product();
+        let total = shape.iter().product::<i64>() as usize;
         let values = data(total);
-        let mut groups = vec![Vec::new(); kept.iter().map(|&i| shape[i]).product()];
+        let mut groups = vec![Vec::new(); kept.iter().map(|&i| shape[i] as usize).product()];
         for linear in 0..total {
             let (mut rest, mut input, mut output) = (linear, 0, 0);
             for i in (0..shape.len()).rev() {
-                let index = (rest % shape[i]) as isize;
-                rest /= shape[i];
+                let index = (rest % shape[i] as usize) as i64;
+                rest /= shape[i] as usize;
                 input += index * strides[i];
                 output += index * if reduced(i) { 0 } else { out[i] };
             }
@@ -146,7 +147,7 @@ fn the_first_of_equal_maxima_is_found() {
             let mut values = vec![1.0f32; n * stride];
             values[at * stride] = 2.0;
             values[(n - 1) * stride] = 2.0;
-            let plan = Plan::new(&[n], &[stride as isize], &[0], |_| true);
+            let plan = Plan::new(&[n as i64], &[stride as i64], &[0], |_| true);
             let (mut value, mut index) = (0.0, -1);
             let found = Found {
                 values: Some(Pointer(&raw mut value)),
@@ -166,11 +167,11 @@ fn the_first_of_equal_maxima_is_found() {
 #[test]
 fn large_sums_are_accurate() {
     let values = vec![0.1f32; 1 << 22];
-    let plan = Plan::new(&[values.len()], &[1], &[0], |_| true);
+    let plan = Plan::new(&[values.len() as i64], &[1], &[0], |_| true);
     let mean = run(Mean(values.len() as f64), &values, &plan, 1)[0];
     assert!((mean - 0.1).abs() <= 2.0 * f32::EPSILON * 0.1, "{mean}");
-    let ones = vec![true; 100_000];
-    let plan = Plan::new(&[ones.len()], &[1], &[0], |_| true);
-    assert!(run(Any, &ones, &plan, 1)[0]);
-    assert!(bool::narrow(i64::ONE));
+    let ones = vec![Bool::from(true); 100_000];
+    let plan = Plan::new(&[ones.len() as i64], &[1], &[0], |_| true);
+    assert!(run(Any, &ones, &plan, 1)[0].get());
+    assert!(Bool::narrow(i64::ONE).get());
 }

@@ -8,6 +8,9 @@ mod val;
 mod value;
 
 pub mod indexing;
+pub mod reduce;
+mod reduce_dims;
+pub mod reduce_index;
 pub mod view;
 
 use std::collections::HashMap;
@@ -264,7 +267,7 @@ impl Entry {
 }
 
 /// The families, in the order of the reference.
-static FAMILIES: &[&[Op]] = &[view::OPS];
+static FAMILIES: &[&[Op]] = &[view::OPS, reduce::OPS, reduce_index::OPS];
 
 pub struct Table {
     pub entries: Vec<Entry>,

@@ -106,10 +106,10 @@ elements! {
 }
 
 /// Runs the body with `$T` bound to the Rust type of a dtype. The set names which dtypes are
-/// taken (`all`, `int`, `float`, `real`, `complex`, `num`, `bits`, `wide`); the others run `else`.
+/// taken (`all`, `int`, `float`, `real`, `ordered`, `complex`, `num`, `bits`, `wide`); the others run `else`.
 ///
 /// `int`: integers without bool; `float`: f16..f64; `wide`: f32, f64, c64, c128;
-/// `real`: int + float; `num`: real + complex; `bits`: bool + int; `bytes`: by element size (u8, u16, u32, u64, c128).
+/// `real`: int + float; `ordered`: bool + real; `num`: real + complex; `bits`: bool + int; `bytes`: by element size (u8, u16, u32, u64, c128).
 #[macro_export]
 macro_rules! dispatch {
     (@arms $dtype:expr, $T:ident, $body:expr, $other:expr, $($variant:ident $ty:ty),*) => {
@@ -141,6 +141,10 @@ macro_rules! dispatch {
     (num $d:expr, $T:ident => $b:expr, else $o:expr) => {
         $crate::dispatch!(@arms $d, $T, $b, $o, U8 u8, I8 i8, I16 i16, I32 i32, I64 i64, U16 u16, U32 u32, U64 u64,
             F16 $crate::tensor::f16, BF16 $crate::tensor::bf16, F32 f32, F64 f64, C64 $crate::tensor::c64, C128 $crate::tensor::c128)
+    };
+    (ordered $d:expr, $T:ident => $b:expr, else $o:expr) => {
+        $crate::dispatch!(@arms $d, $T, $b, $o, Bool $crate::tensor::Bool, U8 u8, I8 i8, I16 i16, I32 i32, I64 i64,
+            U16 u16, U32 u32, U64 u64, F16 $crate::tensor::f16, BF16 $crate::tensor::bf16, F32 f32, F64 f64)
     };
     (all $d:expr, $T:ident => $b:expr) => {
         $crate::dispatch!(@arms $d, $T, $b, unreachable!("every dtype has an arm"), Bool $crate::tensor::Bool, U8 u8, I8 i8, I16 i16, I32 i32, I64 i64,

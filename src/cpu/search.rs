@@ -1,0 +1,82 @@
+//! Binary search and counting: searchsorted, bincount, histograms.
+
+use super::number::Ordered;
+use super::pool::{grain, parallel_for};
+use super::reduce::Pointer;
+
+/// The first position where `x` may be inserted; the last one if `right`. NaN sorts after everything.
+#[inline]
+pub fn position<T: Ordered>(at: impl Fn(usize) -> T, n: usize, x: T, right: bool) -> usize {
+    let x = x.rank();
+    let (mut low, mut high) = (0, n);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let here = at(middle).rank();
+        let before = if right { !less(x, here) } else { less(here, x) };
+        if before {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+#[inline(always)]
+#[allow(clippy::eq_op)]
+fn less<R: PartialOrd + Copy>(a: R, b: R) -> bool {
+    a < b || (b != b && a == a)
+}
+
+/// Searches each value in the boundaries of its row (or in the only row); all buffers are row-major.
+pub struct Search<'a, T> {
+    pub boundaries: &'a [T],
+    /// Order of the boundaries, if they are not sorted themselves.
+    pub sorter: Option<&'a [i64]>,
+    /// Boundaries and values per row; one row of boundaries serves all values.
+    pub row: usize,
+    pub values_per_row: usize,
+    pub right: bool,
+}
+
+impl<T: Ordered> Search<'_, T> {
+    /// Writes the positions of `values`.
+    pub fn run<I: TryFrom<usize> + Copy + Default + Send + Sync>(&self, values: &[T], out: &mut [I]) {
+        let out_pointer = Pointer(out.as_mut_ptr());
+        let shared = self.boundaries.len() == self.row;
+        parallel_for(values.len().min(out.len()), grain::INDEX / 8, |range| {
+            let out = out_pointer;
+            for i in range {
+                let start = if shared { 0 } else { i / self.values_per_row.max(1) * self.row };
+                let found = match self.sorter {
+                    None => position(|k| self.boundaries[start + k], self.row, values[i], self.right),
+                    Some(order) => {
+                        position(|k| self.boundaries[start + order[start + k] as usize], self.row, values[i], self.right)
+                    }
+                };
+                // SAFETY: i < out.len(), and each i belongs to one task.
+                unsafe { *out.0.add(i) = I::try_from(found).unwrap_or_default() };
+            }
+        });
+    }
+}
+
+/// Bins of equal width over `low..=high`; the last one includes `high`.
+#[derive(Clone, Copy)]
+pub struct Bins {
+    pub count: usize,
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Bins {
+    /// The bin of `x`, if it lies in the range.
+    #[inline]
+    pub fn of(self, x: f64) -> Option<usize> {
+        if !(x >= self.low && x <= self.high) {
+            return None;
+        }
+        let bin = ((x - self.low) * self.count as f64 / (self.high - self.low)) as usize;
+        Some(bin.min(self.count - 1))
+    }
+}
