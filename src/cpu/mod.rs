@@ -11,8 +11,6 @@ pub mod conv;
 pub mod gemm;
 pub mod linalg;
 pub mod linalg_factor;
-pub mod multiversion;
-pub mod number;
 pub mod pooling;
 pub mod reduce;
 pub mod reduce_index;

@@ -6,10 +6,10 @@ use crate::autograd::Ctx;
 use crate::cpu::reduce::Pointer;
 use crate::cpu::reduce_index::{Extreme, Found, extreme};
 use crate::cpu::reduce_kinds::{Max, Min};
-use crate::tensor::{DType, Element, Tensor, wrap_dim};
+use crate::tensor::{DType, Element, Tensor};
 use crate::{Result, call, dispatch, ensure, fail, grads, ops};
 
-fn along(a: Args, dim: usize) -> Result<(&Tensor, Reduced)> {
+fn along(a: Args<'_>, dim: usize) -> Result<(&Tensor, Reduced)> {
     let x = a.t(0)?;
     Ok((x, Reduced::one(x.ndim(), a.int(dim)?, a.bool(dim + 1)?)?))
 }
@@ -168,11 +168,6 @@ fn aminmax_rule(c: &Ctx) -> Grads {
 
 fn other(a: Args, name: &str) -> Result<Outputs> {
     super::find_overload(name).map_or_else(|| fail!(NotImplemented, "no operator '{name}'"), |entry| super::call(entry, a.0))
-}
-
-/// Checks `dim` of a 0-dim input for the ops that take a single dimension.
-pub(super) fn dim_of(x: &Tensor, dim: i64) -> Result<usize> {
-    wrap_dim(dim, x.ndim())
 }
 
 ops! {
