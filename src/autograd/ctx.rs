@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::node::{Node, NodeBody, SavedTensor};
 use crate::ops::{Args, Val, Value};
-use crate::tensor::{Dims, Tensor};
+use crate::tensor::{Device, Dims, Tensor};
 use crate::{Error, Result, err};
 
 pub struct Ctx<'a> {
@@ -133,6 +133,12 @@ impl<'a> Ctx<'a> {
     #[must_use]
     pub fn dtype(&self, slot: usize) -> crate::DType {
         self.info(slot).map_or(crate::DType::F32, |info| info.dtype)
+    }
+
+    /// Device of the tensor in a slot, under the same conditions as `shape`.
+    #[must_use]
+    pub fn device(&self, slot: usize) -> Device {
+        self.info(slot).map_or(Device::CPU, |info| info.device)
     }
 
     /// Sizes of an output.

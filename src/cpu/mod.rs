@@ -2,6 +2,7 @@
 
 pub mod alloc;
 pub mod copy;
+pub mod fill;
 pub mod iter;
 pub mod multiversion;
 pub mod norm;
@@ -12,6 +13,11 @@ pub mod gemm;
 pub mod linalg;
 pub mod linalg_factor;
 pub mod pooling;
+pub mod random;
+pub mod random_choice;
+pub mod random_fill;
+pub mod random_normal;
+pub mod random_reject;
 pub mod reduce;
 pub mod reduce_index;
 pub mod reduce_kinds;

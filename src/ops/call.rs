@@ -2,7 +2,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{Aliases, Args, Body, Entry, LAZY, Out, Outputs, Outs, Returns, STRIDED, Value};
+use super::{Aliases, Args, Body, Entry, CROSS_DEVICE, LAZY, Out, Outputs, Outs, Returns, STRIDED, Value};
 use crate::tensor::{DType, Device, Layout, Lazy, Scalar, Tensor};
 use crate::{Result, autograd, backend, ensure, fail};
 
@@ -108,6 +108,9 @@ pub fn resolve_lazy(source: &Tensor) -> Result<Tensor> {
 
 /// The device that all tensors share; 0-dim CPU tensors go along with any. Without tensors, the `device` argument.
 fn device_of(entry: &Entry, args: &[Value]) -> Result<Device> {
+    if let (true, Some(Value::Tensor(first))) = (entry.has(CROSS_DEVICE), args.first()) {
+        return Ok(first.device());
+    }
     let (mut found, mut dims, mut clash): (Option<Device>, usize, Option<Device>) = (None, 0, None);
     for value in args {
         value.each_tensor(|t| match found {

@@ -7,6 +7,8 @@ mod schema;
 mod val;
 mod value;
 
+pub mod copy;
+pub mod create;
 pub mod indexing;
 pub mod reduce;
 mod reduce_dims;
@@ -43,6 +45,8 @@ pub const P: u8 = 16;
 pub const STRIDED: u8 = 32;
 /// The op reads conjugate and negative bits itself.
 pub const LAZY: u8 = 64;
+/// The arguments may lie on several devices; the first one's device runs the op.
+pub const CROSS_DEVICE: u8 = 128;
 
 /// Size and dtype of an output, known before any data is touched.
 #[derive(Clone, Debug)]
@@ -267,7 +271,14 @@ impl Entry {
 }
 
 /// The families, in the order of the reference.
-static FAMILIES: &[&[Op]] = &[view::OPS, reduce::OPS, reduce_index::OPS];
+#[rustfmt::skip]
+static FAMILIES: &[&[Op]] = &[
+    view::OPS,
+    reduce::OPS,
+    reduce_index::OPS,
+    create::OPS,
+    copy::OPS,
+];
 
 pub struct Table {
     pub entries: Vec<Entry>,
