@@ -39,12 +39,20 @@ pub struct Normalized<'a, T, A> {
 
 impl<T: Number<Acc: Real>> LayerNorm<'_, T> {
     pub fn forward(&self, eps: f64, out: Normalized<'_, T, T::Acc>) {
-        let (y, mean, rstd) = (Pointer(out.y.as_mut_ptr()), Pointer(out.mean.as_mut_ptr()), Pointer(out.rstd.as_mut_ptr()));
-        parallel_for(out.mean.len(), (grain::REDUCE / self.size.max(1)).max(1), |rows| {
-            let targets = (y, mean, rstd);
-            // SAFETY: rows do not overlap, and each belongs to one task.
-            unsafe { forward_rows(self, eps, rows, targets.0.0, targets.1.0, targets.2.0) };
-        });
+        let (y, mean, rstd) = (
+            Pointer(out.y.as_mut_ptr()),
+            Pointer(out.mean.as_mut_ptr()),
+            Pointer(out.rstd.as_mut_ptr()),
+        );
+        parallel_for(
+            out.mean.len(),
+            (grain::REDUCE / self.size.max(1)).max(1),
+            |rows| {
+                let targets = (y, mean, rstd);
+                // SAFETY: rows do not overlap, and each belongs to one task.
+                unsafe { forward_rows(self, eps, rows, targets.0.0, targets.1.0, targets.2.0) };
+            },
+        );
     }
 
     #[inline(always)]
@@ -102,15 +110,25 @@ impl<T: Number<Acc: Real>> LayerNormBackward<'_, T> {
     pub fn run(&self, dx: &mut [T], dw: &mut [T::Acc], db: &mut [T::Acc]) {
         let target = Pointer(dx.as_mut_ptr());
         let sums = parking_lot::Mutex::new((dw, db));
-        parallel_for(self.mean.len(), (grain::REDUCE / self.size.max(1)).max(1), |rows| {
-            let target = target;
-            let mut own = (vec![T::Acc::ZERO; self.size], vec![T::Acc::ZERO; self.size]);
-            // SAFETY: rows do not overlap, and each belongs to one task.
-            unsafe { backward_rows(self, rows, target.0, &mut own.0, &mut own.1) };
-            let mut sums = sums.lock();
-            sums.0.iter_mut().zip(own.0).for_each(|(total, part)| *total = total.add(part));
-            sums.1.iter_mut().zip(own.1).for_each(|(total, part)| *total = total.add(part));
-        });
+        parallel_for(
+            self.mean.len(),
+            (grain::REDUCE / self.size.max(1)).max(1),
+            |rows| {
+                let target = target;
+                let mut own = (vec![T::Acc::ZERO; self.size], vec![T::Acc::ZERO; self.size]);
+                // SAFETY: rows do not overlap, and each belongs to one task.
+                unsafe { backward_rows(self, rows, target.0, &mut own.0, &mut own.1) };
+                let mut sums = sums.lock();
+                sums.0
+                    .iter_mut()
+                    .zip(own.0)
+                    .for_each(|(total, part)| *total = total.add(part));
+                sums.1
+                    .iter_mut()
+                    .zip(own.1)
+                    .for_each(|(total, part)| *total = total.add(part));
+            },
+        );
     }
 
     #[inline(always)]

@@ -23,7 +23,12 @@ impl Lines {
     pub fn new(shape: &[i64], strides: &[i64], out: &[i64], dim: usize) -> Lines {
         let plan = Plan::new(shape, strides, out, |i| i == dim);
         let at = |list: &[i64]| list.get(dim).copied().unwrap_or(1) as isize;
-        Lines { plan, size: shape.get(dim).copied().unwrap_or(1) as usize, stride: at(strides), out: at(out) }
+        Lines {
+            plan,
+            size: shape.get(dim).copied().unwrap_or(1) as usize,
+            stride: at(strides),
+            out: at(out),
+        }
     }
 }
 

@@ -83,12 +83,20 @@ impl LogAddExp for Complex<f64> {
         if Accumulator::is_nan(self) || Accumulator::is_nan(other) {
             return Complex::new(f64::NAN, f64::NAN);
         }
-        let (low, high) = if self.re < other.re { (self, other) } else { (other, self) };
+        let (low, high) = if self.re < other.re {
+            (self, other)
+        } else {
+            (other, self)
+        };
         if low.re == f64::NEG_INFINITY {
             return high;
         }
         if low.re == high.re && high.re.is_infinite() {
-            return if low.im == high.im { high } else { (low.exp() + high.exp()).ln() };
+            return if low.im == high.im {
+                high
+            } else {
+                (low.exp() + high.exp()).ln()
+            };
         }
         let small = (low - high).exp();
         // ln|1 + z| = ln1p(2 re z + |z|^2) / 2 keeps its digits where z is small.
@@ -121,22 +129,37 @@ impl<T: Number<Precise: LogAddExp>> Scan<T> for LogCumSumExp {
 ///
 /// # Safety
 /// `src` and `out` are valid for every offset of `lines`; `out` may be `src` with the same strides.
-pub unsafe fn scan<T: Copy + Send + Sync, S: Scan<T>>(s: S, src: *const T, lines: &Lines, out: *mut S::Out) {
+pub unsafe fn scan<T: Copy + Send + Sync, S: Scan<T>>(
+    s: S,
+    src: *const T,
+    lines: &Lines,
+    out: *mut S::Out,
+) {
     let (src, out) = (Pointer(src.cast_mut()), Pointer(out));
-    parallel_for(lines.plan.outputs(), (grain::REDUCE / lines.size.max(1)).max(1), |range| {
-        let (src, out) = (src, out);
-        // SAFETY: every range of lines is written by one task only.
-        unsafe {
-            if lines.plan.is_vertical() {
-                columns(s, src.0, lines, range, out.0);
-            } else {
-                rows(s, src.0, lines, range, out.0);
+    parallel_for(
+        lines.plan.outputs(),
+        (grain::REDUCE / lines.size.max(1)).max(1),
+        |range| {
+            let (src, out) = (src, out);
+            // SAFETY: every range of lines is written by one task only.
+            unsafe {
+                if lines.plan.is_vertical() {
+                    columns(s, src.0, lines, range, out.0);
+                } else {
+                    rows(s, src.0, lines, range, out.0);
+                }
             }
-        }
-    });
+        },
+    );
 }
 
-unsafe fn rows<T: Copy, S: Scan<T>>(s: S, src: *const T, lines: &Lines, range: Range<usize>, out: *mut S::Out) {
+unsafe fn rows<T: Copy, S: Scan<T>>(
+    s: S,
+    src: *const T,
+    lines: &Lines,
+    range: Range<usize>,
+    out: *mut S::Out,
+) {
     let mut walk = Walk::starting_at(&lines.plan.kept, range.start);
     for _ in range {
         let mut acc = s.identity();
@@ -179,20 +202,44 @@ unsafe fn columns[T: Copy, S: Scan<T>](s: S, src: *const T, lines: &Lines, range
 ///
 /// # Safety
 /// As for [`scan`]; `values` and `indices` share the output's strides.
-pub unsafe fn extreme_scan<T: Ordered>(is_max: bool, src: *const T, lines: &Lines, values: *mut T, indices: *mut i64) {
+pub unsafe fn extreme_scan<T: Ordered>(
+    is_max: bool,
+    src: *const T,
+    lines: &Lines,
+    values: *mut T,
+    indices: *mut i64,
+) {
     let (src, values, indices) = (Pointer(src.cast_mut()), Pointer(values), Pointer(indices));
-    parallel_for(lines.plan.outputs(), (grain::REDUCE / lines.size.max(1)).max(1), |range| {
-        let (src, values, indices) = (src, values, indices);
-        let mut walk = Walk::starting_at(&lines.plan.kept, range.start);
-        for _ in range {
-            // SAFETY: every range of lines is written by one task only.
-            unsafe { extreme_line(is_max, src.0.offset(walk.input), lines, values.0.offset(walk.output), indices.0.offset(walk.output)) };
-            walk.advance();
-        }
-    });
+    parallel_for(
+        lines.plan.outputs(),
+        (grain::REDUCE / lines.size.max(1)).max(1),
+        |range| {
+            let (src, values, indices) = (src, values, indices);
+            let mut walk = Walk::starting_at(&lines.plan.kept, range.start);
+            for _ in range {
+                // SAFETY: every range of lines is written by one task only.
+                unsafe {
+                    extreme_line(
+                        is_max,
+                        src.0.offset(walk.input),
+                        lines,
+                        values.0.offset(walk.output),
+                        indices.0.offset(walk.output),
+                    )
+                };
+                walk.advance();
+            }
+        },
+    );
 }
 
-unsafe fn extreme_line<T: Ordered>(is_max: bool, src: *const T, lines: &Lines, values: *mut T, indices: *mut i64) {
+unsafe fn extreme_line<T: Ordered>(
+    is_max: bool,
+    src: *const T,
+    lines: &Lines,
+    values: *mut T,
+    indices: *mut i64,
+) {
     let mut best: Option<(T, i64)> = None;
     for i in 0..lines.size as isize {
         // SAFETY: as the caller's.

@@ -41,18 +41,34 @@ pub struct Search<'a, T> {
 
 impl<T: Ordered> Search<'_, T> {
     /// Writes the positions of `values`.
-    pub fn run<I: TryFrom<usize> + Copy + Default + Send + Sync>(&self, values: &[T], out: &mut [I]) {
+    pub fn run<I: TryFrom<usize> + Copy + Default + Send + Sync>(
+        &self,
+        values: &[T],
+        out: &mut [I],
+    ) {
         let out_pointer = Pointer(out.as_mut_ptr());
         let shared = self.boundaries.len() == self.row;
         parallel_for(values.len().min(out.len()), grain::INDEX / 8, |range| {
             let out = out_pointer;
             for i in range {
-                let start = if shared { 0 } else { i / self.values_per_row.max(1) * self.row };
+                let start = if shared {
+                    0
+                } else {
+                    i / self.values_per_row.max(1) * self.row
+                };
                 let found = match self.sorter {
-                    None => position(|k| self.boundaries[start + k], self.row, values[i], self.right),
-                    Some(order) => {
-                        position(|k| self.boundaries[start + order[start + k] as usize], self.row, values[i], self.right)
-                    }
+                    None => position(
+                        |k| self.boundaries[start + k],
+                        self.row,
+                        values[i],
+                        self.right,
+                    ),
+                    Some(order) => position(
+                        |k| self.boundaries[start + order[start + k] as usize],
+                        self.row,
+                        values[i],
+                        self.right,
+                    ),
                 };
                 // SAFETY: i < out.len(), and each i belongs to one task.
                 unsafe { *out.0.add(i) = I::try_from(found).unwrap_or_default() };

@@ -70,11 +70,15 @@ unsafe fn shift<T: Soft>(x: View<T>, n: usize, unit: bool) -> T::Acc {
 /// `src` and `out` are valid for every offset of `lines`, and do not overlap or are the same.
 pub unsafe fn softmax<T: Soft>(log: bool, src: *const T, lines: &Lines, out: *mut T) {
     let (src, out) = (Pointer(src.cast_mut()), Pointer(out));
-    parallel_for(lines.plan.outputs(), (grain::MATH / lines.size.max(1)).max(1), |range| {
-        let (src, out) = (src, out);
-        // SAFETY: every range of lines is written by one task only.
-        unsafe { forward_lines(log, src.0, lines, range, out.0) };
-    });
+    parallel_for(
+        lines.plan.outputs(),
+        (grain::MATH / lines.size.max(1)).max(1),
+        |range| {
+            let (src, out) = (src, out);
+            // SAFETY: every range of lines is written by one task only.
+            unsafe { forward_lines(log, src.0, lines, range, out.0) };
+        },
+    );
 }
 
 multiversion! {
@@ -143,9 +147,23 @@ impl<T: Soft> Backward<'_, T> {
 
     #[inline(always)]
     unsafe fn line(&self, at: usize, stride: usize, out: *mut T) {
-        let (g, y) = (View { at: self.grad.as_ptr(), stride: 1 }, View { at: self.output.as_ptr(), stride: 1 });
+        let (g, y) = (
+            View {
+                at: self.grad.as_ptr(),
+                stride: 1,
+            },
+            View {
+                at: self.output.as_ptr(),
+                stride: 1,
+            },
+        );
         // SAFETY: lines lie in the buffers, which have the same length.
-        let (g, y) = unsafe { (|i: usize| g.get(at + i * stride), |i: usize| y.get(at + i * stride)) };
+        let (g, y) = unsafe {
+            (
+                |i: usize| g.get(at + i * stride),
+                |i: usize| y.get(at + i * stride),
+            )
+        };
         // SAFETY: positions lie in the line.
         let put = |i: usize, value: T::Acc| unsafe { *out.add(at + i * stride) = T::narrow(value) };
         if self.log {

@@ -23,7 +23,11 @@ impl<T: SortKey> Line<T> {
     }
 
     unsafe fn pack<P: Packed>(&self, items: &mut Vec<P>, descending: bool) {
-        let flip = if descending { u64::MAX >> (64 - T::BITS) } else { 0 };
+        let flip = if descending {
+            u64::MAX >> (64 - T::BITS)
+        } else {
+            0
+        };
         items.clear();
         // SAFETY: positions are below size.
         items.extend((0..self.size).map(|i| P::pack(unsafe { self.at(i) }.key() ^ flip, i)));
@@ -44,13 +48,23 @@ impl<T: SortKey> Line<T> {
 /// What happens to each line.
 #[derive(Clone, Copy)]
 pub enum Pick {
-    Sort { descending: bool },
+    Sort {
+        descending: bool,
+    },
     /// The k greatest or least.
-    Top { k: usize, largest: bool, sorted: bool },
+    Top {
+        k: usize,
+        largest: bool,
+        sorted: bool,
+    },
     /// The k-th least, from 0; NaN counts as greatest.
-    Kth { k: usize },
+    Kth {
+        k: usize,
+    },
     /// The lower median; NaN wins, or is left out.
-    Median { ignore_nan: bool },
+    Median {
+        ignore_nan: bool,
+    },
     /// The most frequent element, the least of equally frequent ones.
     Mode,
 }
@@ -59,7 +73,13 @@ pub enum Pick {
 ///
 /// # Safety
 /// All pointers are valid for every offset of `lines`; outputs do not overlap the input.
-pub unsafe fn pick_lines<T: SortKey>(pick: Pick, src: *const T, lines: &Lines, values: *mut T, indices: *mut i64) {
+pub unsafe fn pick_lines<T: SortKey>(
+    pick: Pick,
+    src: *const T,
+    lines: &Lines,
+    values: *mut T,
+    indices: *mut i64,
+) {
     // SAFETY: as the caller's.
     unsafe {
         if T::BITS <= 32 && u32::try_from(lines.size).is_ok() {
@@ -70,31 +90,46 @@ pub unsafe fn pick_lines<T: SortKey>(pick: Pick, src: *const T, lines: &Lines, v
     }
 }
 
-unsafe fn each_line<T: SortKey, P: Packed>(pick: Pick, src: *const T, lines: &Lines, values: *mut T, indices: *mut i64) {
+unsafe fn each_line<T: SortKey, P: Packed>(
+    pick: Pick,
+    src: *const T,
+    lines: &Lines,
+    values: *mut T,
+    indices: *mut i64,
+) {
     let (src, values, indices) = (Pointer(src.cast_mut()), Pointer(values), Pointer(indices));
-    parallel_for(lines.plan.outputs(), (grain::SORT / lines.size.max(1)).max(1), |range| {
-        let (src, values, indices) = (src, values, indices);
-        let (mut items, mut scratch) = (Vec::<P>::with_capacity(lines.size), Vec::new());
-        let mut walk = Walk::starting_at(&lines.plan.kept, range.start);
-        for _ in range {
-            // SAFETY: every line is written by one task only.
-            unsafe {
-                let line = Line {
-                    src: src.0.offset(walk.input),
-                    size: lines.size,
-                    stride: lines.stride,
-                    values: values.0.offset(walk.output),
-                    indices: indices.0.offset(walk.output),
-                    out: lines.out,
-                };
-                run(pick, &line, &mut items, &mut scratch);
+    parallel_for(
+        lines.plan.outputs(),
+        (grain::SORT / lines.size.max(1)).max(1),
+        |range| {
+            let (src, values, indices) = (src, values, indices);
+            let (mut items, mut scratch) = (Vec::<P>::with_capacity(lines.size), Vec::new());
+            let mut walk = Walk::starting_at(&lines.plan.kept, range.start);
+            for _ in range {
+                // SAFETY: every line is written by one task only.
+                unsafe {
+                    let line = Line {
+                        src: src.0.offset(walk.input),
+                        size: lines.size,
+                        stride: lines.stride,
+                        values: values.0.offset(walk.output),
+                        indices: indices.0.offset(walk.output),
+                        out: lines.out,
+                    };
+                    run(pick, &line, &mut items, &mut scratch);
+                }
+                walk.advance();
             }
-            walk.advance();
-        }
-    });
+        },
+    );
 }
 
-unsafe fn run<T: SortKey, P: Packed>(pick: Pick, line: &Line<T>, items: &mut Vec<P>, scratch: &mut Vec<P>) {
+unsafe fn run<T: SortKey, P: Packed>(
+    pick: Pick,
+    line: &Line<T>,
+    items: &mut Vec<P>,
+    scratch: &mut Vec<P>,
+) {
     // SAFETY: as the caller's.
     unsafe {
         match pick {
@@ -119,7 +154,9 @@ unsafe fn run<T: SortKey, P: Packed>(pick: Pick, line: &Line<T>, items: &mut Vec
                 let position = items.select_nth_unstable(k).1.position();
                 line.put(std::iter::once(position));
             }
-            Pick::Median { ignore_nan } => line.put(std::iter::once(median(line, items, ignore_nan))),
+            Pick::Median { ignore_nan } => {
+                line.put(std::iter::once(median(line, items, ignore_nan)))
+            }
             Pick::Mode => {
                 line.pack(items, false);
                 sort_packed(items, scratch, T::BITS);
@@ -129,7 +166,11 @@ unsafe fn run<T: SortKey, P: Packed>(pick: Pick, line: &Line<T>, items: &mut Vec
     }
 }
 
-unsafe fn median<T: SortKey, P: Packed>(line: &Line<T>, items: &mut Vec<P>, ignore_nan: bool) -> usize {
+unsafe fn median<T: SortKey, P: Packed>(
+    line: &Line<T>,
+    items: &mut Vec<P>,
+    ignore_nan: bool,
+) -> usize {
     // SAFETY: as the caller's.
     unsafe {
         let first_nan = (0..line.size).find(|&i| line.at(i).is_nan());
@@ -169,17 +210,35 @@ pub struct Groups {
 
 /// Sorted groups of equal elements; `inverse` gets each element's group. Each NaN is a group of its own.
 pub fn group_sorted<T: SortKey>(src: &[T], inverse: Option<&mut [i64]>) -> Groups {
-    let line = Line { src: src.as_ptr(), size: src.len(), stride: 1, values: std::ptr::null_mut(), indices: std::ptr::null_mut(), out: 1 };
+    let line = Line {
+        src: src.as_ptr(),
+        size: src.len(),
+        stride: 1,
+        values: std::ptr::null_mut(),
+        indices: std::ptr::null_mut(),
+        out: 1,
+    };
     let mut items: Vec<u128> = Vec::new();
     // SAFETY: the line is the slice.
     unsafe { line.pack(&mut items, false) };
     sort_packed(&mut items, &mut Vec::new(), T::BITS);
-    group(items.iter().map(|x| x.position()), |a, b| src[a] == src[b], inverse)
+    group(
+        items.iter().map(|x| x.position()),
+        |a, b| src[a] == src[b],
+        inverse,
+    )
 }
 
 /// Groups of equal neighbours in the order of `positions`.
-pub fn group(positions: impl Iterator<Item = usize>, equal: impl Fn(usize, usize) -> bool, mut inverse: Option<&mut [i64]>) -> Groups {
-    let mut groups = Groups { first: Vec::new(), counts: Vec::new() };
+pub fn group(
+    positions: impl Iterator<Item = usize>,
+    equal: impl Fn(usize, usize) -> bool,
+    mut inverse: Option<&mut [i64]>,
+) -> Groups {
+    let mut groups = Groups {
+        first: Vec::new(),
+        counts: Vec::new(),
+    };
     for position in positions {
         match (groups.first.last(), groups.counts.last_mut()) {
             (Some(&first), Some(count)) if equal(first, position) => *count += 1,

@@ -13,6 +13,12 @@ pub mod indexing;
 pub mod reduce;
 mod reduce_dims;
 pub mod reduce_index;
+pub mod quantile;
+pub mod reduce_moments;
+pub mod scan;
+pub mod search;
+pub mod sort;
+pub mod unique;
 pub mod view;
 
 use std::collections::HashMap;
@@ -169,7 +175,7 @@ pub struct Op {
 /// Declares ops: doc comment, schema, variants, body, and the gradient after `grad`.
 #[macro_export]
 macro_rules! ops {
-    ($($(#[doc = $doc:literal])+ $schema:literal, $variants:expr, $body:expr $(, grad $grad:expr)?;)*) => {
+    ($($(#[doc = $doc:literal])+ $schema:expr, $variants:expr, $body:expr $(, grad $grad:expr)?;)*) => {
         pub static OPS: &[$crate::ops::Op] = &[$($crate::ops::Op {
             schema: $schema,
             doc: concat!($($doc, "\n"),+),
@@ -279,6 +285,7 @@ static FAMILIES: &[&[Op]] = &[
     create::OPS,
     copy::OPS,
 ];
+static FAMILIES: &[&[Op]] = &[view::OPS, reduce::OPS, reduce_index::OPS, reduce_moments::OPS, scan::OPS, sort::OPS, unique::OPS, search::OPS, quantile::OPS];
 
 pub struct Table {
     pub entries: Vec<Entry>,

@@ -39,7 +39,13 @@ impl Promotion {
                 dtype
             }
             Promotion::Same => input,
-            Promotion::Truth => if input == DType::U8 { DType::U8 } else { DType::Bool },
+            Promotion::Truth => {
+                if input == DType::U8 {
+                    DType::U8
+                } else {
+                    DType::Bool
+                }
+            }
             Promotion::Count => DType::I64,
         })
     }
@@ -62,45 +68,93 @@ fn request(a: Args<'_>, promotion: Promotion) -> Result<Request<'_>> {
         // An empty list is no dimension here, and all of them everywhere else.
         reduced.mask.fill(false);
     }
-    Ok(Request { x, dims, reduced, dtype: a.opt_dtype(3)? })
+    Ok(Request {
+        x,
+        dims,
+        reduced,
+        dtype: a.opt_dtype(3)?,
+    })
 }
 
 fn meta(a: Args, name: &str, promotion: Promotion) -> Result<Outs> {
     let r = request(a, promotion)?;
     if promotion == Promotion::Same {
-        r.reduced.require_elements(r.x, name, r.dims.as_ref().is_some_and(|d| !d.is_empty()))?;
+        r.reduced
+            .require_elements(r.x, name, r.dims.as_ref().is_some_and(|d| !d.is_empty()))?;
     }
-    Ok(r.reduced.outs(r.x, promotion.resolve(name, r.x.dtype(), r.dtype)?))
+    Ok(r.reduced
+        .outs(r.x, promotion.resolve(name, r.x.dtype(), r.dtype)?))
 }
 
 /// Reduces into `out`, by way of a tensor of the kernel's dtype where it differs.
-fn run<T: Element, R: Reduction<T>>(r: R, x: &Tensor, reduced: &Reduced, out: &Tensor, dtype: DType) -> Result<()> {
-    let target = if out.dtype() == dtype { out.clone() } else { Tensor::empty(out.shape(), dtype)? };
+fn run<T: Element, R: Reduction<T>>(
+    r: R,
+    x: &Tensor,
+    reduced: &Reduced,
+    out: &Tensor,
+    dtype: DType,
+) -> Result<()> {
+    let target = if out.dtype() == dtype {
+        out.clone()
+    } else {
+        Tensor::empty(out.shape(), dtype)?
+    };
     // SAFETY: the plan was made for these layouts, whose bounds were checked when the tensors were made.
-    unsafe { reduce(r, x.ptr::<T>(), &reduced.plan(x, &target), target.data_ptr().cast()) };
-    if out.dtype() == dtype { Ok(()) } else { backend::copy(out, &target) }
+    unsafe {
+        reduce(
+            r,
+            x.ptr::<T>(),
+            &reduced.plan(x, &target),
+            target.data_ptr().cast(),
+        )
+    };
+    if out.dtype() == dtype {
+        Ok(())
+    } else {
+        backend::copy(out, &target)
+    }
 }
 
 /// The dtype that sums of a dtype's elements come out in.
 fn total(dtype: DType) -> DType {
-    if dtype.is_integral(true) { DType::I64 } else { dtype }
+    if dtype.is_integral(true) {
+        DType::I64
+    } else {
+        dtype
+    }
 }
 
 /// The input, converted where that is not the same as converting the result.
 fn converted(x: &Tensor, dtype: DType) -> Result<Tensor> {
-    if x.dtype() == dtype || total(x.dtype()) == dtype { Ok(x.clone()) } else { call!("_to_copy", x.detached(), dtype) }
+    if x.dtype() == dtype || total(x.dtype()) == dtype {
+        Ok(x.clone())
+    } else {
+        call!("_to_copy", x.detached(), dtype)
+    }
 }
 
 fn unsupported(name: &str, dtype: DType) -> crate::Error {
-    err!(NotImplemented, "\"{name}_cpu\" not implemented for '{}'", dtype.scalar_name())
+    err!(
+        NotImplemented,
+        "\"{name}_cpu\" not implemented for '{}'",
+        dtype.scalar_name()
+    )
 }
 
 /// Where a kind's kernel result lies: in the total's dtype, the input's, or a fixed one.
 macro_rules! result_dtype {
-    (total $x:expr) => { total($x) };
-    (same $x:expr) => { $x };
-    (truth $x:expr) => { DType::Bool };
-    (count $x:expr) => { DType::I64 };
+    (total $x:expr) => {
+        total($x)
+    };
+    (same $x:expr) => {
+        $x
+    };
+    (truth $x:expr) => {
+        DType::Bool
+    };
+    (count $x:expr) => {
+        DType::I64
+    };
 }
 
 /// Every dtype, or those with an order.
@@ -112,10 +166,18 @@ macro_rules! over {
 }
 
 macro_rules! signature {
-    (single) => { "(Tensor self, int? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor" };
-    (typed) => { "(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor" };
-    (plain) => { "(Tensor self, int[1]? dim=None, bool keepdim=False) -> Tensor" };
-    (bare) => { "(Tensor self, int[1]? dim=None) -> Tensor" };
+    (single) => {
+        "(Tensor self, int? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+    };
+    (typed) => {
+        "(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+    };
+    (plain) => {
+        "(Tensor self, int[1]? dim=None, bool keepdim=False) -> Tensor"
+    };
+    (bare) => {
+        "(Tensor self, int[1]? dim=None) -> Tensor"
+    };
 }
 
 /// One reduction per line: name(signature): kind of `n` elements, dtypes, kernel's result, promotion, gradient.

@@ -33,8 +33,16 @@ impl Reduced {
         let mut seen = false;
         for &dim in dims {
             let d = wrap_dim(dim, ndim)?;
-            let repeated = if ndim == 0 { std::mem::replace(&mut seen, true) } else { std::mem::replace(&mut mask[d], true) };
-            ensure!(!repeated, Runtime, "dim {d} appears multiple times in the list of dims");
+            let repeated = if ndim == 0 {
+                std::mem::replace(&mut seen, true)
+            } else {
+                std::mem::replace(&mut mask[d], true)
+            };
+            ensure!(
+                !repeated,
+                Runtime,
+                "dim {d} appears multiple times in the list of dims"
+            );
         }
         Ok(Reduced { mask, keepdim })
     }
@@ -57,13 +65,21 @@ impl Reduced {
 
     fn sizes(&self, input: &[i64], keepdim: bool) -> Dims {
         let sizes = input.iter().zip(&self.mask);
-        sizes.filter(|&(_, &gone)| keepdim || !gone).map(|(&n, &gone)| if gone { 1 } else { n }).collect()
+        sizes
+            .filter(|&(_, &gone)| keepdim || !gone)
+            .map(|(&n, &gone)| if gone { 1 } else { n })
+            .collect()
     }
 
     /// How many elements go into each result.
     #[must_use]
     pub fn count(&self, input: &[i64]) -> i64 {
-        input.iter().zip(&self.mask).filter(|&(_, &gone)| gone).map(|(&n, _)| n).product()
+        input
+            .iter()
+            .zip(&self.mask)
+            .filter(|&(_, &gone)| gone)
+            .map(|(&n, _)| n)
+            .product()
     }
 
     /// The walk over input and output.
@@ -73,7 +89,13 @@ impl Reduced {
         let out: Dims = self
             .mask
             .iter()
-            .map(|&gone| if !gone || self.keepdim { strides.next().copied().unwrap_or(0) } else { 0 })
+            .map(|&gone| {
+                if !gone || self.keepdim {
+                    strides.next().copied().unwrap_or(0)
+                } else {
+                    0
+                }
+            })
             .collect();
         Plan::new(input.shape(), input.strides(), &out, |i| self.mask[i])
     }
@@ -89,7 +111,11 @@ impl Reduced {
             "{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument."
         );
         for (d, (&n, &gone)) in input.shape().iter().zip(&self.mask).enumerate() {
-            ensure!(!gone || n != 0, Index, "{name}(): Expected reduction dim {d} to have non-zero size.");
+            ensure!(
+                !gone || n != 0,
+                Index,
+                "{name}(): Expected reduction dim {d} to have non-zero size."
+            );
         }
         Ok(())
     }
@@ -97,7 +123,11 @@ impl Reduced {
     /// One output with the result's sizes.
     #[must_use]
     pub fn out(&self, input: &Tensor, dtype: DType) -> Out {
-        Out { shape: self.shape(input.shape()), dtype, strides: None }
+        Out {
+            shape: self.shape(input.shape()),
+            dtype,
+            strides: None,
+        }
     }
 
     #[must_use]
@@ -128,7 +158,11 @@ impl Call {
     #[must_use]
     pub fn at(c: &Ctx, dim: usize, keepdim: usize) -> Call {
         let dims = dim_list(c.args(), dim).ok().flatten();
-        Call { input: c.shape(0), dims, keepdim: c.args().bool(keepdim).unwrap_or(false) }
+        Call {
+            input: c.shape(0),
+            dims,
+            keepdim: c.args().bool(keepdim).unwrap_or(false),
+        }
     }
 
     #[must_use]
@@ -151,7 +185,8 @@ impl Call {
     /// How many elements went into each result.
     #[must_use]
     pub fn count(&self) -> f64 {
-        Reduced::new(self.input.len(), self.dims.as_deref(), false).map_or(0, |r| r.count(&self.input)) as f64
+        Reduced::new(self.input.len(), self.dims.as_deref(), false)
+            .map_or(0, |r| r.count(&self.input)) as f64
     }
 
     /// Sums over the reduced dimensions and keeps them.

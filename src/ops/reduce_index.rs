@@ -18,22 +18,47 @@ fn along(a: Args<'_>, dim: usize) -> Result<(&Tensor, Reduced)> {
 fn pair_meta(a: Args, name: &str) -> Result<Outs> {
     let (x, reduced) = along(a, 1)?;
     reduced.require_elements(x, name, true)?;
-    ensure!(!x.dtype().is_complex(), NotImplemented, "\"{name}_cpu\" not implemented for '{}'", x.dtype().scalar_name());
-    Ok(smallvec::smallvec![reduced.out(x, x.dtype()), reduced.out(x, DType::I64)])
+    ensure!(
+        !x.dtype().is_complex(),
+        NotImplemented,
+        "\"{name}_cpu\" not implemented for '{}'",
+        x.dtype().scalar_name()
+    );
+    Ok(smallvec::smallvec![
+        reduced.out(x, x.dtype()),
+        reduced.out(x, DType::I64)
+    ])
 }
 
-fn find<T: Element, E: Extreme<T>>(e: E, x: &Tensor, reduced: &Reduced, values: Option<&Tensor>, indices: Option<&Tensor>)
-where
+fn find<T: Element, E: Extreme<T>>(
+    e: E,
+    x: &Tensor,
+    reduced: &Reduced,
+    values: Option<&Tensor>,
+    indices: Option<&Tensor>,
+) where
     T: crate::cpu::number::Ordered,
 {
-    let Some(shaped) = values.or(indices) else { return };
-    let found = Found { values: values.map(|t| Pointer(t.ptr::<T>())), indices: indices.map(|t| Pointer(t.ptr::<i64>())) };
+    let Some(shaped) = values.or(indices) else {
+        return;
+    };
+    let found = Found {
+        values: values.map(|t| Pointer(t.ptr::<T>())),
+        indices: indices.map(|t| Pointer(t.ptr::<i64>())),
+    };
     // SAFETY: the plan was made for these layouts; values and indices have the same one.
     unsafe { extreme(e, x.ptr::<T>(), &reduced.plan(x, shaped), found) };
 }
 
 /// Finds the greatest (or least) along what is reduced; one dimension of it, or of a flat tensor.
-fn search(is_max: bool, name: &str, x: &Tensor, reduced: &Reduced, values: Option<&Tensor>, indices: Option<&Tensor>) -> Result<()> {
+fn search(
+    is_max: bool,
+    name: &str,
+    x: &Tensor,
+    reduced: &Reduced,
+    values: Option<&Tensor>,
+    indices: Option<&Tensor>,
+) -> Result<()> {
     dispatch!(ordered x.dtype(), T => {
         if is_max {
             find::<T, _>(Max, x, reduced, values, indices);
@@ -66,7 +91,12 @@ fn arg_meta(a: Args, name: &str) -> Result<Outs> {
             Reduced::new(x.ndim(), None, a.bool(2)?)?
         }
     };
-    ensure!(!x.dtype().is_complex(), NotImplemented, "\"{name}_cpu\" not implemented for '{}'", x.dtype().scalar_name());
+    ensure!(
+        !x.dtype().is_complex(),
+        NotImplemented,
+        "\"{name}_cpu\" not implemented for '{}'",
+        x.dtype().scalar_name()
+    );
     Ok(reduced.outs(x, DType::I64))
 }
 
@@ -79,7 +109,14 @@ fn arg_kernel(a: Args, outs: &[Tensor], is_max: bool, name: &str) -> Result<()> 
     // Positions count in row-major order, so the input is read in that order.
     let flat = call!("reshape", x.detached(), [-1])?;
     let target = call!("reshape", &outs[0], Vec::<i64>::new())?;
-    search(is_max, name, &flat, &Reduced::one(1, 0, false)?, None, Some(&target))
+    search(
+        is_max,
+        name,
+        &flat,
+        &Reduced::one(1, 0, false)?,
+        None,
+        Some(&target),
+    )
 }
 
 fn whole_meta(a: Args, name: &str) -> Result<Outs> {
@@ -89,7 +126,12 @@ fn whole_meta(a: Args, name: &str) -> Result<Outs> {
         Runtime,
         "{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument."
     );
-    ensure!(!x.dtype().is_complex(), NotImplemented, "\"{name}_all\" not implemented for '{}'", x.dtype().scalar_name());
+    ensure!(
+        !x.dtype().is_complex(),
+        NotImplemented,
+        "\"{name}_all\" not implemented for '{}'",
+        x.dtype().scalar_name()
+    );
     Ok(smallvec::smallvec![Out::new(&[], x.dtype())])
 }
 
@@ -117,14 +159,22 @@ pub(super) fn picked(c: &Ctx, dim: usize, keepdim: usize) -> Grads {
 /// All elements equal to the result share the gradient; NaN equals NaN here.
 pub(super) fn evenly(c: &Ctx) -> Grads {
     let (x, y) = (c.x(0), c.y(0));
-    let same = x.eq(&y).logical_or(x.isnan().logical_and(y.isnan())).to(c.g().dtype());
+    let same = x
+        .eq(&y)
+        .logical_or(x.isnan().logical_and(y.isnan()))
+        .to(c.g().dtype());
     let count = same.sum(None::<i64>, false);
     grads![same * (c.g() / count)]
 }
 
 fn aminmax_meta(a: Args) -> Result<Outs> {
     let x = a.t(0)?;
-    ensure!(!x.dtype().is_complex(), NotImplemented, "\"aminmax\" not implemented for '{}'", x.dtype().scalar_name());
+    ensure!(
+        !x.dtype().is_complex(),
+        NotImplemented,
+        "\"aminmax\" not implemented for '{}'",
+        x.dtype().scalar_name()
+    );
     let reduced = match a.opt_int(1)? {
         Some(dim) => Reduced::one(x.ndim(), dim, a.bool(2)?)?,
         None => Reduced::new(x.ndim(), None, a.bool(2)?)?,
@@ -137,14 +187,22 @@ fn aminmax_meta(a: Args) -> Result<Outs> {
         );
     }
     reduced.require_elements(x, "aminmax", true)?;
-    Ok(smallvec::smallvec![reduced.out(x, x.dtype()), reduced.out(x, x.dtype())])
+    Ok(smallvec::smallvec![
+        reduced.out(x, x.dtype()),
+        reduced.out(x, x.dtype())
+    ])
 }
 
 fn aminmax(a: Args, outs: &[Tensor]) -> Result<()> {
     let dims = a.opt_int(1)?.map(|d| vec![d]);
-    let args = [a.get(0).clone(), dims.map_or(Value::None, Value::Ints), a.get(2).clone()];
+    let args = [
+        a.get(0).clone(),
+        dims.map_or(Value::None, Value::Ints),
+        a.get(2).clone(),
+    ];
     for (name, target) in [("amin", &outs[0]), ("amax", &outs[1])] {
-        if let Some(super::Body::Kernel { cpu, .. }) = super::find_overload(name).map(|e| e.op.body) {
+        if let Some(super::Body::Kernel { cpu, .. }) = super::find_overload(name).map(|e| e.op.body)
+        {
             cpu(Args(&args), std::slice::from_ref(target))?;
         }
     }
@@ -155,7 +213,15 @@ fn aminmax_rule(c: &Ctx) -> Grads {
     let call = Call::of(c);
     let share = |i: usize| {
         c.grad(i).map(|g| {
-            let mask = c.x(0).eq(unreduced(&c.y(i), &call.input, call.dims.as_deref(), call.keepdim)).to(g.dtype());
+            let mask = c
+                .x(0)
+                .eq(unreduced(
+                    &c.y(i),
+                    &call.input,
+                    call.dims.as_deref(),
+                    call.keepdim,
+                ))
+                .to(g.dtype());
             let each = call.restore(&g) / call.total(&mask);
             mask * each
         })
@@ -167,7 +233,10 @@ fn aminmax_rule(c: &Ctx) -> Grads {
 }
 
 fn other(a: Args, name: &str) -> Result<Outputs> {
-    super::find_overload(name).map_or_else(|| fail!(NotImplemented, "no operator '{name}'"), |entry| super::call(entry, a.0))
+    super::find_overload(name).map_or_else(
+        || fail!(NotImplemented, "no operator '{name}'"),
+        |entry| super::call(entry, a.0),
+    )
 }
 
 ops! {

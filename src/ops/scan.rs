@@ -1,0 +1,425 @@
+//! Scans along a dimension, and differences and integrals made of them.
+
+use super::{Args, F, Grads, I, M, O, Out, Outputs, Outs, Val, Value, arg, kernel, out, rule};
+use crate::autograd::Ctx;
+use crate::cpu::number::Number;
+use crate::cpu::reduce_plan::Lines;
+use crate::cpu::scan::{CumProd, CumSum, LogAddExp, LogCumSumExp, Scan, extreme_scan, scan};
+use crate::tensor::{DType, Element, Scalar, Tensor, wrap_dim};
+use crate::{Result, backend, call, dispatch, ensure, fail, grads, ops};
+
+/// The walk along `dim` over a tensor and an output of the same sizes.
+pub(super) fn lines(x: &Tensor, out: &Tensor, dim: i64) -> Result<Lines> {
+    Ok(Lines::new(
+        x.shape(),
+        x.strides(),
+        out.strides(),
+        wrap_dim(dim, x.ndim())?,
+    ))
+}
+
+fn total_meta(a: Args) -> Result<Outs> {
+    let x = a.t(0)?;
+    wrap_dim(a.int(1)?, x.ndim())?;
+    let dtype = a.opt_dtype(2)?.unwrap_or(total(x.dtype()));
+    Ok(smallvec::smallvec![Out::new(x.shape(), dtype)])
+}
+
+fn total(dtype: DType) -> DType {
+    if dtype.is_integral(true) {
+        DType::I64
+    } else {
+        dtype
+    }
+}
+
+fn run<T: Element, S: Scan<T>>(s: S, x: &Tensor, out: &Tensor, dim: i64) -> Result<()> {
+    let lines = lines(x, out, dim)?;
+    // SAFETY: the lines were made for these layouts, and the output's dtype is the scan's.
+    unsafe { scan(s, x.ptr::<T>(), &lines, out.data_ptr().cast()) };
+    Ok(())
+}
+
+/// cumsum and cumprod: the elements are converted first, integers accumulate in int64.
+fn running(a: Args, outs: &[Tensor], is_sum: bool) -> Result<()> {
+    let (x, out) = (a.t(0)?, &outs[0]);
+    let x = if x.dtype() == out.dtype() || total(x.dtype()) == out.dtype() {
+        x.clone()
+    } else {
+        call!("_to_copy", x.detached(), out.dtype())?
+    };
+    let dtype = total(x.dtype());
+    let target = if out.dtype() == dtype {
+        out.clone()
+    } else {
+        Tensor::empty(out.shape(), dtype)?
+    };
+    dispatch!(all x.dtype(), T => {
+        if is_sum { run::<T, _>(CumSum, &x, &target, a.int(1)?) } else { run::<T, _>(CumProd, &x, &target, a.int(1)?) }
+    })?;
+    if out.dtype() == dtype {
+        Ok(())
+    } else {
+        backend::copy(out, &target)
+    }
+}
+
+fn log_meta(a: Args) -> Result<Outs> {
+    let x = a.t(0)?;
+    wrap_dim(a.int(1)?, x.ndim())?;
+    ensure!(
+        x.dtype().is_differentiable(),
+        NotImplemented,
+        "\"logcumsumexp_out_cpu\" not implemented for '{}'",
+        x.dtype().scalar_name()
+    );
+    Ok(smallvec::smallvec![Out::new(x.shape(), x.dtype())])
+}
+
+fn log_run<T: Element + Number<Precise: LogAddExp>>(
+    x: &Tensor,
+    out: &Tensor,
+    dim: i64,
+) -> Result<()> {
+    run::<T, _>(LogCumSumExp, x, out, dim)
+}
+
+fn log_kernel(a: Args, outs: &[Tensor]) -> Result<()> {
+    let (x, dim) = (a.t(0)?, a.int(1)?);
+    if x.dtype().is_complex() {
+        return dispatch!(complex x.dtype(), T => log_run::<T>(x, &outs[0], dim), else Ok(()));
+    }
+    dispatch!(float x.dtype(), T => log_run::<T>(x, &outs[0], dim), else Ok(()))
+}
+
+fn extreme_meta(a: Args, name: &str) -> Result<Outs> {
+    let x = a.t(0)?;
+    wrap_dim(a.int(1)?, x.ndim())?;
+    ensure!(
+        !x.dtype().is_complex(),
+        NotImplemented,
+        "\"{name}_cpu\" not implemented for '{}'",
+        x.dtype().scalar_name()
+    );
+    Ok(smallvec::smallvec![
+        Out::new(x.shape(), x.dtype()),
+        Out::new(x.shape(), DType::I64)
+    ])
+}
+
+fn extreme_kernel(a: Args, outs: &[Tensor], is_max: bool) -> Result<()> {
+    let x = a.t(0)?;
+    let lines = lines(x, &outs[0], a.int(1)?)?;
+    dispatch!(ordered x.dtype(), T => {
+        // SAFETY: the lines were made for these layouts; both outputs are row-major.
+        unsafe { extreme_scan(is_max, x.ptr::<T>(), &lines, outs[0].ptr::<T>(), outs[1].ptr::<i64>()) };
+    }, else ());
+    Ok(())
+}
+
+/// Sums from each position to the end.
+fn reversed_cumsum(x: &Val, dim: i64) -> Val {
+    if x.ndim() == 0 {
+        return x.clone();
+    }
+    Val(call!("cumsum", x.flip([dim]), dim)).flip([dim])
+}
+
+/// Positions gather the gradients of the outputs they supplied.
+fn extreme_rule(c: &Ctx) -> Grads {
+    let dim = c.args().int(1);
+    let g = c.g();
+    if c.shape(0).is_empty() {
+        return grads![g];
+    }
+    let zeros = g.zeros_like();
+    grads![zeros.scatter_add(dim, c.y(1), g)]
+}
+
+fn cumprod_rule(c: &Ctx) -> Grads {
+    let (x, y, g) = (c.x(0), c.y(0), c.g());
+    let Ok(dim) = c.args().int(1) else {
+        return grads![None];
+    };
+    if x.ndim() == 0 || x.0.as_ref().is_ok_and(|t| t.numel() <= 1) {
+        return grads![g];
+    }
+    let x = x.to(y.dtype());
+    let w = &g * y.conj_if_complex();
+    let zero = x.eq(0.0);
+    let grad = match call!("any", &zero).and_then(|t| t.item()) {
+        Err(e) => Val(Err(e)),
+        Ok(found) if !found.to_bool() => reversed_cumsum(&w, dim) / x.conj_if_complex(),
+        Ok(_) => cumprod_with_zeros(&x, &g, dim),
+    };
+    grads![grad]
+}
+
+/// Element k of the gradient sums g_i times the product of all inputs up to i but k, written without division.
+fn cumprod_with_zeros(x: &Val, g: &Val, dim: i64) -> Val {
+    let n = match wrap_dim(dim, x.ndim()) {
+        Ok(d) => x.shape()[d],
+        Err(e) => return Val(Err(e)),
+    };
+    let mut parts = Vec::new();
+    let one = x.narrow(dim, 0, 1).ones_like();
+    let mut before = one.clone();
+    for k in 0..n {
+        let rest = if k + 1 < n {
+            let tail = Val(call!("cumprod", x.narrow(dim, k + 1, n - k - 1), dim));
+            join(&[one.clone(), tail], dim)
+        } else {
+            one.clone()
+        };
+        let weights = (&before * rest).conj_if_complex();
+        match (g.narrow(dim, k, n - k) * weights).sum([dim], true).get() {
+            Ok(t) => parts.push(t),
+            Err(e) => return Val(Err(e)),
+        }
+        before = before * x.narrow(dim, k, 1);
+    }
+    Val(call!("cat", parts, dim))
+}
+
+/// Concatenates along a dimension.
+pub(super) fn join(parts: &[Val], dim: i64) -> Val {
+    let tensors: Result<Vec<Tensor>> = parts.iter().map(|p| p.clone().get()).collect();
+    Val(tensors.and_then(|list| call!("cat", list, dim)))
+}
+
+fn logcumsumexp_rule(c: &Ctx) -> Grads {
+    let (x, y, g) = (c.x(0), c.y(0), c.g());
+    let Ok(dim) = c.args().int(1) else {
+        return grads![None];
+    };
+    if x.ndim() == 0 || x.0.as_ref().is_ok_and(|t| t.numel() == 0) {
+        return grads![g];
+    }
+    if x.is_complex() {
+        // sum over later i of g_i * conj(exp(x_k - y_i)); the shift keeps the exponents in range.
+        let shift = Val(call!("amax", x.real(), [dim], true));
+        let later = reversed_cumsum(&(&g * (&shift - &y).exp().conj()), dim);
+        return grads![(x - shift).exp().conj() * later];
+    }
+    let zero = Val(call!("zeros_like", &g));
+    let low = Val(call!("full_like", &g, f64::NEG_INFINITY));
+    let part = |sign: f64| {
+        let size = &g * sign;
+        let log = size.gt(&zero).select_where(&size, f64::NAN).log() - &y;
+        let log = size.gt(&zero).select_where(&log, &low);
+        let sums = Val(call!("logcumsumexp", log.flip([dim]), dim)).flip([dim]);
+        (sums + &x).exp()
+    };
+    grads![part(1.0) - part(-1.0)]
+}
+
+fn diff(a: Args) -> Result<Outputs> {
+    let (x, n, dim) = (a.t(0)?, a.int(1)?, a.int(2)?);
+    ensure!(
+        x.ndim() >= 1,
+        Runtime,
+        "diff expects input to be at least one-dimensional"
+    );
+    let d = wrap_dim(dim, x.ndim())?;
+    ensure!(n >= 0, Runtime, "order must be non-negative but got {n}");
+    let mut parts = Vec::new();
+    for part in [a.opt_t(3)?, Some(x), a.opt_t(4)?].into_iter().flatten() {
+        ensure!(
+            part.ndim() == x.ndim(),
+            Runtime,
+            "diff expects prepend or append to be the same dimension as input"
+        );
+        for i in (0..x.ndim()).filter(|&i| i != d) {
+            ensure!(
+                part.shape()[i] == x.shape()[i],
+                Runtime,
+                "diff expects the shape of tensor to prepend or append to match that of input except along the differencing dimension; input.size({i}) = {}, but got tensor.size({i}) = {}",
+                x.shape()[i],
+                part.shape()[i]
+            );
+        }
+        parts.push(part.clone());
+    }
+    let whole = if parts.len() > 1 {
+        call!("cat", parts, dim)?
+    } else {
+        x.clone()
+    };
+    if n == 0 {
+        let empty = call!("zeros_like", &whole)?;
+        return Ok(smallvec::smallvec![call!("add", whole, empty)?.into()]);
+    }
+    let mut value = Val::from(whole);
+    for _ in 0..n.min(value.shape()[d]) {
+        let size = value.shape()[d];
+        let (low, high) = (
+            value.narrow(dim, 0, size - 1),
+            value.narrow(dim, 1, size - 1),
+        );
+        value = if value.dtype() == DType::Bool {
+            Val(call!("logical_xor", high, low))
+        } else {
+            high - low
+        };
+        value = Val(Ok(value.get()?));
+    }
+    Ok(smallvec::smallvec![value.get()?.into()])
+}
+
+/// Sizes along `dim` of the left and right halves that trapezia are made of.
+fn trapezia(y: &Val, width: Option<&Val>, dx: f64, dim: i64) -> Result<Val> {
+    let d = wrap_dim(dim, y.ndim())?;
+    let n = y.shape()[d];
+    if n == 0 {
+        return Ok(y.clone());
+    }
+    let sums = y.narrow(dim, 0, n - 1) + y.narrow(dim, 1, n - 1);
+    Ok(match width {
+        Some(width) => sums * width * 0.5,
+        None => sums * (dx * 0.5),
+    })
+}
+
+/// The widths between sample points, aligned with `y`.
+fn widths(x: &Tensor, y: &Tensor, dim: i64) -> Result<Val> {
+    let d = wrap_dim(dim, y.ndim())?;
+    let x = Val::from(x);
+    let (axis, aligned) = match x.ndim() {
+        1 => {
+            ensure!(
+                x.shape()[0] == y.shape()[d],
+                Runtime,
+                "trapezoid: There must be one `x` value for each sample point"
+            );
+            let mut shape = vec![1i64; y.ndim()];
+            shape[d] = x.shape()[0];
+            (d as i64, x.reshape(shape))
+        }
+        n if n < y.ndim() => {
+            let mut shape = vec![1i64; y.ndim() - n];
+            shape.extend_from_slice(x.shape());
+            (d as i64, x.reshape(shape))
+        }
+        _ => (dim, x),
+    };
+    let size = aligned
+        .shape()
+        .get(wrap_dim(axis, aligned.ndim())?)
+        .copied()
+        .unwrap_or(1);
+    if size == 0 {
+        return Ok(aligned);
+    }
+    Ok(aligned.narrow(axis, 1, size - 1) - aligned.narrow(axis, 0, size - 1))
+}
+
+fn check_trapezoid(y: &Tensor, x: Option<&Tensor>, dx: Option<&Value>, name: &str) -> Result<()> {
+    ensure!(
+        y.dtype() != DType::Bool,
+        Runtime,
+        "{name}: received a bool input for `y`, but bool is not supported"
+    );
+    if let Some(x) = x {
+        ensure!(
+            x.dtype() != DType::Bool,
+            Runtime,
+            "{name}: received a bool input for `x`, but bool is not supported"
+        );
+    }
+    if let Some(Value::Num(Scalar::Complex(_))) = dx {
+        fail!(
+            Runtime,
+            "{name}: Currently, we only support dx as a real number."
+        );
+    }
+    if let Some(Value::Num(Scalar::Bool(_))) = dx {
+        fail!(
+            Runtime,
+            "{name}: received a bool input for `dx`, but bool is not supported"
+        );
+    }
+    Ok(())
+}
+
+fn integral(a: Args, with_x: bool, cumulative: bool) -> Result<Outputs> {
+    let name = if cumulative {
+        "cumulative_trapezoid"
+    } else {
+        "trapezoid"
+    };
+    let y = a.t(0)?;
+    let x = if with_x { Some(a.t(1)?) } else { None };
+    let dim = a.int(2)?;
+    let d = wrap_dim(dim, y.ndim())?;
+    ensure!(
+        y.ndim() > 0,
+        Index,
+        "{name}: expected y to have at least one dimension"
+    );
+    check_trapezoid(y, x, a.0.get(1).filter(|_| !with_x), name)?;
+    let value = Val::from(y);
+    if y.shape()[d] == 0 && !cumulative {
+        return Ok(smallvec::smallvec![
+            value.sum([dim], false).zeros_like().get()?.into()
+        ]);
+    }
+    let parts = match x {
+        Some(x) => trapezia(&value, Some(&widths(x, y, dim)?), 1.0, dim)?,
+        None => trapezia(&value, None, a.float(1)?, dim)?,
+    };
+    let result = if cumulative {
+        Val(call!("cumsum", parts, dim))
+    } else {
+        parts.sum([dim], false)
+    };
+    Ok(smallvec::smallvec![result.get()?.into()])
+}
+
+ops! {
+    /// Running sums along a dimension.
+    "cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", F | M | I | O,
+        kernel(total_meta, |a, o| running(a, o, true)), grad rule(0, |c| match c.args().int(1) {
+            Ok(dim) => grads![reversed_cumsum(&c.g(), dim)],
+            Err(e) => grads![Val(Err(e))],
+        });
+
+    /// Running products along a dimension.
+    "cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", F | M | I | O,
+        kernel(total_meta, |a, o| running(a, o, false)), grad rule(arg(0) | out(0), cumprod_rule);
+
+    /// Running log-sum-exps along a dimension.
+    "logcumsumexp(Tensor self, int dim) -> Tensor", F | M | O, kernel(log_meta, log_kernel),
+        grad rule(arg(0) | out(0), logcumsumexp_rule);
+
+    /// Running maxima along a dimension, and the latest position of each.
+    "cummax(Tensor self, int dim) -> (Tensor values, Tensor indices)", F | M | O,
+        kernel(|a| extreme_meta(a, "cummax"), |a, o| extreme_kernel(a, o, true)), grad rule(out(1), extreme_rule);
+
+    /// Running minima along a dimension, and the latest position of each.
+    "cummin(Tensor self, int dim) -> (Tensor values, Tensor indices)", F | M | O,
+        kernel(|a| extreme_meta(a, "cummin"), |a, o| extreme_kernel(a, o, false)), grad rule(out(1), extreme_rule);
+
+    /// The n-th differences of neighbours along a dimension.
+    "diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor", F | M | O,
+        super::Body::Composite(diff);
+
+    /// The integral along a dimension by the trapezoidal rule, at sample points `x`.
+    "trapezoid/x(Tensor y, Tensor x, *, int dim=-1) -> Tensor", F, super::Body::Composite(|a| integral(a, true, false));
+
+    /// The integral along a dimension by the trapezoidal rule, at equal distances.
+    "trapezoid/dx(Tensor y, *, Scalar dx=1, int dim=-1) -> Tensor", F, super::Body::Composite(|a| integral(a, false, false));
+
+    /// As `trapezoid`.
+    "trapz/x(Tensor y, Tensor x, *, int dim=-1) -> Tensor", F, super::Body::Composite(|a| integral(a, true, false));
+
+    /// As `trapezoid`.
+    "trapz/dx(Tensor y, *, Scalar dx=1, int dim=-1) -> Tensor", F, super::Body::Composite(|a| integral(a, false, false));
+
+    /// The running integral along a dimension, at sample points `x`.
+    "cumulative_trapezoid/x(Tensor y, Tensor x, *, int dim=-1) -> Tensor", F,
+        super::Body::Composite(|a| integral(a, true, true));
+
+    /// The running integral along a dimension, at equal distances.
+    "cumulative_trapezoid/dx(Tensor y, *, Scalar dx=1, int dim=-1) -> Tensor", F,
+        super::Body::Composite(|a| integral(a, false, true));
+}

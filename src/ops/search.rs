@@ -1,0 +1,317 @@
+//! Binary search in sorted sequences, and counting: searchsorted, bucketize, bincount, histc.
+
+use super::{Args, Body, F, M, O, Out, Outs, Val, Value, kernel};
+use crate::cpu::search::{Bins, Search};
+use crate::tensor::{DType, FromScalar, Tensor};
+use crate::{Result, call, dispatch, ensure, ops};
+
+/// The values searched for: a tensor, or a number in the boundaries' dtype.
+fn needle(a: Args, position: usize, boundaries: &Tensor) -> Result<Tensor> {
+    match a.get(position) {
+        Value::Num(s) => {
+            let dtype = if s.dtype().category() > boundaries.dtype().category() {
+                DType::F32
+            } else {
+                boundaries.dtype()
+            };
+            Tensor::scalar(*s, dtype)
+        }
+        _ => Ok(a.t(position)?.clone()),
+    }
+}
+
+/// Which side equal elements go to; `side` and `right` must not contradict each other.
+fn side(right: bool, side: Option<&str>) -> Result<bool> {
+    match side {
+        None => Ok(right),
+        Some(side) => {
+            ensure!(
+                side == "left" || side == "right",
+                Runtime,
+                "torch.searchsorted(): side can only be 'left' or 'right' but got {side}"
+            );
+            ensure!(
+                side == "right" || !right,
+                Runtime,
+                "torch.searchsorted(): side and right can't be set to opposites, got side of {side} while right was True"
+            );
+            Ok(side == "right")
+        }
+    }
+}
+
+struct Request {
+    boundaries: Tensor,
+    values: Tensor,
+    sorter: Option<Tensor>,
+    int32: bool,
+    right: bool,
+}
+
+fn searchsorted_request(a: Args) -> Result<Request> {
+    let boundaries = a.t(0)?.clone();
+    let values = needle(a, 1, &boundaries)?;
+    let right = side(a.bool(3)?, a.opt_str(4)?)?;
+    let sorter = a.opt_t(5)?.cloned();
+    let request = Request {
+        boundaries,
+        values,
+        sorter,
+        int32: a.bool(2)?,
+        right,
+    };
+    check(
+        &request,
+        "torch.searchsorted()",
+        matches!(a.get(1), Value::Num(_)),
+    )?;
+    Ok(request)
+}
+
+fn bucketize_request(a: Args) -> Result<Request> {
+    let boundaries = a.t(1)?.clone();
+    ensure!(
+        boundaries.ndim() == 1,
+        Runtime,
+        "boundaries tensor must be 1 dimension, but got dim({})",
+        boundaries.ndim()
+    );
+    let values = needle(a, 0, &boundaries)?;
+    let request = Request {
+        boundaries,
+        values,
+        sorter: None,
+        int32: a.bool(2)?,
+        right: a.bool(3)?,
+    };
+    check(
+        &request,
+        "torch.bucketize()",
+        matches!(a.get(0), Value::Num(_)),
+    )?;
+    Ok(request)
+}
+
+fn check(r: &Request, name: &str, scalar: bool) -> Result<()> {
+    let (b, v) = (&r.boundaries, &r.values);
+    ensure!(
+        !b.dtype().is_complex() && !v.dtype().is_complex(),
+        NotImplemented,
+        "{name}: not implemented for complex dtypes"
+    );
+    if scalar {
+        ensure!(
+            b.ndim() == 1,
+            Runtime,
+            "{name}: input value can be a scalar only when boundaries tensor dimension is 1, but we got boundaries tensor dim({}) and input value's dim(0) numel(1)",
+            b.ndim()
+        );
+    }
+    ensure!(
+        b.ndim() != 0,
+        Runtime,
+        "{name}: boundaries tensor should have positive dimension, but got 0 dimension"
+    );
+    let lead = |t: &Tensor| t.shape()[..t.ndim().saturating_sub(1)].to_vec();
+    ensure!(
+        b.ndim() == 1 || (v.ndim() == b.ndim() && lead(b) == lead(v)),
+        Runtime,
+        "{name}: boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input value tensor must match, but we got boundaries tensor {:?} and input value tensor {:?}",
+        b.shape(),
+        v.shape()
+    );
+    ensure!(
+        scalar || b.dtype() == v.dtype(),
+        Runtime,
+        "{name}: boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype {} and input value tensor dtype {}",
+        b.dtype().scalar_name(),
+        v.dtype().scalar_name()
+    );
+    if let Some(sorter) = &r.sorter {
+        ensure!(
+            sorter.shape() == b.shape(),
+            Runtime,
+            "{name}: boundary and sorter must have the same size, but got boundary tensor {:?} and got sorter tensor {:?}",
+            b.shape(),
+            sorter.shape()
+        );
+        ensure!(
+            sorter.dtype() == DType::I64,
+            Runtime,
+            "{name}: sorter must be a tensor of long dtype but got dtype {}",
+            sorter.dtype().scalar_name()
+        );
+        if sorter.numel() > 0 {
+            let row = b.shape()[b.ndim() - 1];
+            let in_range = sorter
+                .to_vec::<i64>()?
+                .into_iter()
+                .all(|i| (0..row).contains(&i));
+            ensure!(in_range, Index, "{name}: sorter index out of range");
+        }
+    }
+    Ok(())
+}
+
+fn search_meta(r: &Request) -> Outs {
+    smallvec::smallvec![Out::new(
+        r.values.shape(),
+        if r.int32 { DType::I32 } else { DType::I64 }
+    )]
+}
+
+fn search(r: &Request, out: &Tensor) -> Result<()> {
+    let dtype = r.boundaries.dtype().promote(r.values.dtype())?;
+    let plain = |t: &Tensor| Val::from(t.detached()).to(dtype).contiguous().get();
+    let (boundaries, values) = (plain(&r.boundaries)?, plain(&r.values)?);
+    let sorter = r
+        .sorter
+        .as_ref()
+        .map(|t| Val::from(t).contiguous().get())
+        .transpose()?;
+    let row = r.boundaries.shape()[r.boundaries.ndim() - 1] as usize;
+    let values_per_row = r.values.shape().last().map_or(1, |&n| n as usize);
+    dispatch!(ordered dtype, T => {
+        let request = Search {
+            boundaries: boundaries.as_slice::<T>()?,
+            sorter: sorter.as_ref().map(|t| t.as_slice::<i64>()).transpose()?,
+            row,
+            values_per_row,
+            right: r.right,
+        };
+        let values = values.as_slice::<T>()?;
+        // SAFETY: the output was made for this call.
+        unsafe {
+            if r.int32 {
+                request.run(values, out.as_mut_slice::<i32>()?);
+            } else {
+                request.run(values, out.as_mut_slice::<i64>()?);
+            }
+        }
+    }, else ());
+    Ok(())
+}
+
+fn bincount(a: Args) -> Result<Vec<Tensor>> {
+    let (x, weights, minimum) = (a.t(0)?, a.opt_t(1)?, a.int(2)?);
+    ensure!(
+        x.dtype().is_integral(true),
+        NotImplemented,
+        "\"bincount_cpu\" not implemented for '{}'",
+        x.dtype().scalar_name()
+    );
+    ensure!(minimum >= 0, Runtime, "minlength should be >= 0");
+    ensure!(
+        x.ndim() == 1,
+        Runtime,
+        "bincount only supports 1-d non-negative integral inputs."
+    );
+    let bins = x.to_vec::<i64>()?;
+    ensure!(
+        bins.iter().all(|&b| b >= 0),
+        Runtime,
+        "bincount only supports 1-d non-negative integral inputs."
+    );
+    let size = bins.iter().max().map_or(0, |&m| m + 1).max(minimum);
+    let Some(weights) = weights else {
+        let mut counts = zeroed::<i64>(size)?;
+        bins.iter().for_each(|&b| counts[b as usize] += 1);
+        return Ok(vec![Tensor::from_slice(&counts, &[size])?]);
+    };
+    ensure!(
+        weights.ndim() == 1 && weights.shape() == x.shape(),
+        Runtime,
+        "weights should be 1-d and have the same length as input"
+    );
+    let single = weights.dtype() == DType::F32;
+    let mut sums = zeroed::<f64>(size)?;
+    for (&b, w) in bins.iter().zip(weights.to_vec::<f64>()?) {
+        sums[b as usize] += w;
+    }
+    let sums = Tensor::from_slice(&sums, &[size])?;
+    Ok(vec![if single {
+        call!("_to_copy", sums, DType::F32)?
+    } else {
+        sums
+    }])
+}
+
+/// Zeros, or an error where there is no room for so many.
+fn zeroed<T: Default + Clone>(size: i64) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(size as usize)
+        .map_err(|_| crate::err!(OutOfMemory, "bincount: no memory for {size} bins"))?;
+    list.resize(size as usize, T::default());
+    Ok(list)
+}
+
+fn histc_meta(a: Args) -> Result<Outs> {
+    let (x, bins) = (a.t(0)?, a.int(1)?);
+    ensure!(
+        x.dtype().is_float() || x.dtype().is_integral(false),
+        NotImplemented,
+        "\"histogram_cpu\" not implemented for '{}'",
+        x.dtype().scalar_name()
+    );
+    ensure!(bins > 0, Runtime, "bins must be > 0");
+    Ok(smallvec::smallvec![Out::new(&[bins], x.dtype())])
+}
+
+fn histc(a: Args, outs: &[Tensor]) -> Result<()> {
+    let values = a.t(0)?.to_vec::<f64>()?;
+    let (low, high) = outer_edges(&values, a.float(2)?, a.float(3)?, "histc")?;
+    let bins = Bins {
+        count: a.int(1)? as usize,
+        low,
+        high,
+    };
+    let mut counts = vec![0i64; bins.count];
+    values
+        .iter()
+        .filter_map(|&x| bins.of(x))
+        .for_each(|b| counts[b] += 1);
+    dispatch!(real outs[0].dtype(), T => {
+        // SAFETY: the output was made for this call.
+        let out = unsafe { outs[0].as_mut_slice::<T>()? };
+        out.iter_mut().zip(counts).for_each(|(o, c)| *o = T::from_scalar(c.into()));
+    }, else ());
+    Ok(())
+}
+
+/// The range of a histogram: as given, or that of the data, never empty.
+pub(super) fn outer_edges(values: &[f64], low: f64, high: f64, name: &str) -> Result<(f64, f64)> {
+    let (mut low, mut high) = (low, high);
+    if low == high && !values.is_empty() {
+        low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if values.iter().any(|v| v.is_nan()) {
+            (low, high) = (f64::NAN, f64::NAN);
+        }
+    }
+    if low == high {
+        (low, high) = (low - 1.0, high + 1.0);
+    }
+    ensure!(
+        low.is_finite() && high.is_finite(),
+        Runtime,
+        "{name}: range of [{low}, {high}] is not finite"
+    );
+    ensure!(low < high, Runtime, "{name}: max must be larger than min");
+    Ok((low, high))
+}
+
+ops! {
+    /// Where each value may be inserted into a sorted sequence.
+    "searchsorted(Tensor sorted_sequence, Tensor|Scalar self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor", F | O,
+        kernel(|a| Ok(search_meta(&searchsorted_request(a)?)), |a, o| search(&searchsorted_request(a)?, &o[0]));
+
+    /// The bucket that each value falls into, by the buckets' boundaries.
+    "bucketize(Tensor|Scalar self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor", F | O,
+        kernel(|a| Ok(search_meta(&bucketize_request(a)?)), |a, o| search(&bucketize_request(a)?, &o[0]));
+
+    /// How often each non-negative integer occurs, or the sum of its weights.
+    "bincount(Tensor self, Tensor? weights=None, int minlength=0) -> Tensor", F | M, Body::Dynamic { cpu: bincount };
+
+    /// How many elements fall into each of some equal bins.
+    "histc(Tensor self, int bins=100, Scalar min=0, Scalar max=0) -> Tensor", F | M | O, kernel(histc_meta, histc);
+}

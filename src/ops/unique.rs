@@ -1,0 +1,211 @@
+//! Distinct elements, and membership.
+
+use super::{Args, Body, F, O, Outputs, Val, Value};
+use crate::cpu::sort::{Groups, group, group_sorted};
+use crate::tensor::{Bool, DType, Element, Tensor, wrap_dim};
+use crate::{Result, call, dispatch, ensure, fail, ops};
+
+/// Values, inverse and counts of the groups of a flat tensor.
+fn flat_groups(x: &Tensor, consecutive: bool) -> Result<(Groups, Vec<i64>)> {
+    let mut inverse = vec![0i64; x.numel() as usize];
+    let groups = dispatch!(ordered x.dtype(), T => {
+        let elements = x.as_slice::<T>()?;
+        if consecutive {
+            group(0..elements.len(), |a, b| elements[a] == elements[b], Some(&mut inverse))
+        } else {
+            group_sorted(elements, Some(&mut inverse))
+        }
+    }, else {
+        let groups = dispatch!(complex x.dtype(), T => {
+            let elements = x.as_slice::<T>()?;
+            let mut order: Vec<usize> = (0..elements.len()).collect();
+            if !consecutive {
+                order.sort_by(|&a, &b| {
+                    let (a, b) = (elements[a], elements[b]);
+                    a.re.total_cmp(&b.re).then(a.im.total_cmp(&b.im))
+                });
+            }
+            group(order.into_iter(), |a, b| elements[a] == elements[b], Some(&mut inverse))
+        }, else fail!(NotImplemented, "\"unique\" not implemented for '{}'", x.dtype().scalar_name()));
+        groups
+    });
+    Ok((groups, inverse))
+}
+
+fn positions(groups: &Groups) -> Result<Tensor> {
+    let first: Vec<i64> = groups.first.iter().map(|&i| i as i64).collect();
+    Tensor::from_slice(&first, &[first.len() as i64])
+}
+
+fn counts(groups: &Groups) -> Result<Tensor> {
+    Tensor::from_slice(&groups.counts, &[groups.counts.len() as i64])
+}
+
+/// (values, inverse, counts) of all elements.
+fn unique_flat(x: &Tensor, consecutive: bool) -> Result<Vec<Tensor>> {
+    let flat = call!(
+        "contiguous",
+        call!("reshape", x.detached().resolved()?, [-1])?
+    )?;
+    let (groups, inverse) = flat_groups(&flat, consecutive)?;
+    let values = call!("index_select", &flat, 0i64, positions(&groups)?)?;
+    Ok(vec![
+        values,
+        Tensor::from_slice(&inverse, x.shape())?,
+        counts(&groups)?,
+    ])
+}
+
+/// Lexicographic order of rows of a contiguous matrix.
+fn row_groups(rows: &Tensor, consecutive: bool) -> Result<(Groups, Vec<i64>)> {
+    let (n, width) = (rows.shape()[0] as usize, rows.shape()[1] as usize);
+    let mut inverse = vec![0i64; n];
+    fn run<T: Element + PartialEq>(
+        elements: &[T],
+        (n, width): (usize, usize),
+        consecutive: bool,
+        inverse: &mut [i64],
+        less: impl Fn(&T, &T) -> std::cmp::Ordering,
+    ) -> Groups {
+        let row = |i: usize| &elements[i * width..][..width];
+        let mut order: Vec<usize> = (0..n).collect();
+        if !consecutive {
+            order.sort_by(|&a, &b| {
+                let pairs = row(a).iter().zip(row(b));
+                pairs
+                    .map(|(x, y)| less(x, y))
+                    .find(|o| o.is_ne())
+                    .unwrap_or(std::cmp::Ordering::Equal)
+            });
+        }
+        group(order.into_iter(), |a, b| row(a) == row(b), Some(inverse))
+    }
+    let size = (n, width);
+    let groups = dispatch!(ordered rows.dtype(), T => {
+        run(rows.as_slice::<T>()?, size, consecutive, &mut inverse, |a, b| {
+            crate::cpu::sort_keys::SortKey::key(*a).cmp(&crate::cpu::sort_keys::SortKey::key(*b))
+        })
+    }, else fail!(NotImplemented, "\"unique_dim\" not implemented for '{}'", rows.dtype().scalar_name()));
+    Ok((groups, inverse))
+}
+
+/// (values, inverse, counts) of the slices along a dimension.
+fn unique_slices(x: &Tensor, dim: i64, consecutive: bool) -> Result<Vec<Tensor>> {
+    let d = wrap_dim(dim, x.ndim())?;
+    let n = x.shape().get(d).copied().unwrap_or(1);
+    if x.numel() == 0 {
+        ensure!(
+            n == 0,
+            Runtime,
+            "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
+        );
+        ensure!(
+            x.shape().iter().filter(|&&s| s == 0).count() == 1,
+            Runtime,
+            "Number of zero sized dimensions is more than one, so unique cannot be applied "
+        );
+        let empty = Tensor::empty(&[0], DType::I64)?;
+        return Ok(vec![
+            Tensor::empty(x.shape(), x.dtype())?,
+            empty.clone(),
+            empty,
+        ]);
+    }
+    let source = x.detached().resolved()?;
+    let source = if x.ndim() == 0 {
+        call!("reshape", source, [1])?
+    } else {
+        source
+    };
+    let first = Val::from(&source)
+        .transpose(0i64, d as i64)
+        .reshape([n, -1])
+        .contiguous()
+        .get()?;
+    let (groups, inverse) = row_groups(&first, consecutive)?;
+    let values = call!("index_select", &source, d as i64, positions(&groups)?)?;
+    Ok(vec![
+        values,
+        Tensor::from_slice(&inverse, &[n])?,
+        counts(&groups)?,
+    ])
+}
+
+fn unique(a: Args) -> Result<Vec<Tensor>> {
+    unique_flat(a.t(0)?, false)
+}
+
+fn consecutive(a: Args) -> Result<Vec<Tensor>> {
+    match a.opt_int(3)? {
+        Some(dim) => unique_slices(a.t(0)?, dim, true),
+        None => unique_flat(a.t(0)?, true),
+    }
+}
+
+/// Membership of each element in a set: binary search in the sorted set.
+fn isin(a: Args) -> Result<Outputs> {
+    let operand = |i: usize, other: &Value| -> Result<Tensor> {
+        match (a.get(i), other) {
+            (Value::Num(s), Value::Tensor(t)) => {
+                let dtype = if s.dtype().category() > t.dtype().category() {
+                    s.dtype()
+                } else {
+                    t.dtype()
+                };
+                Tensor::scalar(*s, dtype)
+            }
+            _ => Ok(a.t(i)?.clone()),
+        }
+    };
+    let (elements, tests) = (operand(0, a.get(1))?, operand(1, a.get(0))?);
+    for t in [&elements, &tests] {
+        ensure!(
+            t.dtype() != DType::Bool && !t.dtype().is_complex(),
+            Runtime,
+            "Unsupported input type encountered for isin(): {}",
+            t.dtype().scalar_name()
+        );
+    }
+    let dtype = elements.dtype().promote(tests.dtype())?;
+    let flat = |t: &Tensor| {
+        Val::from(t.detached())
+            .to(dtype)
+            .reshape([-1])
+            .contiguous()
+            .get()
+    };
+    let (values, set) = (
+        flat(&elements)?,
+        Val(call!("sort", flat(&tests)?)).contiguous().get()?,
+    );
+    let invert = a.bool(3)?;
+    let found: Vec<Bool> = dispatch!(ordered dtype, T => {
+        let set = set.as_slice::<T>()?;
+        let contains = |x: &T| {
+            let at = crate::cpu::search::position(|i| set[i], set.len(), *x, false);
+            set.get(at).is_some_and(|y| y == x)
+        };
+        values.as_slice::<T>()?.iter().map(|x| Bool::from(contains(x) != invert)).collect()
+    }, else Vec::new());
+    Ok(smallvec::smallvec![
+        Tensor::from_slice(&found, elements.shape())?.into()
+    ])
+}
+
+ops! {
+    /// Distinct elements in ascending order, the group of each element, and how many each has.
+    "_unique2(Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> (Tensor, Tensor, Tensor)", F,
+        Body::Dynamic { cpu: unique };
+
+    /// Distinct slices along a dimension in lexicographic order, the group of each slice, and how many each has.
+    "unique_dim(Tensor self, int dim, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> (Tensor, Tensor, Tensor)", F,
+        Body::Dynamic { cpu: |a| unique_slices(a.t(0)?, a.int(1)?, false) };
+
+    /// Runs of equal elements or slices: their values, the run of each element, and their lengths.
+    "_unique_consecutive(Tensor self, bool return_inverse=False, bool return_counts=False, int? dim=None) -> (Tensor, Tensor, Tensor)", F,
+        Body::Dynamic { cpu: consecutive };
+
+    /// Is each element among the test elements?
+    "isin(Tensor|Scalar elements, Tensor|Scalar test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor", F | O,
+        Body::Composite(isin);
+}
