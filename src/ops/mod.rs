@@ -284,8 +284,13 @@ static FAMILIES: &[&[Op]] = &[
     reduce_index::OPS,
     create::OPS,
     copy::OPS,
+    reduce_moments::OPS,
+    scan::OPS,
+    sort::OPS,
+    unique::OPS,
+    search::OPS,
+    quantile::OPS,
 ];
-static FAMILIES: &[&[Op]] = &[view::OPS, reduce::OPS, reduce_index::OPS, reduce_moments::OPS, scan::OPS, sort::OPS, unique::OPS, search::OPS, quantile::OPS];
 
 pub struct Table {
     pub entries: Vec<Entry>,
