@@ -133,10 +133,15 @@ pub fn copy(target: &Tensor, source: &Tensor) -> Result<()> {
 
 /// The tensor itself, or a copy of it on the CPU.
 pub fn to_cpu(source: &Tensor) -> Result<Tensor> {
-    if source.device().is_cpu() {
+    to_device(source, Device::CPU)
+}
+
+/// The tensor itself, or a copy of it on a device; keeps no history.
+pub fn to_device(source: &Tensor, device: Device) -> Result<Tensor> {
+    if source.device() == device {
         return Ok(source.clone());
     }
-    let target = Tensor::empty(source.shape(), source.dtype())?;
+    let target = empty(device, source.shape(), source.dtype())?;
     copy(&target, source)?;
     Ok(target)
 }

@@ -141,6 +141,12 @@ impl<'a> Ctx<'a> {
         self.info(slot).map_or(Device::CPU, |info| info.device)
     }
 
+    /// How many outputs the call had.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.node.outputs.len()
+    }
+
     /// Sizes of an output.
     #[must_use]
     pub fn out_shape(&self, output: usize) -> Dims {

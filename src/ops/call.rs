@@ -2,7 +2,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{Aliases, Args, Body, Entry, CROSS_DEVICE, LAZY, Out, Outputs, Outs, Returns, STRIDED, Value};
+use super::{APART, Aliases, Args, Body, CROSS_DEVICE, Entry, LAZY, Out, Outputs, Outs, Returns, STRIDED, Value};
 use crate::tensor::{DType, Device, Layout, Lazy, Scalar, Tensor};
 use crate::{Result, autograd, backend, ensure, fail};
 
@@ -16,6 +16,7 @@ pub fn call(entry: &'static Entry, args: &[Value]) -> Result<Outputs> {
             f(Args(args))
         }
         Body::View(f) => view(entry, args, f),
+        Body::Copies(f) => copies(entry, args, f),
         Body::Kernel { meta, .. } => {
             let prepared = prepare(entry, args)?;
             let args_now = prepared.as_deref().unwrap_or(args);
@@ -50,6 +51,30 @@ fn view(entry: &'static Entry, args: &[Value], f: fn(Args) -> Result<Aliases>) -
         results.push(source.alias_as(alias.layout, dtype, lazy)?);
     }
     autograd::record_view(entry, args, source, &results)?;
+    Ok(pack(entry, results))
+}
+
+/// The copying form of a view op: fresh tensors with what the views read.
+fn copies(
+    entry: &'static Entry,
+    args: &[Value],
+    f: fn(Args) -> Result<Aliases>,
+) -> Result<Outputs> {
+    raise_failed(args)?;
+    let source = Args(args).t(0)?;
+    let mut results = Tensors::new();
+    for alias in f(Args(args))? {
+        let (dtype, lazy) = (
+            alias.dtype.unwrap_or(source.dtype()),
+            alias.lazy.unwrap_or(source.lazy()),
+        );
+        results.push(super::resolve_lazy(&source.alias_as(
+            alias.layout,
+            dtype,
+            lazy,
+        )?)?);
+    }
+    autograd::record(entry, args, &results)?;
     Ok(pack(entry, results))
 }
 
@@ -161,7 +186,7 @@ pub fn call_inplace(entry: &'static Entry, args: &[Value]) -> Result<()> {
     match entry.op.body {
         Body::View(f) => return view_inplace(entry, args, &target, f),
         Body::Kernel { .. } => {}
-        Body::Composite(_) | Body::Dynamic { .. } => {
+        Body::Copies(_) | Body::Composite(_) | Body::Dynamic { .. } => {
             check_writable(&target)?;
             let result = call(entry, args)?
                 .into_iter()
@@ -250,6 +275,9 @@ pub fn call_out(entry: &'static Entry, args: &[Value], targets: &[Tensor]) -> Re
     autograd::check_out(entry, args, targets)?;
     for target in targets {
         check_writable(target)?;
+        if entry.has(APART) {
+            check_apart(args, target)?;
+        }
     }
     match entry.op.body {
         Body::Kernel { meta, .. } => {
@@ -276,6 +304,19 @@ pub fn call_out(entry: &'static Entry, args: &[Value], targets: &[Tensor]) -> Re
             }
         }
     }
+    Ok(())
+}
+
+fn check_apart(args: &[Value], target: &Tensor) -> Result<()> {
+    let mut shared = false;
+    for value in args {
+        value.each_tensor(|t| shared |= t.shares_storage(target) && t.numel() > 0);
+    }
+    ensure!(
+        !shared || target.numel() == 0,
+        Runtime,
+        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. Please clone() the tensor before performing the operation."
+    );
     Ok(())
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::{Entry, Op, Schema, Table, table};
+use super::{Body, COPY, Entry, F, Grad, O, Op, Schema, Table, table};
 
 pub(super) fn build(families: &[&'static [Op]]) -> Table {
     let mut entries = Vec::new();
     let mut by_name: HashMap<&'static str, Vec<usize>> = HashMap::new();
-    for op in families.iter().flat_map(|family| family.iter()) {
+    let declared = families.iter().flat_map(|family| family.iter());
+    for op in declared.flat_map(|op| std::iter::once(op).chain(copying(op))) {
         let Some(schema) = Schema::parse(op.schema) else {
             // `every_schema_parses` fails on such a declaration.
             continue;
@@ -28,6 +29,34 @@ pub(super) fn build(families: &[&'static [Op]]) -> Table {
         });
     }
     Table { entries, by_name }
+}
+
+/// The copying form of a view op, `f_copy`, if it is declared to have one. It lives as long as the table.
+fn copying(op: &'static Op) -> Option<&'static Op> {
+    let (Body::View(body), true) = (op.body, op.variants & COPY != 0) else {
+        return None;
+    };
+    let end = op.schema.find(['(', '/'])?;
+    let (name, rest) = op.schema.split_at(end);
+    let grad = op.grad.map(|grad| Grad {
+        name: match grad.name {
+            "" => node_name(name).leak(),
+            given => given,
+        },
+        ..grad
+    });
+    let grad = grad.map(|grad| Grad {
+        name: format!("{}_copy", grad.name).leak(),
+        ..grad
+    });
+    Some(Box::leak(Box::new(Op {
+        schema: format!("{name}_copy{rest}").leak(),
+        doc: format!(" Copies what `{name}` views.\n").leak(),
+        variants: F | O,
+        body: Body::Copies(body),
+        grad,
+        expr: None,
+    })))
 }
 
 /// `linalg.inv_ex` -> `LinalgInvExBackward0`.

@@ -19,6 +19,9 @@ pub mod scan;
 pub mod search;
 pub mod sort;
 pub mod unique;
+pub mod reinterpret;
+pub mod shape;
+pub mod split;
 pub mod view;
 
 use std::collections::HashMap;
@@ -38,21 +41,25 @@ use crate::autograd::Ctx;
 use crate::tensor::{DType, Dims, Layout, Lazy, Tensor};
 
 /// A function of the module, `rtensor.f`.
-pub const F: u8 = 1;
+pub const F: u16 = 1;
 /// A method, `Tensor.f`.
-pub const M: u8 = 2;
+pub const M: u16 = 2;
 /// An in-place method `Tensor.f_` (and function, where `F`).
-pub const I: u8 = 4;
+pub const I: u16 = 4;
 /// The keyword `out=`.
-pub const O: u8 = 8;
+pub const O: u16 = 8;
 /// A property, `Tensor.f` without a call.
-pub const P: u8 = 16;
+pub const P: u16 = 16;
 /// The kernel writes to outputs of any strides; others get row-major outputs.
-pub const STRIDED: u8 = 32;
+pub const STRIDED: u16 = 32;
 /// The op reads conjugate and negative bits itself.
-pub const LAZY: u8 = 64;
+pub const LAZY: u16 = 64;
 /// The arguments may lie on several devices; the first one's device runs the op.
-pub const CROSS_DEVICE: u8 = 128;
+pub const CROSS_DEVICE: u16 = 128;
+/// A view op with a copying form, `f_copy`, derived from it.
+pub const COPY: u16 = 256;
+/// A tensor given as `out=` must not share memory with the inputs.
+pub const APART: u16 = 512;
 
 /// Size and dtype of an output, known before any data is touched.
 #[derive(Clone, Debug)]
@@ -115,6 +122,8 @@ pub enum Body {
     },
     /// Aliases of the first argument, one per layout.
     View(fn(Args) -> Result<Aliases>),
+    /// Copies of what a view op reads (`f_copy`).
+    Copies(fn(Args) -> Result<Aliases>),
     /// Other ops; they record themselves.
     Composite(fn(Args) -> Result<Outputs>),
 }
@@ -165,11 +174,21 @@ pub const fn named(name: &'static str, save: u32, rule: fn(&Ctx) -> Grads) -> Gr
 pub struct Op {
     pub schema: &'static str,
     pub doc: &'static str,
-    pub variants: u8,
+    pub variants: u16,
     pub body: Body,
     pub grad: Option<Grad>,
     /// Pointwise ops: the formula as CUDA text.
     pub expr: Option<fn() -> String>,
+}
+
+/// A composition's one result.
+pub fn output(result: Result<Tensor>) -> Result<Outputs> {
+    Ok(smallvec::smallvec![Value::Tensor(result?)])
+}
+
+/// A composition's result that is a list.
+pub fn output_list(results: Vec<Tensor>) -> Outputs {
+    smallvec::smallvec![Value::Tensors(results)]
 }
 
 /// Declares ops: doc comment, schema, variants, body, and the gradient after `grad`.
@@ -253,7 +272,7 @@ pub struct Entry {
 
 impl Entry {
     #[must_use]
-    pub fn has(&self, variant: u8) -> bool {
+    pub fn has(&self, variant: u16) -> bool {
         self.op.variants & variant != 0
     }
 
@@ -280,6 +299,9 @@ impl Entry {
 #[rustfmt::skip]
 static FAMILIES: &[&[Op]] = &[
     view::OPS,
+    reinterpret::OPS,
+    shape::OPS,
+    split::OPS,
     reduce::OPS,
     reduce_index::OPS,
     create::OPS,

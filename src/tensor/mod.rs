@@ -6,6 +6,7 @@ mod dtype;
 mod layout;
 mod scalar;
 mod storage;
+mod stride;
 
 use std::cell::UnsafeCell;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use dtype::{Bool, Category, DType, Element, bf16, c64, c128, f16};
 pub use layout::{Dims, Layout, broadcast_shapes, checked_numel, contiguous_strides, wrap_dim};
 pub use scalar::{FromScalar, Scalar};
 pub use storage::{Owner, Storage};
+pub use stride::slice_bounds;
 
 use crate::autograd::Meta;
 use crate::{Result, dispatch, ensure, err};
