@@ -161,7 +161,7 @@ fn arrange(result: &Val, x: &Tensor, q: &Tensor, dim: Option<usize>, keepdim: bo
     result.reshape(shape)
 }
 
-const SHARED: u8 = F | M | O;
+const SHARED: u16 = F | M | O;
 
 ops! {
     /// The q-th quantiles, of all elements or along a dimension; NaN if there is one.

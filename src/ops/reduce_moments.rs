@@ -187,7 +187,7 @@ fn unbiased(a: Args, name: &'static str) -> Result<Outputs> {
     }
 }
 
-const VARIANTS: u8 = F | M | O;
+const VARIANTS: u16 = F | M | O;
 const FIELDS: u32 = arg(0) | out(0);
 
 /// The three overloads of a moment.
