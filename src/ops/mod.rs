@@ -13,15 +13,18 @@ pub mod indexing;
 pub mod reduce;
 mod reduce_dims;
 pub mod reduce_index;
+pub mod norm;
 pub mod quantile;
 pub mod reduce_moments;
 pub mod scan;
 pub mod search;
+pub mod softmax;
 pub mod sort;
 pub mod unique;
 pub mod reinterpret;
 pub mod shape;
 pub mod split;
+pub mod vector_norm;
 pub mod view;
 
 use std::collections::HashMap;
@@ -312,6 +315,9 @@ static FAMILIES: &[&[Op]] = &[
     unique::OPS,
     search::OPS,
     quantile::OPS,
+    softmax::OPS,
+    vector_norm::OPS,
+    norm::OPS,
 ];
 
 pub struct Table {
