@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::node::{Node, NodeBody, SavedTensor};
+use super::node::{Node, NodeBody};
+use super::saved::freed_error;
 use crate::ops::{Args, Val, Value};
 use crate::tensor::{Device, Dims, Tensor};
-use crate::{Error, Result, err};
+use crate::{Result, err};
 
 pub struct Ctx<'a> {
     node: &'a Node,
@@ -23,20 +24,21 @@ impl<'a> Ctx<'a> {
         };
         let saved = saved.lock();
         let saved = saved.as_ref().ok_or_else(freed_error)?;
+        let history = super::recording();
         let mut args = saved.args.clone();
         for (i, tensor) in &saved.inputs {
-            args[*i as usize] = Value::Tensor(tensor.unpack(node)?);
+            args[*i as usize] = Value::Tensor(tensor.unpack(node, history)?);
         }
         for (i, list) in &saved.lists {
             let list = list
                 .iter()
-                .map(|t| t.as_ref().map(|t| t.unpack(node)).transpose());
+                .map(|t| t.as_ref().map(|t| t.unpack(node, history)).transpose());
             args[*i as usize] = Value::OptTensors(list.collect::<Result<_>>()?);
         }
         let mut outputs = SmallVec::new();
         for (i, tensor) in &saved.outputs {
             outputs.resize(*i as usize + 1, None);
-            outputs[*i as usize] = Some(tensor.unpack(node)?);
+            outputs[*i as usize] = Some(tensor.unpack(node, history)?);
         }
         Ok(Ctx {
             node,
@@ -163,66 +165,4 @@ fn missing(what: &str, index: usize) -> Val {
         Runtime,
         "the gradient rule asks for {what} {index}, which was not saved"
     )))
-}
-
-pub(super) fn freed_error() -> Error {
-    err!(
-        Runtime,
-        "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."
-    )
-}
-
-impl SavedTensor {
-    /// The tensor as it was saved; an error if it was written since.
-    pub fn unpack(&self, node: &Arc<Node>) -> Result<Tensor> {
-        match self {
-            SavedTensor::Plain {
-                tensor,
-                version,
-                output,
-            } => {
-                if tensor.version() != *version {
-                    return Err(modified_error(tensor, *version, *output, node));
-                }
-                Ok(reattach(tensor, *output, node))
-            }
-            SavedTensor::Packed { hook, output } => Ok(reattach(&hook.unpack()?, *output, node)),
-        }
-    }
-}
-
-/// A saved output gets its history back, so that it can be differentiated again.
-fn reattach(tensor: &Tensor, output: Option<u32>, node: &Arc<Node>) -> Tensor {
-    let Some(output) = output else {
-        return tensor.clone();
-    };
-    let again = tensor.detached();
-    again.set_history(node, output);
-    again
-}
-
-fn modified_error(tensor: &Tensor, version: u32, output: Option<u32>, node: &Node) -> Error {
-    let origin = match output {
-        Some(n) => format!(", which is output {n} of {},", node.name),
-        None => tensor
-            .with_meta(|m| m.and_then(|m| m.grad_fn.as_ref().map(|f| (f.name.clone(), m.output))))
-            .map(|(name, n)| format!(", which is output {n} of {name},"))
-            .unwrap_or_default(),
-    };
-    err!(
-        Runtime,
-        "one of the variables needed for gradient computation has been modified by an inplace operation: [{} {:?}]{origin} is at version {}; expected version {version} instead. Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True).",
-        tensor_type(tensor),
-        tensor.shape(),
-        tensor.version()
-    )
-}
-
-fn tensor_type(tensor: &Tensor) -> String {
-    let prefix = if tensor.device().is_cpu() {
-        "torch."
-    } else {
-        "torch.cuda."
-    };
-    format!("{prefix}{}Tensor", tensor.dtype().scalar_name())
 }

@@ -2,15 +2,29 @@
 
 use std::sync::Arc;
 
-use super::grad_enabled;
-use super::record::{build, is_recorded};
+use super::record::{Written, build, is_recorded};
+use super::view::check_creation;
+use super::{copy_slices, inference_enabled, recording};
 use crate::ops::{Entry, Value};
 use crate::tensor::Tensor;
 use crate::{Result, ensure};
 
 /// A leaf that requires grad, or a view of one, may not be written while recording.
 pub fn check_inplace(target: &Tensor) -> Result<()> {
-    if target.requires_grad() && grad_enabled() {
+    ensure!(
+        !target.is_inference() || inference_enabled(),
+        Runtime,
+        "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
+    );
+    if recording() && target.requires_grad() {
+        if let Some(base) = target.view_base() {
+            check_creation(target, false)?;
+            ensure!(
+                !base.is_leaf() || !base.requires_grad(),
+                Runtime,
+                "a view of a leaf Variable that requires grad is being used in an in-place operation."
+            );
+        }
         ensure!(
             !target.is_leaf(),
             Runtime,
@@ -22,7 +36,7 @@ pub fn check_inplace(target: &Tensor) -> Result<()> {
 
 /// `out=` records nothing, so nothing in the call may require grad.
 pub fn check_out(entry: &Entry, args: &[Value], targets: &[Tensor]) -> Result<()> {
-    if !grad_enabled() {
+    if !recording() {
         return Ok(());
     }
     let mut wanted = targets.iter().any(Tensor::requires_grad);
@@ -41,48 +55,56 @@ pub fn check_out(entry: &Entry, args: &[Value], targets: &[Tensor]) -> Result<()
 /// An in-place call between its check and its record: holds what the write destroys.
 pub struct InPlace {
     recorded: bool,
-    original: Option<Tensor>,
+    written: Written,
 }
 
 impl InPlace {
     pub fn begin(entry: &'static Entry, args: &[Value]) -> Result<InPlace> {
-        let recorded = is_recorded(entry, args);
-        let saves_target = entry
+        let mut this = InPlace {
+            recorded: false,
+            written: Written::default(),
+        };
+        let Some(target) = args.first().and_then(Value::tensor) else {
+            return Ok(this);
+        };
+        if !target.dtype().is_differentiable() || !is_recorded(entry, args) {
+            return Ok(this);
+        }
+        check_creation(target, false)?;
+        this.recorded = true;
+        this.written.version = target.version();
+        if entry
             .op
             .grad
-            .is_some_and(|grad| grad.save & crate::ops::arg(0) != 0);
-        let original = match args.first().and_then(Value::tensor) {
-            Some(t) if recorded && saves_target => {
-                let copy = crate::ops::resolve_lazy(t)?;
-                if let Some(edge) = super::record::edge_of(t) {
-                    copy.set_history(&edge.node, edge.output);
-                }
-                Some(copy)
+            .is_some_and(|grad| grad.save & crate::ops::arg(0) != 0)
+        {
+            let copy = crate::ops::resolve_lazy(target)?;
+            if let Some(edge) = super::record::edge_of(target)? {
+                copy.set_history(&edge.node, edge.output);
             }
-            _ => None,
-        };
-        Ok(InPlace { recorded, original })
+            this.written.original = Some(copy);
+        }
+        Ok(this)
     }
 
     /// Makes the written tensor the result of the call.
     pub fn record(self, entry: &'static Entry, args: &[Value], target: &Tensor) -> Result<()> {
-        if self.recorded {
-            let node = Arc::new(build(
-                entry,
-                args,
-                std::slice::from_ref(target),
-                self.original.as_ref(),
-            )?);
-            rebase(target, &node);
+        if !self.recorded {
+            return Ok(());
         }
-        Ok(())
+        let results = std::slice::from_ref(target);
+        let node = Arc::new(build(entry, args, results, Some(&self.written))?);
+        rebase(target, &node, 0)
     }
 }
 
 /// The target's new history; a view's base takes part in it.
-fn rebase(target: &Tensor, node: &Arc<super::Node>) {
-    target.set_history(node, 0);
+pub fn rebase(target: &Tensor, node: &Arc<super::Node>, output: u32) -> Result<()> {
+    match target.view_base() {
+        Some(base) => copy_slices::rebase(target, &base, node),
+        None => {
+            target.set_history(node, output);
+            Ok(())
+        }
+    }
 }
-
-/// Remembers the base of differentiable views.
-pub(super) fn mark_views(_source: &Tensor, _results: &[Tensor]) {}

@@ -1,17 +1,34 @@
 //! The gradient tape: grad mode, nodes, what they save, and the engine that walks them.
 
+mod accumulate;
+pub mod anomaly;
+mod copy_slices;
 mod ctx;
 mod engine;
+mod hooks;
 mod inplace;
 mod meta;
 mod mode;
 mod node;
 mod record;
+mod remains;
+mod run;
+mod saved;
+mod view;
 
 pub use ctx::Ctx;
-pub use engine::{backward, grad};
-pub use inplace::{InPlace, check_inplace, check_out};
-pub use meta::{Meta, ViewInfo};
-pub use mode::{NoGrad, grad_enabled, set_grad_enabled};
-pub use node::{Edge, Function, Node, NodeBody, Saved, SavedTensor, TensorInfo};
-pub use record::{record, record_view};
+pub use engine::{Wanted, backward, backward_edges, grad, grad_edges};
+pub use hooks::{Hook, HookHandle, HookList};
+pub use inplace::{InPlace, check_inplace, check_out, rebase};
+pub use meta::{Meta, leaf_flag_error};
+pub use mode::{
+    GradMode, NoGrad, grad_enabled, inference_enabled, recording, set_grad_enabled,
+    set_inference_enabled,
+};
+pub use node::{Edge, Extras, Function, Node, NodeBody, TensorInfo};
+pub use record::{edge_of, record, record_view};
+pub use saved::{
+    PackedTensor, Saved, SavedHooks, SavedTensor, forbid_saved_hooks, pop_saved_hooks,
+    push_saved_hooks, tensor_type,
+};
+pub use view::{Creation, ViewInfo};

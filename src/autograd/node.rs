@@ -1,16 +1,21 @@
-//! Nodes of the tape: what an op saved, where its gradients go, and how the graph is freed.
+//! Nodes of the tape: what an op saved, and where its gradients go.
 
-use std::cell::RefCell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::any::Any;
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicPtr, AtomicU64};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::Ctx;
+use super::anomaly::{self, Trace};
+use super::hooks::HookList;
+use super::saved::Saved;
+use super::{Ctx, remains};
 use crate::Result;
-use crate::ops::{Entry, Grads, Value};
-use crate::tensor::{DType, Device, Dims, Tensor};
+use crate::ops::{Entry, Grads};
+use crate::tensor::{DType, Device, Dims, Tensor, WeakTensor};
 
 /// Sizes, dtype and device of a tensor that a gradient must fit.
 #[derive(Clone, Debug)]
@@ -18,6 +23,16 @@ pub struct TensorInfo {
     pub shape: Dims,
     pub dtype: DType,
     pub device: Device,
+}
+
+impl Default for TensorInfo {
+    fn default() -> TensorInfo {
+        TensorInfo {
+            shape: Dims::new(),
+            dtype: DType::F32,
+            device: Device::CPU,
+        }
+    }
 }
 
 impl From<&Tensor> for TensorInfo {
@@ -37,47 +52,18 @@ pub struct Edge {
     pub output: u32,
 }
 
-/// A tensor kept for the backward pass, with the version it had.
-pub enum SavedTensor {
-    /// An input, or an alias of an output (a node that held its own output would be a cycle).
-    Plain {
-        tensor: Tensor,
-        version: u32,
-        output: Option<u32>,
-    },
-    /// Handed to a saved-tensors hook.
-    Packed {
-        hook: Box<dyn PackedTensor>,
-        output: Option<u32>,
-    },
-}
-
-/// What a pack hook returned; `unpack` gives the tensor back.
-pub trait PackedTensor: Send + Sync {
-    fn unpack(&self) -> Result<Tensor>;
-}
-
-/// The saved part of a call: arguments with tensors taken out, saved tensors by position.
-#[derive(Default)]
-pub struct Saved {
-    /// The call's arguments; tensors are replaced by `None`.
-    pub args: SmallVec<[Value; 6]>,
-    /// Saved tensor arguments, by position in the schema.
-    pub inputs: SmallVec<[(u8, SavedTensor); 2]>,
-    /// Saved lists of tensors, by position in the schema.
-    pub lists: Vec<(u8, Vec<Option<SavedTensor>>)>,
-    /// Saved outputs, by index.
-    pub outputs: SmallVec<[(u8, SavedTensor); 1]>,
-}
-
 /// A user-defined or built-in backward function that is no op of the table.
 pub trait Function: Send + Sync {
     /// Gradients of the inputs from those of the outputs, one per edge.
     fn apply(&self, node: &Arc<Node>, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>>;
     /// Frees what was saved; a later `apply` raises PyTorch's error.
     fn release(&self) {}
+    /// Is it called where no gradient arrived, too?
+    fn wants_missing(&self) -> bool {
+        false
+    }
     /// The host language's object behind the function, if any.
-    fn host(&self) -> Option<&(dyn std::any::Any + Send + Sync)> {
+    fn host(&self) -> Option<&(dyn Any + Send + Sync)> {
         None
     }
 }
@@ -92,25 +78,24 @@ pub enum NodeBody {
     Custom(Box<dyn Function>),
 }
 
-/// A hook on gradients: of a tensor, or of all inputs or outputs of a node.
-pub trait Hook: Send + Sync {
-    /// May replace gradients in place of the list.
-    fn call(
-        &self,
-        grads: &mut Vec<Option<Tensor>>,
-        outputs: Option<&[Option<Tensor>]>,
-    ) -> Result<()>;
-}
-
-/// Hooks with the keys by which they are removed, in the order of registration.
+/// What only few nodes have.
 #[derive(Default)]
-pub struct Hooks {
-    pub next: u64,
-    pub list: Vec<(u64, Arc<dyn Hook>)>,
+pub struct Extras {
+    /// Hooks of the tensors that are the node's outputs.
+    pub tensor: HookList,
+    /// Hooks of the node, before and after it runs.
+    pub pre: HookList,
+    pub post: HookList,
+    /// Outputs whose gradient is kept.
+    pub retained: Mutex<Vec<(u32, WeakTensor)>>,
+    /// Where the forward call was made (anomaly mode).
+    pub trace: OnceLock<Arc<Trace>>,
+    /// The host language's notes on the node.
+    pub notes: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 pub struct Node {
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// Order of recording, per thread: later nodes run first.
     pub sequence: u64,
     /// One per tensor parameter (lists flattened); `None` where no gradient flows.
@@ -120,18 +105,21 @@ pub struct Node {
     pub body: NodeBody,
     /// Sizes of the inputs, where the rule asked for them.
     pub input_shapes: Option<Box<[TensorInfo]>>,
-    pub pre_hooks: Mutex<Option<Box<Hooks>>>,
-    pub post_hooks: Mutex<Option<Box<Hooks>>>,
-    /// Tensors whose `retain_grad` or hooks want the gradient of an output: (output, hook).
-    pub tensor_hooks: Mutex<Vec<(u32, u64, Arc<dyn Hook>)>>,
+    extras: OnceLock<Box<Extras>>,
+    /// The run of the engine that holds the node, and the node's number in it.
+    pub(super) mark: AtomicU64,
+    /// The host language's object for this node (borrowed), if it has one now.
+    pub object: AtomicPtr<()>,
 }
 
-static SEQUENCE: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    static SEQUENCE: Cell<u64> = const { Cell::new(0) };
+}
 
 impl Node {
     #[must_use]
     pub fn new(
-        name: String,
+        name: Cow<'static, str>,
         edges: SmallVec<[Option<Edge>; 2]>,
         outputs: SmallVec<[TensorInfo; 1]>,
         body: NodeBody,
@@ -139,19 +127,45 @@ impl Node {
         // Accumulators run as soon as they are ready, so they come last in recording order.
         let sequence = match body {
             NodeBody::Accumulate(_) => u64::MAX,
-            _ => SEQUENCE.fetch_add(1, Ordering::Relaxed),
+            _ => SEQUENCE.replace(SEQUENCE.get() + 1),
         };
-        Node {
+        let node = Node {
             name,
             sequence,
             edges,
             outputs,
             body,
             input_shapes: None,
-            pre_hooks: Mutex::new(None),
-            post_hooks: Mutex::new(None),
-            tensor_hooks: Mutex::new(Vec::new()),
+            extras: OnceLock::new(),
+            mark: AtomicU64::new(0),
+            object: AtomicPtr::default(),
+        };
+        if anomaly::enabled() {
+            anomaly::note(&node);
         }
+        node
+    }
+
+    /// What the node has beyond the ordinary, made on demand.
+    pub fn extras(&self) -> &Extras {
+        self.extras.get_or_init(Box::default)
+    }
+
+    /// As `extras`; `None` for an ordinary node.
+    #[inline]
+    pub(super) fn rare(&self) -> Option<&Extras> {
+        self.extras.get().map(Box::as_ref)
+    }
+
+    /// Stops keeping a tensor's gradient; was it kept?
+    pub(super) fn forget_retained(&self, tensor: &Tensor) -> bool {
+        let Some(extras) = self.rare() else {
+            return false;
+        };
+        let mut retained = extras.retained.lock();
+        let before = retained.len();
+        retained.retain(|(_, t)| !t.upgrade().is_some_and(|t| t.same(tensor)));
+        retained.len() != before
     }
 
     /// Runs the rule: gradients of the inputs, one per edge.
@@ -178,62 +192,15 @@ impl Node {
 
     /// Frees what the node saved (after a backward pass without `retain_graph`).
     pub fn release(&self) {
-        let freed = match &self.body {
-            NodeBody::Op { saved, .. } => saved.lock().take(),
-            NodeBody::Custom(function) => {
-                function.release();
-                None
+        match &self.body {
+            NodeBody::Op { saved, .. } => {
+                let freed = saved.lock().take();
+                remains::drop_later(SmallVec::new(), freed);
             }
-            NodeBody::Accumulate(_) => None,
-        };
-        if let Some(freed) = freed {
-            drop_later(Remains {
-                edges: SmallVec::new(),
-                saved: Some(freed),
-            });
+            NodeBody::Custom(function) => function.release(),
+            NodeBody::Accumulate(_) => {}
         }
     }
-}
-
-/// What a dying node leaves to be dropped: it may own the only handles of earlier nodes.
-struct Remains {
-    #[allow(dead_code)] // held only to be dropped
-    edges: SmallVec<[Option<Edge>; 2]>,
-    #[allow(dead_code)] // held only to be dropped
-    saved: Option<Saved>,
-}
-
-thread_local! {
-    static REMAINS: RefCell<Option<Vec<Remains>>> = const { RefCell::new(None) };
-}
-
-/// Drops a node's remains in a loop, so that a long chain does not recurse.
-fn drop_later(remains: Remains) {
-    let mut mine = Some(remains);
-    let outermost = REMAINS
-        .try_with(|queue| {
-            let mut queue = queue.borrow_mut();
-            match queue.as_mut() {
-                Some(list) => {
-                    list.extend(mine.take());
-                    false
-                }
-                None => {
-                    *queue = Some(Vec::new());
-                    true
-                }
-            }
-        })
-        .unwrap_or(false);
-    if !outermost {
-        return;
-    }
-    let mut next = mine;
-    while let Some(one) = next {
-        drop(one);
-        next = REMAINS.with(|queue| queue.borrow_mut().as_mut().and_then(Vec::pop));
-    }
-    REMAINS.with(|queue| *queue.borrow_mut() = None);
 }
 
 impl Drop for Node {
@@ -243,8 +210,6 @@ impl Drop for Node {
             NodeBody::Op { saved, .. } => saved.get_mut().take(),
             _ => None,
         };
-        if saved.is_some() || edges.iter().any(Option::is_some) {
-            drop_later(Remains { edges, saved });
-        }
+        remains::drop_later(edges, saved);
     }
 }

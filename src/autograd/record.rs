@@ -1,19 +1,21 @@
 //! Recording a call on the tape.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::grad_enabled;
-use super::node::{Edge, Node, NodeBody, Saved, SavedTensor, TensorInfo};
+use super::node::{Edge, Node, NodeBody, TensorInfo};
+use super::recording;
+use super::saved::{Saved, SavedTensor};
 use crate::Result;
-use crate::ops::{Entry, SHAPES, Type, Value};
+use crate::ops::{Entry, Returns, SHAPES, Type, Value};
 use crate::tensor::Tensor;
 
 /// Does a gradient flow into any of the arguments while recording is on?
 #[inline]
 pub(super) fn is_recorded(entry: &Entry, args: &[Value]) -> bool {
-    if entry.op.grad.is_none() || !grad_enabled() {
+    if entry.op.grad.is_none() || !recording() {
         return false;
     }
     let mut wanted = false;
@@ -40,12 +42,15 @@ pub fn record_view(
     source: &Tensor,
     results: &[Tensor],
 ) -> Result<()> {
-    record(entry, args, results)?;
-    super::inplace::mark_views(source, results);
+    // An op without a gradient rule (`detach`) makes views that lead nowhere.
+    if entry.op.grad.is_some() {
+        record(entry, args, results)?;
+        super::view::mark(source, results, entry.schema.returns == Returns::Tensors);
+    }
     Ok(())
 }
 
-pub(super) fn attach(node: &Arc<Node>, results: &[Tensor]) {
+fn attach(node: &Arc<Node>, results: &[Tensor]) {
     for (i, result) in results.iter().enumerate() {
         if result.dtype().is_differentiable() {
             result.set_history(node, i as u32);
@@ -53,71 +58,52 @@ pub(super) fn attach(node: &Arc<Node>, results: &[Tensor]) {
     }
 }
 
-/// A node for the call. `original` stands for the first argument where that was overwritten.
+/// What an in-place call overwrote.
+#[derive(Default)]
+pub(super) struct Written {
+    /// The target's version before the write.
+    pub version: u32,
+    /// The target's values before it, where the rule needs them.
+    pub original: Option<Tensor>,
+}
+
+struct Builder<'a> {
+    save: u32,
+    saved: Saved,
+    edges: SmallVec<[Option<Edge>; 2]>,
+    shapes: Option<Vec<TensorInfo>>,
+    /// The target of an in-place call.
+    target: Option<(&'a Tensor, &'a Written)>,
+}
+
+/// A node for the call; an in-place call says what it overwrote.
 pub(super) fn build(
     entry: &'static Entry,
     args: &[Value],
     results: &[Tensor],
-    original: Option<&Tensor>,
+    written: Option<&Written>,
 ) -> Result<Node> {
     let save = entry.op.grad.map_or(0, |grad| grad.save);
-    let mut saved = Saved::default();
-    let mut edges = SmallVec::new();
-    let mut shapes = (save & SHAPES != 0).then(Vec::new);
+    let mut builder = Builder {
+        save,
+        saved: Saved::default(),
+        edges: SmallVec::new(),
+        shapes: (save & SHAPES != 0).then(Vec::new),
+        target: results.first().zip(written),
+    };
     for (i, value) in args.iter().enumerate() {
-        let keep = i < 16 && save & crate::ops::arg(i) != 0;
-        match value {
-            Value::Tensor(t) => {
-                edges.push(edge_of(t));
-                if let Some(list) = shapes.as_mut() {
-                    list.push(TensorInfo::from(t));
-                }
-                if keep {
-                    let t = if i == 0 { original.unwrap_or(t) } else { t };
-                    saved.inputs.push((i as u8, save_input(t)?));
-                }
-                saved.args.push(Value::None);
-            }
-            Value::Tensors(list) => {
-                list.iter().for_each(|t| edges.push(edge_of(t)));
-                if let Some(infos) = shapes.as_mut() {
-                    infos.extend(list.iter().map(TensorInfo::from));
-                }
-                if keep {
-                    saved.lists.push((
-                        i as u8,
-                        list.iter()
-                            .map(|t| save_input(t).map(Some))
-                            .collect::<Result<_>>()?,
-                    ));
-                }
-                saved.args.push(Value::None);
-            }
-            Value::OptTensors(list) => {
-                list.iter()
-                    .for_each(|t| edges.push(t.as_ref().and_then(edge_of)));
-                if keep {
-                    let list = list.iter().map(|t| t.as_ref().map(save_input).transpose());
-                    saved.lists.push((i as u8, list.collect::<Result<_>>()?));
-                }
-                saved.args.push(Value::None);
-            }
-            other => {
-                if matches!(
-                    entry.schema.params.get(i).map(|p| p.ty),
-                    Some(Type::Tensor | Type::Operand)
-                ) {
-                    edges.push(None);
-                }
-                saved.args.push(other.clone());
-            }
-        }
+        builder.add(i, value, entry)?;
     }
+    let Builder {
+        mut saved,
+        edges,
+        shapes,
+        ..
+    } = builder;
     for (i, result) in results.iter().enumerate() {
         if save & crate::ops::out(i) != 0 {
-            saved
-                .outputs
-                .push((i as u8, save_output(result, i as u32)?));
+            let kept = SavedTensor::output(result, i as u32)?;
+            saved.outputs.push((i as u8, kept));
         }
     }
     let outputs = results.iter().map(TensorInfo::from).collect();
@@ -125,33 +111,88 @@ pub(super) fn build(
         entry,
         saved: parking_lot::Mutex::new(Some(saved)),
     };
-    let mut node = Node::new(entry.node_name.clone(), edges, outputs, body);
+    let mut node = Node::new(Cow::Borrowed(&entry.node_name), edges, outputs, body);
     node.input_shapes = shapes.map(Vec::into_boxed_slice);
     Ok(node)
 }
 
-pub(super) fn save_input(t: &Tensor) -> Result<SavedTensor> {
-    Ok(SavedTensor::Plain {
-        tensor: t.clone(),
-        version: t.version(),
-        output: None,
-    })
-}
+impl Builder<'_> {
+    fn add(&mut self, i: usize, value: &Value, entry: &Entry) -> Result<()> {
+        let keep = i < 16 && self.save & crate::ops::arg(i) != 0;
+        match value {
+            Value::Tensor(t) => {
+                self.add_edge(Some(t))?;
+                if keep {
+                    let kept = self.keep(t, i)?;
+                    self.saved.inputs.push((i as u8, kept));
+                }
+            }
+            Value::Tensors(list) => self.add_list(i, keep, list.iter().map(Some))?,
+            Value::OptTensors(list) => self.add_list(i, keep, list.iter().map(Option::as_ref))?,
+            other => {
+                let ty = entry.schema.params.get(i).map(|p| p.ty);
+                if matches!(ty, Some(Type::Tensor | Type::Operand)) {
+                    self.add_edge(None)?;
+                }
+                self.saved.args.push(other.clone());
+                return Ok(());
+            }
+        }
+        self.saved.args.push(Value::None);
+        Ok(())
+    }
 
-fn save_output(t: &Tensor, index: u32) -> Result<SavedTensor> {
-    Ok(SavedTensor::Plain {
-        tensor: t.detached(),
-        version: t.version(),
-        output: Some(index),
-    })
+    fn add_edge(&mut self, t: Option<&Tensor>) -> Result<()> {
+        self.edges.push(match t {
+            Some(t) => edge_of(t)?,
+            None => None,
+        });
+        if let Some(list) = self.shapes.as_mut() {
+            list.push(t.map_or_else(TensorInfo::default, TensorInfo::from));
+        }
+        Ok(())
+    }
+
+    fn add_list<'t>(
+        &mut self,
+        i: usize,
+        keep: bool,
+        list: impl Iterator<Item = Option<&'t Tensor>>,
+    ) -> Result<()> {
+        let mut kept = Vec::new();
+        for t in list {
+            self.add_edge(t)?;
+            if keep {
+                kept.push(t.map(|t| self.keep(t, i)).transpose()?);
+            }
+        }
+        if keep {
+            self.saved.lists.push((i as u8, kept));
+        }
+        Ok(())
+    }
+
+    fn keep(&self, t: &Tensor, position: usize) -> Result<SavedTensor> {
+        match self.target {
+            Some((_, written)) if position == 0 => {
+                SavedTensor::input(written.original.as_ref().unwrap_or(t), None)
+            }
+            // Saved after the write: the version tells that it is not what the rule expects.
+            Some((target, written)) if t.shares_storage(target) => {
+                SavedTensor::input(t, Some(written.version))
+            }
+            _ => SavedTensor::input(t, None),
+        }
+    }
 }
 
 /// Where the gradient of a tensor goes: the node that made it, or the leaf's accumulator.
-pub(super) fn edge_of(t: &Tensor) -> Option<Edge> {
+pub fn edge_of(t: &Tensor) -> Result<Option<Edge>> {
     if !t.requires_grad() {
-        return None;
+        return Ok(None);
     }
-    t.with_meta_mut(|meta| {
+    super::view::refresh(t)?;
+    Ok(t.with_meta_mut(|meta| {
         if let Some(node) = &meta.grad_fn {
             return Some(Edge {
                 node: node.clone(),
@@ -159,27 +200,19 @@ pub(super) fn edge_of(t: &Tensor) -> Option<Edge> {
             });
         }
         let node = meta.accumulator.upgrade().unwrap_or_else(|| {
-            let body = NodeBody::Accumulate(t.clone());
-            let node = Arc::new(Node::new(
-                "AccumulateGrad".to_string(),
-                SmallVec::new(),
-                smallvec::smallvec![TensorInfo::from(t)],
-                body,
-            ));
+            let node = accumulator(t);
             meta.accumulator = Arc::downgrade(&node);
             node
         });
         Some(Edge { node, output: 0 })
-    })
+    }))
 }
 
-impl Tensor {
-    /// Makes the tensor an output of a node.
-    pub fn set_history(&self, node: &Arc<Node>, output: u32) {
-        self.with_meta_mut(|meta| {
-            meta.grad_fn = Some(node.clone());
-            meta.output = output;
-        });
-        self.set_requires_grad_flag(true);
-    }
+fn accumulator(leaf: &Tensor) -> Arc<Node> {
+    Arc::new(Node::new(
+        Cow::Borrowed("AccumulateGrad"),
+        SmallVec::new(),
+        smallvec::smallvec![TensorInfo::from(leaf)],
+        NodeBody::Accumulate(leaf.clone()),
+    ))
 }

@@ -10,7 +10,7 @@ mod stride;
 
 use std::cell::UnsafeCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
@@ -59,9 +59,16 @@ struct Body {
 #[derive(Clone)]
 pub struct Tensor(Arc<Inner>);
 
+/// The tensor asks for gradients, or has a history.
+const REQUIRES_GRAD: u8 = 1;
+/// It is a differentiable view: gradients flow to it, too, if they flow to its base.
+const VIEW: u8 = 2;
+/// It was made in inference mode.
+const INFERENCE: u8 = 4;
+
 struct Inner {
     body: UnsafeCell<Body>,
-    requires_grad: AtomicBool,
+    flags: AtomicU8,
     meta: Mutex<Option<Box<Meta>>>,
     /// The host language's object for this tensor, borrowed; null when there is none.
     object: AtomicPtr<()>,
@@ -79,6 +86,7 @@ impl Tensor {
         dtype: DType,
         lazy: Lazy,
         version: Option<Arc<AtomicU32>>,
+        flags: u8,
     ) -> Tensor {
         let body = UnsafeCell::new(Body {
             layout,
@@ -89,38 +97,38 @@ impl Tensor {
         });
         Tensor(Arc::new(Inner {
             body,
-            requires_grad: AtomicBool::new(false),
+            flags: AtomicU8::new(flags),
             meta: Mutex::new(None),
             object: AtomicPtr::new(std::ptr::null_mut()),
         }))
     }
 
+    /// A tensor of fresh memory.
+    fn fresh(storage: Arc<Storage>, layout: Layout, dtype: DType) -> Tensor {
+        let flags = if crate::autograd::inference_enabled() {
+            INFERENCE
+        } else {
+            0
+        };
+        Tensor::build(layout, storage, dtype, Lazy::default(), None, flags)
+    }
+
     /// A tensor over storage; the layout must lie within it.
     pub fn from_storage(storage: Arc<Storage>, layout: Layout, dtype: DType) -> Result<Tensor> {
         check_bounds(&layout, dtype, storage.nbytes())?;
-        Ok(Tensor::build(layout, storage, dtype, Lazy::default(), None))
+        Ok(Tensor::fresh(storage, layout, dtype))
     }
 
     /// Uninitialised memory on the CPU, row-major.
     pub fn empty(shape: &[i64], dtype: DType) -> Result<Tensor> {
-        Ok(Tensor::build(
-            Layout::contiguous(shape),
-            Storage::empty(byte_size(shape, dtype)?)?,
-            dtype,
-            Lazy::default(),
-            None,
-        ))
+        let storage = Storage::empty(byte_size(shape, dtype)?)?;
+        Ok(Tensor::fresh(storage, Layout::contiguous(shape), dtype))
     }
 
     /// Zeros on the CPU, row-major.
     pub fn zeros(shape: &[i64], dtype: DType) -> Result<Tensor> {
-        Ok(Tensor::build(
-            Layout::contiguous(shape),
-            Storage::zeroed(byte_size(shape, dtype)?)?,
-            dtype,
-            Lazy::default(),
-            None,
-        ))
+        let storage = Storage::zeroed(byte_size(shape, dtype)?)?;
+        Ok(Tensor::fresh(storage, Layout::contiguous(shape), dtype))
     }
 
     /// A 0-dim CPU tensor.
@@ -172,6 +180,7 @@ impl Tensor {
             body.dtype,
             body.lazy,
             body.version.clone(),
+            self.inherited(),
         ))
     }
 
@@ -185,6 +194,7 @@ impl Tensor {
             dtype,
             lazy,
             body.version.clone(),
+            self.inherited(),
         ))
     }
 
@@ -198,6 +208,7 @@ impl Tensor {
             body.dtype,
             body.lazy,
             body.version,
+            self.inherited(),
         )
     }
 
@@ -211,6 +222,7 @@ impl Tensor {
             body.dtype,
             body.lazy,
             Some(Arc::new(AtomicU32::new(0))),
+            self.inherited(),
         )
     }
 
@@ -394,11 +406,40 @@ impl Tensor {
     #[inline]
     #[must_use]
     pub fn requires_grad(&self) -> bool {
-        self.0.requires_grad.load(Ordering::Relaxed)
+        match self.0.flags.load(Ordering::Relaxed) & (REQUIRES_GRAD | VIEW) {
+            0 => false,
+            VIEW => self.base_requires_grad(),
+            _ => true,
+        }
     }
 
     pub(crate) fn set_requires_grad_flag(&self, value: bool) {
-        self.0.requires_grad.store(value, Ordering::Relaxed);
+        if value {
+            self.0.flags.fetch_or(REQUIRES_GRAD, Ordering::Relaxed);
+        } else {
+            self.0.flags.fetch_and(!REQUIRES_GRAD, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn has_view_flag(&self) -> bool {
+        self.0.flags.load(Ordering::Relaxed) & VIEW != 0
+    }
+
+    pub(crate) fn set_view_flag(&self) {
+        self.0.flags.fetch_or(VIEW, Ordering::Relaxed);
+    }
+
+    /// Was it made in inference mode?
+    #[inline]
+    #[must_use]
+    pub fn is_inference(&self) -> bool {
+        self.inherited() != 0
+    }
+
+    /// The flags that aliases take over.
+    fn inherited(&self) -> u8 {
+        self.0.flags.load(Ordering::Relaxed) & INFERENCE
     }
 
     pub(crate) fn meta(&self) -> &Mutex<Option<Box<Meta>>> {
