@@ -1,7 +1,25 @@
-//! The extension module `rtensor._C`.
+//! The extension module `rtensor._C`: the only place that knows Python.
+
+mod convert;
+mod data;
+mod entry;
+mod errors;
+mod generator;
+mod objects;
+mod operators;
+mod parse;
+mod tensor;
 
 use pyo3::prelude::*;
 
 #[pymodule]
 #[pyo3(name = "_C")]
-mod native {}
+fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    crate::error::set_warn(errors::warn);
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("_LinAlgError", module.py().get_type::<errors::LinAlgError>())?;
+    module.add("OutOfMemoryError", module.py().get_type::<errors::OutOfMemoryError>())?;
+    tensor::add_classes(module)?;
+    objects::add_constants(module)?;
+    entry::register(module)
+}
