@@ -33,6 +33,7 @@ class Parameter(Tensor):
     """
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> "Parameter":
+        """Make an alias of the data with this type."""
         if data is None:
             data = rtensor.empty(0)
         return Tensor._make_subclass(cls, data, requires_grad)
@@ -69,6 +70,7 @@ class Buffer(Tensor):
     persistent: bool
 
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> "Buffer":
+        """Make an alias of the data with this type."""
         if data is None:
             data = rtensor.empty(0)
         buffer = Tensor._make_subclass(cls, data, data.requires_grad)
@@ -120,6 +122,7 @@ class UninitializedParameter(_Uninitialized, Parameter):  # type: ignore[misc]
     cls_to_become = Parameter
 
     def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> "UninitializedParameter":
+        """Make a tensor without elements."""
         return Tensor._make_subclass(cls, rtensor.empty(0, device=device, dtype=dtype), requires_grad)
 
 
@@ -131,6 +134,7 @@ class UninitializedBuffer(_Uninitialized, Buffer):  # type: ignore[misc]
     def __new__(
         cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True
     ) -> "UninitializedBuffer":
+        """Make a tensor without elements."""
         buffer = Tensor._make_subclass(cls, rtensor.empty(0, device=device, dtype=dtype), requires_grad)
         buffer.persistent = persistent
         return buffer

@@ -4,93 +4,119 @@ import warnings
 from typing import Any
 
 import rtensor
-from rtensor import Tensor, _C
+from rtensor import Tensor
+from rtensor.nn import _ops
+
+__all__ = [
+    "celu",
+    "elu",
+    "glu",
+    "gumbel_softmax",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "log_softmax",
+    "mish",
+    "relu",
+    "relu6",
+    "rrelu",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softmin",
+    "softsign",
+    "tanh",
+    "tanhshrink",
+    "threshold",
+]
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """Rectified linear unit: ``max(x, 0)``."""
-    return _C.relu_(input) if inplace else _C.relu(input)
+    return _ops.relu_(input) if inplace else _ops.relu(input)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """``min(max(x, 0), 6)``."""
-    return _C.hardtanh_(input, 0, 6) if inplace else _C.relu6(input)
+    return _ops.hardtanh_(input, 0, 6) if inplace else _ops.relu6(input)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """``x`` where it is above `threshold`, else `value`."""
-    return _C.threshold_(input, threshold, value) if inplace else _C.threshold(input, threshold, value)
+    return _ops.threshold_(input, threshold, value) if inplace else _ops.threshold(input, threshold, value)
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """``x`` limited to ``[min_val, max_val]``."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
-    return _C.hardtanh_(input, min_val, max_val) if inplace else _C.hardtanh(input, min_val, max_val)
+    return _ops.hardtanh_(input, min_val, max_val) if inplace else _ops.hardtanh(input, min_val, max_val)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``x`` where positive, else ``alpha * (exp(x) - 1)``."""
-    return _C.elu_(input, alpha) if inplace else _C.elu(input, alpha)
+    return _ops.elu_(input, alpha) if inplace else _ops.elu(input, alpha)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """The self-normalising exponential linear unit."""
-    return _C.selu_(input) if inplace else _C.selu(input)
+    return _ops.selu_(input) if inplace else _ops.selu(input)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))``."""
-    return _C.celu_(input, alpha) if inplace else _C.celu(input, alpha)
+    return _ops.celu_(input, alpha) if inplace else _ops.celu(input, alpha)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``x`` where positive, else ``negative_slope * x``."""
-    return _C.leaky_relu_(input, negative_slope) if inplace else _C.leaky_relu(input, negative_slope)
+    return _ops.leaky_relu_(input, negative_slope) if inplace else _ops.leaky_relu(input, negative_slope)
 
 
 def rrelu(
     input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
 ) -> Tensor:
     """Leaky ReLU whose slope is drawn from ``[lower, upper]`` in training, and is their mean otherwise."""
-    return _C.rrelu_(input, lower, upper, training) if inplace else _C.rrelu(input, lower, upper, training)
+    return _ops.rrelu_(input, lower, upper, training) if inplace else _ops.rrelu(input, lower, upper, training)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """``x * sigmoid(x)``."""
-    return _C.silu_(input) if inplace else _C.silu(input)
+    return _ops.silu_(input) if inplace else _ops.silu(input)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """``x * tanh(softplus(x))``."""
-    return _C.mish_(input) if inplace else _C.mish(input)
+    return _ops.mish_(input) if inplace else _ops.mish(input)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """``x / 6 + 1/2`` limited to ``[0, 1]``."""
-    return _C.hardsigmoid_(input) if inplace else _C.hardsigmoid(input)
+    return _ops.hardsigmoid_(input) if inplace else _ops.hardsigmoid(input)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """``x * hardsigmoid(x)``."""
-    return _C.hardswish_(input) if inplace else _C.hardswish(input)
+    return _ops.hardswish_(input) if inplace else _ops.hardswish(input)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """Gated linear unit: the first half along `dim` times the sigmoid of the second."""
     if input.dim() == 0:
         raise RuntimeError("glu does not support scalars because halving size must be even")
-    return _C.glu(input, dim)
+    return _ops.glu(input, dim)
 
 
 def sigmoid(input: Tensor) -> Tensor:
     """``1 / (1 + exp(-x))``."""
-    return _C.sigmoid(input)
+    return _ops.sigmoid(input)
 
 
 def tanh(input: Tensor) -> Tensor:
     """Hyperbolic tangent."""
-    return _C.tanh(input)
+    return _ops.tanh(input)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -105,17 +131,17 @@ def softsign(input: Tensor) -> Tensor:
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """Exponentials that sum to 1 along `dim`."""
-    return _C.softmax(input, _softmax_dim("softmax", input, dim, _stacklevel), dtype)
+    return _ops.softmax(input, _softmax_dim("softmax", input, dim, _stacklevel), dtype)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """Logarithm of `softmax`, computed stably."""
-    return _C.log_softmax(input, _softmax_dim("log_softmax", input, dim, _stacklevel), dtype)
+    return _ops.log_softmax(input, _softmax_dim("log_softmax", input, dim, _stacklevel), dtype)
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """`softmax` of ``-x``."""
-    return _C.softmax(-input, _softmax_dim("softmin", input, dim, _stacklevel), dtype)
+    return _ops.softmax(-input, _softmax_dim("softmin", input, dim, _stacklevel), dtype)
 
 
 def _softmax_dim(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
@@ -128,9 +154,7 @@ def _softmax_dim(name: str, input: Tensor, dim: int | None, stacklevel: int) -> 
     return 0 if input.dim() in (0, 1, 3) else 1
 
 
-def gumbel_softmax(
-    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
-) -> Tensor:
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
     """Draw from the Gumbel-softmax distribution; `hard` draws are one-hot with the soft gradient."""
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)

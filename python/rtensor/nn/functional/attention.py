@@ -5,8 +5,13 @@ import warnings
 from typing import Any
 
 import rtensor
-from rtensor import Tensor, _C
+from rtensor import Tensor
+from rtensor.nn import _ops
 from rtensor.nn.functional.dropout import dropout
+
+__all__ = [
+    "multi_head_attention_forward",
+]
 
 
 def multi_head_attention_forward(
@@ -78,7 +83,7 @@ def multi_head_attention_forward(
     attended, attention = _attend(
         q, k, v, attn_mask, dropout_p if training else 0.0, batch, num_heads, need_weights, is_causal
     )
-    output = _C.linear(attended.reshape(length * batch, features), out_proj_weight, out_proj_bias)
+    output = _ops.linear(attended.reshape(length * batch, features), out_proj_weight, out_proj_bias)
     output = output.view(length, batch, -1)
     if attention is not None and average_attn_weights:
         attention = attention.mean(dim=1)
@@ -100,21 +105,19 @@ def _attend(
     is_causal: bool,
 ) -> tuple[Tensor, Tensor | None]:
     """Attention of ``(batch * heads, length, size)``: the output, length first, and the weights."""
-    heads, length, size = q.shape
+    length, size = q.shape[1:]
     keys = k.size(1)
     if not need_weights:
         if mask is not None:
             mask = mask.unsqueeze(0) if mask.size(0) == 1 else mask.view(batch, num_heads, -1, keys)
         split = (t.view(batch, num_heads, -1, size) for t in (q, k, v))
-        out = _C.scaled_dot_product_attention(*split, mask, dropout_p, is_causal)
+        out = _ops.scaled_dot_product_attention(*split, mask, dropout_p, is_causal)
         return out.permute(2, 0, 1, 3), None
     scaled = q * math.sqrt(1.0 / size)
     scores = (
-        rtensor.bmm(scaled, k.transpose(-2, -1))
-        if mask is None
-        else rtensor.baddbmm(mask, scaled, k.transpose(-2, -1))
+        rtensor.bmm(scaled, k.transpose(-2, -1)) if mask is None else rtensor.baddbmm(mask, scaled, k.transpose(-2, -1))
     )
-    weights = _C.softmax(scores, -1)
+    weights = _ops.softmax(scores, -1)
     if dropout_p > 0.0:
         weights = dropout(weights, p=dropout_p)
     return rtensor.bmm(weights, v).transpose(0, 1), weights.view(batch, num_heads, length, keys)
@@ -185,12 +188,10 @@ def _expanded_mask(mask: Tensor | None, length: int, keys: int, heads: int) -> T
 
 
 def _one_more_key(mask: Tensor | None) -> Tensor | None:
-    return None if mask is None else _C.pad(mask, (0, 1))
+    return None if mask is None else _ops.pad(mask, (0, 1))
 
 
-def _merged_masks(
-    mask: Tensor | None, padding: Tensor | None, batch: int, num_heads: int, keys: int
-) -> Tensor | None:
+def _merged_masks(mask: Tensor | None, padding: Tensor | None, batch: int, num_heads: int, keys: int) -> Tensor | None:
     if padding is None:
         return mask
     if tuple(padding.shape) != (batch, keys):
@@ -206,14 +207,14 @@ def _project_packed(q: Tensor, k: Tensor, v: Tensor, weight: Tensor | None, bias
     if k.shape != v.shape:
         raise AssertionError(f"key shape {k.shape} does not match value shape {v.shape}")
     if q is k and k is v:
-        return _split(_C.linear(q, weight, bias), 3)
+        return _split(_ops.linear(q, weight, bias), 3)
     size = q.size(-1)
     biases = (None,) * 3 if bias is None else bias.chunk(3)
     if k is v:
         both_bias = None if bias is None else bias[size:]
-        k, v = _split(_C.linear(k, weight[size:], both_bias), 2)
-        return _C.linear(q, weight[:size], biases[0]), k, v
-    return tuple(_C.linear(t, w, b) for t, w, b in zip((q, k, v), weight.chunk(3), biases, strict=True))
+        k, v = _split(_ops.linear(k, weight[size:], both_bias), 2)
+        return _ops.linear(q, weight[:size], biases[0]), k, v
+    return tuple(_ops.linear(t, w, b) for t, w, b in zip((q, k, v), weight.chunk(3), biases, strict=True))
 
 
 def _split(projected: Tensor, count: int) -> Any:
@@ -226,9 +227,7 @@ def _project_separately(
     query: Tensor, key: Tensor, value: Tensor, weights: tuple[Tensor | None, ...], bias: Tensor | None
 ) -> Any:
     if key.shape[:2] != value.shape[:2]:
-        raise AssertionError(
-            f"key's sequence and batch dims {key.shape[:2]} do not match value's {value.shape[:2]}"
-        )
+        raise AssertionError(f"key's sequence and batch dims {key.shape[:2]} do not match value's {value.shape[:2]}")
     biases = (None,) * 3 if bias is None else bias.chunk(3)
     projected = []
     for name, tensor, weight, b in zip(("query", "key", "value"), (query, key, value), weights, biases, strict=True):
@@ -237,5 +236,5 @@ def _project_separately(
         expected = (query.size(-1), tensor.size(-1))
         if tuple(weight.shape) != expected:
             raise AssertionError(f"expecting {name} weights shape of {expected}, but got {weight.shape}")
-        projected.append(_C.linear(tensor, weight, b))
+        projected.append(_ops.linear(tensor, weight, b))
     return projected

@@ -2,7 +2,17 @@
 
 import warnings
 
-from rtensor import Tensor, _C
+from rtensor import Tensor
+from rtensor.nn import _ops
+
+__all__ = [
+    "alpha_dropout",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
+]
 
 
 def _check(p: float) -> None:
@@ -13,25 +23,27 @@ def _check(p: float) -> None:
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zero each element with probability `p` and scale the others by ``1 / (1 - p)``."""
     _check(p)
-    return _C.dropout_(input, p, training) if inplace else _C.dropout(input, p, training)
+    return _ops.dropout_(input, p, training) if inplace else _ops.dropout(input, p, training)
 
 
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """Dropout that keeps mean and variance of self-normalising activations."""
     _check(p)
-    return _C.alpha_dropout_(input, p, training) if inplace else _C.alpha_dropout(input, p, training)
+    return _ops.alpha_dropout_(input, p, training) if inplace else _ops.alpha_dropout(input, p, training)
 
 
 def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """`alpha_dropout` of whole channels."""
     _check(p)
-    return _C.feature_alpha_dropout_(input, p, training) if inplace else _C.feature_alpha_dropout(input, p, training)
+    return (
+        _ops.feature_alpha_dropout_(input, p, training) if inplace else _ops.feature_alpha_dropout(input, p, training)
+    )
 
 
 def _feature_dropout(input: Tensor, p: float, training: bool, inplace: bool, batched: bool) -> Tensor:
     if not batched:
         input = input.unsqueeze_(0) if inplace else input.unsqueeze(0)
-    result = _C.feature_dropout_(input, p, training) if inplace else _C.feature_dropout(input, p, training)
+    result = _ops.feature_dropout_(input, p, training) if inplace else _ops.feature_dropout(input, p, training)
     if not batched:
         result = result.squeeze_(0) if inplace else result.squeeze(0)
     return result

@@ -5,8 +5,25 @@ import warnings
 from typing import Any
 
 import rtensor
-from rtensor import Tensor, _C
+from rtensor import Tensor
+from rtensor.nn import _ops
 from rtensor.nn.functional._reduction import number, reduced, resolve
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "ctc_loss",
+    "gaussian_nll_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "linear_cross_entropy",
+    "mse_loss",
+    "nll_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+]
 
 
 def _warn_of_sizes(input: Tensor, target: Tensor) -> None:
@@ -49,7 +66,7 @@ def mse_loss(
     input, target = _paired(input, target)
     if weight is not None:
         return _weighted((input - target) ** 2, weight, input, reduction, weight.sum())
-    return _C.mse_loss(input, target, number(reduction))
+    return _ops.mse_loss(input, target, number(reduction))
 
 
 def l1_loss(
@@ -66,7 +83,7 @@ def l1_loss(
     input, target = _paired(input, target)
     if weight is not None:
         return _weighted((input - target).abs(), weight, input, reduction, weight.sum())
-    return _C.l1_loss(input, target, number(reduction))
+    return _ops.l1_loss(input, target, number(reduction))
 
 
 def smooth_l1_loss(
@@ -82,8 +99,8 @@ def smooth_l1_loss(
     reduction = resolve(reduction, size_average, reduce)
     input, target = _paired(input, target)
     if beta == 0.0:
-        return _C.l1_loss(input, target, number(reduction))
-    return _C.smooth_l1_loss(input, target, number(reduction), beta)
+        return _ops.l1_loss(input, target, number(reduction))
+    return _ops.smooth_l1_loss(input, target, number(reduction), beta)
 
 
 def huber_loss(
@@ -93,8 +110,8 @@ def huber_loss(
     _warn_of_sizes(input, target)
     input, target = _paired(input, target)
     if weight is not None:
-        return _weighted(_C.huber_loss(input, target, 0, delta), weight, input, reduction, None)
-    return _C.huber_loss(input, target, number(reduction), delta)
+        return _weighted(_ops.huber_loss(input, target, 0, delta), weight, input, reduction, None)
+    return _ops.huber_loss(input, target, number(reduction), delta)
 
 
 def cross_entropy(
@@ -109,7 +126,7 @@ def cross_entropy(
 ) -> Tensor:
     """Negative log-likelihood of classes (or class probabilities) under the softmax of `input`."""
     reduction = resolve(reduction, size_average, reduce)
-    return _C.cross_entropy_loss(input, target, weight, number(reduction), ignore_index, label_smoothing)
+    return _ops.cross_entropy_loss(input, target, weight, number(reduction), ignore_index, label_smoothing)
 
 
 def linear_cross_entropy(
@@ -134,7 +151,7 @@ def linear_cross_entropy(
     if ignore_index is not None and tuple(target.shape) == logits_shape:
         raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
     bias = None if linear_bias is None else linear_bias.reshape(-1)
-    logits = _C.linear(input, linear_weight.reshape(-1, in_features), bias).reshape(logits_shape)
+    logits = _ops.linear(input, linear_weight.reshape(-1, in_features), bias).reshape(logits_shape)
     ignored = -100 if ignore_index is None else ignore_index
     return cross_entropy(
         logits, target, weight, ignore_index=ignored, reduction=reduction, label_smoothing=label_smoothing
@@ -152,7 +169,7 @@ def nll_loss(
 ) -> Tensor:
     """Negative of the log-probabilities `input` at the classes `target`."""
     reduction = resolve(reduction, size_average, reduce)
-    return _C.nll_loss_nd(input, target, weight, number(reduction), ignore_index)
+    return _ops.nll_loss_nd(input, target, weight, number(reduction), ignore_index)
 
 
 def binary_cross_entropy(
@@ -172,7 +189,7 @@ def binary_cross_entropy(
         )
     if weight is not None:
         weight = weight.expand(rtensor.broadcast_shapes(target.size(), weight.size()))
-    return _C.binary_cross_entropy(input, target, weight, number(reduction))
+    return _ops.binary_cross_entropy(input, target, weight, number(reduction))
 
 
 def binary_cross_entropy_with_logits(
@@ -188,7 +205,7 @@ def binary_cross_entropy_with_logits(
     reduction = resolve(reduction, size_average, reduce)
     if target.size() != input.size():
         raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
-    return _C.binary_cross_entropy_with_logits(input, target, weight, pos_weight, number(reduction))
+    return _ops.binary_cross_entropy_with_logits(input, target, weight, pos_weight, number(reduction))
 
 
 def kl_div(
@@ -210,7 +227,7 @@ def kl_div(
             stacklevel=2,
         )
     batchmean = reduction == "batchmean"
-    loss = _C.kl_div(input, target, number("sum" if batchmean else reduction), log_target=log_target)
+    loss = _ops.kl_div(input, target, number("sum" if batchmean else reduction), log_target=log_target)
     return loss / input.size(0) if batchmean and input.dim() > 0 else loss
 
 
@@ -226,7 +243,7 @@ def poisson_nll_loss(
 ) -> Tensor:
     """Negative log-likelihood of counts under a Poisson distribution."""
     reduction = resolve(reduction, size_average, reduce)
-    return _C.poisson_nll_loss(input, target, log_input, full, eps, number(reduction))
+    return _ops.poisson_nll_loss(input, target, log_input, full, eps, number(reduction))
 
 
 def gaussian_nll_loss(
@@ -273,6 +290,4 @@ def ctc_loss(
     zero_infinity: bool = False,
 ) -> Tensor:
     """Connectionist temporal classification: likelihood of label sequences over all alignments."""
-    return _C.ctc_loss(
-        log_probs, targets, input_lengths, target_lengths, blank, number(reduction), zero_infinity
-    )
+    return _ops.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, number(reduction), zero_infinity)

@@ -3,8 +3,21 @@
 from collections.abc import Callable
 
 import rtensor
-from rtensor import Tensor, _C
+from rtensor import Tensor
+from rtensor.nn import _ops
 from rtensor.nn.functional._reduction import number, reduced, resolve
+
+__all__ = [
+    "cosine_embedding_loss",
+    "hinge_embedding_loss",
+    "margin_ranking_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "soft_margin_loss",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
+]
 
 
 def margin_ranking_loss(
@@ -23,7 +36,7 @@ def margin_ranking_loss(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
             f"input1: {input1.size()}, input2: {input2.size()}, target: {target.size()} "
         )
-    return _C.margin_ranking_loss(input1, input2, target, margin, number(reduction))
+    return _ops.margin_ranking_loss(input1, input2, target, margin, number(reduction))
 
 
 def hinge_embedding_loss(
@@ -35,7 +48,7 @@ def hinge_embedding_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """``input`` where the target is 1, ``max(0, margin - input)`` where it is -1."""
-    return _C.hinge_embedding_loss(input, target, margin, number(resolve(reduction, size_average, reduce)))
+    return _ops.hinge_embedding_loss(input, target, margin, number(resolve(reduction, size_average, reduce)))
 
 
 def soft_margin_loss(
@@ -46,7 +59,7 @@ def soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """``log(1 + exp(-target * input))``."""
-    return _C.soft_margin_loss(input, target, number(resolve(reduction, size_average, reduce)))
+    return _ops.soft_margin_loss(input, target, number(resolve(reduction, size_average, reduce)))
 
 
 def multi_margin_loss(
@@ -65,7 +78,7 @@ def multi_margin_loss(
         raise ValueError("only p == 1 and p == 2 supported")
     if weight is not None and weight.dim() != 1:
         raise ValueError("weight must be one-dimensional")
-    return _C.multi_margin_loss(input, target, p, margin, weight, number(reduction))
+    return _ops.multi_margin_loss(input, target, p, margin, weight, number(reduction))
 
 
 def multilabel_margin_loss(
@@ -76,7 +89,7 @@ def multilabel_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """Hinge loss between the scores of several target classes and the others."""
-    return _C.multilabel_margin_loss(input, target, number(resolve(reduction, size_average, reduce)))
+    return _ops.multilabel_margin_loss(input, target, number(resolve(reduction, size_average, reduce)))
 
 
 def multilabel_soft_margin_loss(
@@ -89,7 +102,7 @@ def multilabel_soft_margin_loss(
 ) -> Tensor:
     """Binary cross entropy with logits, averaged over the classes."""
     reduction = resolve(reduction, size_average, reduce)
-    loss = -(target * _C.log_sigmoid(input) + (1 - target) * _C.log_sigmoid(-input))
+    loss = -(target * _ops.log_sigmoid(input) + (1 - target) * _ops.log_sigmoid(-input))
     if weight is not None:
         loss = loss * weight
     number(reduction)  # an invalid name is an error
@@ -107,7 +120,7 @@ def cosine_embedding_loss(
 ) -> Tensor:
     """``1 - cos`` where the target is 1, ``max(0, cos - margin)`` where it is -1."""
     reduction = resolve(reduction, size_average, reduce)
-    return _C.cosine_embedding_loss(input1, input2, target, margin, number(reduction))
+    return _ops.cosine_embedding_loss(input1, input2, target, margin, number(reduction))
 
 
 def triplet_margin_loss(
@@ -126,7 +139,7 @@ def triplet_margin_loss(
     reduction = resolve(reduction, size_average, reduce)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
-    return _C.triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, number(reduction))
+    return _ops.triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, number(reduction))
 
 
 def triplet_margin_with_distance_loss(

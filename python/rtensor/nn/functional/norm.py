@@ -3,7 +3,17 @@
 import math
 from collections.abc import Sequence
 
-from rtensor import Tensor, _C
+from rtensor import Tensor
+from rtensor.nn import _ops
+
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "local_response_norm",
+    "rms_norm",
+]
 
 
 def _check_several(size: Sequence[int]) -> None:
@@ -28,7 +38,7 @@ def batch_norm(
             raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
     elif eps < 0.0:
         raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
-    return _C.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, True)
+    return _ops.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, True)
 
 
 def instance_norm(
@@ -44,7 +54,7 @@ def instance_norm(
     """Normalise each channel of each sample."""
     if use_input_stats and math.prod(input.size()[2:]) == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.size()}")
-    return _C.instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps, True)
+    return _ops.instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps, True)
 
 
 def layer_norm(
@@ -55,14 +65,14 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Normalise over the last dimensions."""
-    return _C.layer_norm(input, normalized_shape, weight, bias, eps, True)
+    return _ops.layer_norm(input, normalized_shape, weight, bias, eps, True)
 
 
 def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
     """Divide by the root of the mean square over the last dimensions."""
-    return _C.rms_norm(input, normalized_shape, weight, eps)
+    return _ops.rms_norm(input, normalized_shape, weight, eps)
 
 
 def group_norm(
@@ -73,12 +83,10 @@ def group_norm(
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
     if num_groups > 0:
         _check_several([input.size(0) * input.size(1) // num_groups, num_groups, *input.size()[2:]])
-    return _C.group_norm(input, num_groups, weight, bias, eps, True)
+    return _ops.group_norm(input, num_groups, weight, bias, eps, True)
 
 
-def local_response_norm(
-    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> Tensor:
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """Divide by a power of the mean square over `size` neighbouring channels."""
     dims = input.dim()
     if dims < 3:
@@ -88,10 +96,10 @@ def local_response_norm(
     squares = input.mul(input)
     before, after = size // 2, (size - 1) // 2
     if dims == 3:
-        padded = _C.pad(squares.unsqueeze(1), (0, 0, before, after))
-        mean = _C.avg_pool2d(padded, (size, 1), stride=1).squeeze(1)
+        padded = _ops.pad(squares.unsqueeze(1), (0, 0, before, after))
+        mean = _ops.avg_pool2d(padded, (size, 1), stride=1).squeeze(1)
     else:
         shape = input.size()
-        padded = _C.pad(squares.view(shape[0], 1, shape[1], shape[2], -1), (0, 0, 0, 0, before, after))
-        mean = _C.avg_pool3d(padded, (size, 1, 1), stride=1).squeeze(1).view(shape)
+        padded = _ops.pad(squares.view(shape[0], 1, shape[1], shape[2], -1), (0, 0, 0, 0, before, after))
+        mean = _ops.avg_pool3d(padded, (size, 1, 1), stride=1).squeeze(1).view(shape)
     return input / mean.mul(alpha).add(k).pow(beta)

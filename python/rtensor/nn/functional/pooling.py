@@ -4,8 +4,36 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import rtensor
-from rtensor import Tensor, _C
+from rtensor import Tensor
+from rtensor.nn import _ops
 from rtensor.nn.modules.utils import to_tuple
+
+__all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool1d_with_indices",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
+    "adaptive_max_pool3d",
+    "adaptive_max_pool3d_with_indices",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
+    "max_pool1d",
+    "max_pool1d_with_indices",
+    "max_pool2d",
+    "max_pool2d_with_indices",
+    "max_pool3d",
+    "max_pool3d_with_indices",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
+]
 
 
 def _max_pool(dims: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -22,7 +50,7 @@ def _max_pool(dims: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return_indices: bool = False,
     ) -> tuple[Tensor, Tensor]:
         stride = [] if stride is None else stride
-        return getattr(_C, indexed)(input, kernel_size, stride, padding, dilation, ceil_mode)
+        return getattr(_ops, indexed)(input, kernel_size, stride, padding, dilation, ceil_mode)
 
     def max_pool(
         input: Tensor,
@@ -35,7 +63,7 @@ def _max_pool(dims: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     ) -> Any:
         stride = [] if stride is None else stride
         name = indexed if return_indices else plain
-        return getattr(_C, name)(input, kernel_size, stride, padding, dilation, ceil_mode)
+        return getattr(_ops, name)(input, kernel_size, stride, padding, dilation, ceil_mode)
 
     _name(max_pool, plain, f"Maximum of each window over {dims} dimensions; with `return_indices` its place as well.")
     _name(with_indices, indexed, "Maximum of each window and its place.")
@@ -64,33 +92,33 @@ def _output_size(input: Tensor, output_size: Any, dims: int) -> list[int]:
 
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """Mean over windows such that the output has the size asked for."""
-    return _C.adaptive_avg_pool2d(input, _output_size(input, output_size, 2))
+    return _ops.adaptive_avg_pool2d(input, _output_size(input, output_size, 2))
 
 
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
     """Mean over windows such that the output has the size asked for."""
-    return _C.adaptive_avg_pool3d(input, _output_size(input, output_size, 3))
+    return _ops.adaptive_avg_pool3d(input, _output_size(input, output_size, 3))
 
 
 def adaptive_max_pool1d_with_indices(
     input: Tensor, output_size: Any, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
     """`adaptive_max_pool1d` with the places of the maxima."""
-    return _C.adaptive_max_pool1d(input, output_size)
+    return _ops.adaptive_max_pool1d(input, output_size)
 
 
 def adaptive_max_pool2d_with_indices(
     input: Tensor, output_size: Any, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
     """`adaptive_max_pool2d` with the places of the maxima."""
-    return _C.adaptive_max_pool2d(input, _output_size(input, output_size, 2))
+    return _ops.adaptive_max_pool2d(input, _output_size(input, output_size, 2))
 
 
 def adaptive_max_pool3d_with_indices(
     input: Tensor, output_size: Any, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
     """`adaptive_max_pool3d` with the places of the maxima."""
-    return _C.adaptive_max_pool3d(input, _output_size(input, output_size, 3))
+    return _ops.adaptive_max_pool3d(input, _output_size(input, output_size, 3))
 
 
 def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
@@ -123,7 +151,7 @@ def _fractional(input: Tensor, dims: int, kernel_size: Any, output_size: Any, ou
     if samples is None:
         batch = 1 if input.dim() == dims + 1 else input.size(0)
         samples = rtensor.rand(batch, input.size(-dims - 1), dims, dtype=input.dtype, device=input.device)
-    return getattr(_C, name)(input, kernel_size, output_size, samples)
+    return getattr(_ops, name)(input, kernel_size, output_size, samples)
 
 
 def fractional_max_pool2d_with_indices(
@@ -210,10 +238,10 @@ def _unpool(
     step = kernel if stride is None else to_tuple(stride, dims)
     size = _unpool_size(input, kernel, step, pad, output_size)
     if dims == 1:
-        return _C.max_unpool2d(input.unsqueeze(-1), indices.unsqueeze(-1), [*size, 1]).squeeze(-1)
+        return _ops.max_unpool2d(input.unsqueeze(-1), indices.unsqueeze(-1), [*size, 1]).squeeze(-1)
     if dims == 2:
-        return _C.max_unpool2d(input, indices, size)
-    return _C.max_unpool3d(input, indices, size, step, pad)
+        return _ops.max_unpool2d(input, indices, size)
+    return _ops.max_unpool3d(input, indices, size, step, pad)
 
 
 def max_unpool1d(
@@ -237,9 +265,7 @@ def max_unpool3d(
     return _unpool(input, indices, 3, kernel_size, stride, padding, output_size)
 
 
-def _lp_pool(
-    input: Tensor, dims: int, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool
-) -> Tensor:
+def _lp_pool(input: Tensor, dims: int, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Tensor:
     if norm_type == 0:
         raise ValueError(f"norm_type must be a non-zero value, but got {norm_type}")
     kernel = to_tuple(kernel_size, dims)
@@ -248,29 +274,23 @@ def _lp_pool(
         pool = (max_pool1d, max_pool2d, max_pool3d)[dims - 1]
         return sign * pool(sign * input.abs(), kernel_size, stride, 0, 1, ceil_mode)
     step = kernel if stride is None else to_tuple(stride, dims)
-    mean = getattr(_C, f"avg_pool{dims}d")(input.pow(norm_type), kernel, step, 0, ceil_mode)
+    mean = getattr(_ops, f"avg_pool{dims}d")(input.pow(norm_type), kernel, step, 0, ceil_mode)
     size = 1
     for n in kernel:
         size *= n
     return (rtensor.sign(mean) * rtensor.relu(rtensor.abs(mean))).mul(size).pow(1.0 / norm_type)
 
 
-def lp_pool1d(
-    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
-) -> Tensor:
+def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
     """The p-norm of each window."""
     return _lp_pool(input, 1, norm_type, kernel_size, stride, ceil_mode)
 
 
-def lp_pool2d(
-    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
-) -> Tensor:
+def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
     """The p-norm of each window."""
     return _lp_pool(input, 2, norm_type, kernel_size, stride, ceil_mode)
 
 
-def lp_pool3d(
-    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
-) -> Tensor:
+def lp_pool3d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
     """The p-norm of each window."""
     return _lp_pool(input, 3, norm_type, kernel_size, stride, ceil_mode)

@@ -1,7 +1,13 @@
 """Rows of a table by index."""
 
 import rtensor
-from rtensor import Tensor, _C
+from rtensor import Tensor
+from rtensor.nn import _ops
+
+__all__ = [
+    "embedding",
+    "embedding_bag",
+]
 
 _MODES = {"sum": 0, "mean": 1, "max": 2}
 
@@ -25,8 +31,8 @@ def embedding(
         padding_idx %= rows
     if max_norm is not None:
         input = input.contiguous()
-        _C.embedding_renorm_(weight.detach(), input, max_norm, norm_type)
-    return _C.embedding(weight, input, padding_idx, scale_grad_by_freq, sparse)
+        _ops.embedding_renorm_(weight.detach(), input, max_norm, norm_type)
+    return _ops.embedding(weight, input, padding_idx, scale_grad_by_freq, sparse)
 
 
 def embedding_bag(
@@ -58,8 +64,8 @@ def embedding_bag(
         per_sample_weights = per_sample_weights.reshape(-1)
     _check_mode(mode, scale_grad_by_freq, sparse, per_sample_weights)
     if max_norm is not None:
-        _C.embedding_renorm_(weight.detach(), input, max_norm, norm_type)
-    return _C.embedding_bag(
+        _ops.embedding_renorm_(weight.detach(), input, max_norm, norm_type)
+    return _ops.embedding_bag(
         weight,
         input,
         offsets,

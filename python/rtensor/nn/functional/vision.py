@@ -5,9 +5,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import rtensor
-from rtensor import Tensor, _C
+from rtensor import Tensor
+from rtensor.nn import _ops
 from rtensor.nn.functional.pooling import adaptive_avg_pool2d, adaptive_avg_pool3d
 from rtensor.nn.modules.utils import to_tuple
+
+__all__ = [
+    "affine_grid",
+    "fold",
+    "grid_sample",
+    "interpolate",
+    "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
+]
 
 # The native operator of a mode and a number of dimensions of the input.
 _UPSAMPLE = {
@@ -65,11 +77,11 @@ def interpolate(
             "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input"
         )
     if mode == "area" and dims in (3, 4, 5):
-        pool = (_C.adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[dims - 3]
+        pool = (_ops.adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[dims - 3]
         return pool(input, output_size)
     if (mode, dims) not in _UPSAMPLE:
         raise NotImplementedError(_no_mode(mode, dims))
-    upsample = getattr(_C, _ANTIALIASED[mode] if antialias else _UPSAMPLE[mode, dims])
+    upsample = getattr(_ops, _ANTIALIASED[mode] if antialias else _UPSAMPLE[mode, dims])
     if stepped:
         return upsample(input, output_size, scales)
     return upsample(input, output_size, bool(align_corners), scales)
@@ -130,9 +142,7 @@ def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None)
 
 
 def _warn_deprecated(name: str) -> None:
-    warnings.warn(
-        f"`nn.functional.{name}` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=3
-    )
+    warnings.warn(f"`nn.functional.{name}` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=3)
 
 
 _GRID_MODES = {"bilinear": 0, "nearest": 1, "bicubic": 2}
@@ -153,8 +163,7 @@ def grid_sample(
     """Values of an image at the places that `grid` holds, from -1 to 1 across the image."""
     if mode not in _GRID_MODES:
         raise ValueError(
-            "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', "
-            f"but got: '{mode}'"
+            f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"
         )
     if padding_mode not in _GRID_PADDINGS:
         raise ValueError(
@@ -163,7 +172,7 @@ def grid_sample(
         )
     if align_corners is None:
         warnings.warn(_CORNERS, stacklevel=2)
-    return _C.grid_sampler(input, grid, _GRID_MODES[mode], _GRID_PADDINGS[padding_mode], bool(align_corners))
+    return _ops.grid_sampler(input, grid, _GRID_MODES[mode], _GRID_PADDINGS[padding_mode], bool(align_corners))
 
 
 def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:
@@ -191,7 +200,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
 def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
     """The sliding windows of an image as columns."""
     sizes = (to_tuple(n, 2) for n in (kernel_size, dilation, padding, stride))
-    return _C.im2col(input, *sizes)
+    return _ops.im2col(input, *sizes)
 
 
 def fold(
@@ -199,4 +208,4 @@ def fold(
 ) -> Tensor:
     """The image whose sliding windows are the columns of `input`, overlaps summed."""
     sizes = (to_tuple(n, 2) for n in (output_size, kernel_size, dilation, padding, stride))
-    return _C.col2im(input, *sizes)
+    return _ops.col2im(input, *sizes)

@@ -278,9 +278,7 @@ def _load_tree(
             )
 
 
-def _unknown_keys(
-    state: Mapping[str, Any], prefix: str, extra_key: str, children: Any, known: set[str]
-) -> list[str]:
+def _unknown_keys(state: Mapping[str, Any], prefix: str, extra_key: str, children: Any, known: set[str]) -> list[str]:
     unknown = []
     for key in state:
         if not key.startswith(prefix) or key == extra_key:

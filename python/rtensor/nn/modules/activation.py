@@ -3,7 +3,8 @@
 from typing import Any
 
 import rtensor
-from rtensor import Tensor, _C
+from rtensor import Tensor
+from rtensor.nn import _ops
 from rtensor.nn import functional as F
 from rtensor.nn import init as initialise
 from rtensor.nn.modules.module import Module
@@ -14,6 +15,7 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "SELU",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
@@ -26,7 +28,6 @@ __all__ = [
     "RReLU",
     "ReLU",
     "ReLU6",
-    "SELU",
     "SiLU",
     "Sigmoid",
     "Softmax",
@@ -68,7 +69,7 @@ class ReLU(_Inplace):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply to each element."""
-        return _C.relu_(input) if self.inplace else _C.relu(input)
+        return _ops.relu_(input) if self.inplace else _ops.relu(input)
 
 
 class SELU(_Inplace):
@@ -124,7 +125,7 @@ class Sigmoid(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply to each element."""
-        return _C.sigmoid(input)
+        return _ops.sigmoid(input)
 
 
 class Tanh(Module):
@@ -132,7 +133,7 @@ class Tanh(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply to each element."""
-        return _C.tanh(input)
+        return _ops.tanh(input)
 
 
 class LogSigmoid(Module):
@@ -140,7 +141,7 @@ class LogSigmoid(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply to each element."""
-        return _C.log_sigmoid(input)
+        return _ops.log_sigmoid(input)
 
 
 class Softsign(Module):
@@ -285,7 +286,7 @@ class PReLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply to each element."""
-        return _C.prelu(input, self.weight)
+        return _ops.prelu(input, self.weight)
 
     def extra_repr(self) -> str:
         """The number of slopes."""
@@ -301,7 +302,7 @@ class GELU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply to each element."""
-        return _C.gelu(input, approximate=self.approximate)
+        return _ops.gelu(input, approximate=self.approximate)
 
     def extra_repr(self) -> str:
         """The approximation."""
@@ -317,7 +318,7 @@ class Softplus(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply to each element."""
-        return _C.softplus(input, self.beta, self.threshold)
+        return _ops.softplus(input, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
         """The parameters."""
@@ -333,7 +334,7 @@ class Hardshrink(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply to each element."""
-        return _C.hardshrink(input, self.lambd)
+        return _ops.hardshrink(input, self.lambd)
 
     def extra_repr(self) -> str:
         """The threshold."""
@@ -345,7 +346,7 @@ class Softshrink(Hardshrink):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply to each element."""
-        return _C.softshrink(input, self.lambd)
+        return _ops.softshrink(input, self.lambd)
 
 
 class _AlongDim(Module):
@@ -408,4 +409,4 @@ class Softmax2d(Module):
         """Apply along the channels."""
         if input.dim() not in (3, 4):
             raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.dim()}D instead")
-        return _C.softmax(input, -3)
+        return _ops.softmax(input, -3)

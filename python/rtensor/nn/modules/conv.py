@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import rtensor
-from rtensor import Tensor, _C
-from rtensor.nn import init
+from rtensor import Tensor
+from rtensor.nn import _ops, init
 from rtensor.nn.modules.module import Module
 from rtensor.nn.modules.utils import to_tuple
 from rtensor.nn.parameter import Parameter
@@ -184,7 +184,7 @@ class _Conv(_ConvNd):
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         padding = self.padding
         if self.padding_mode != "zeros":
-            input = _C.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
+            input = _ops.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = (0,) * self._dims
         return self._convolve(input, weight, bias, padding)
 
@@ -198,7 +198,7 @@ class Conv1d(_Conv):
     _dims = 1
 
     def _convolve(self, input: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
-        return _C.conv1d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+        return _ops.conv1d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
 
 class Conv2d(_Conv):
@@ -207,7 +207,7 @@ class Conv2d(_Conv):
     _dims = 2
 
     def _convolve(self, input: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
-        return _C.conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+        return _ops.conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
 
 class Conv3d(_Conv):
@@ -216,7 +216,7 @@ class Conv3d(_Conv):
     _dims = 3
 
     def _convolve(self, input: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
-        return _C.conv3d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+        return _ops.conv3d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
 
 class _ConvTranspose(_ConvNd):
@@ -277,7 +277,7 @@ class _ConvTranspose(_ConvNd):
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """Convolve, to `output_size` where it is given."""
-        function = getattr(_C, f"conv_transpose{self._dims}d")
+        function = getattr(_ops, f"conv_transpose{self._dims}d")
         output_padding = self._output_padding(input, output_size)
         return function(
             input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups, self.dilation

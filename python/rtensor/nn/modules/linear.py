@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 import rtensor
-from rtensor import Tensor, _C
-from rtensor.nn import init
+from rtensor import Tensor
+from rtensor.nn import _ops, init
 from rtensor.nn.modules.lazy import LazyModuleMixin
 from rtensor.nn.modules.module import Module
 from rtensor.nn.parameter import Parameter, UninitializedParameter
@@ -40,9 +40,7 @@ class Linear(Module):
     weight: Tensor
     bias: Tensor | None
 
-    def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
-    ):
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None):
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
@@ -63,7 +61,7 @@ class Linear(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the map to the last dimension."""
-        return _C.linear(input, self.weight, self.bias)
+        return _ops.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """Sizes and whether there is a bias."""
@@ -122,7 +120,7 @@ class Bilinear(Module):
 
     def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
         """Apply the map to the last dimensions."""
-        return _C.bilinear(input1, input2, self.weight, self.bias)
+        return _ops.bilinear(input1, input2, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """Sizes and whether there is a bias."""

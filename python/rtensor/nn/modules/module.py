@@ -87,6 +87,7 @@ class Module(HookRegistration, StateMixin, TreeMixin):
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run `forward` between the hooks."""
         if (
             self._forward_hooks
             or self._forward_pre_hooks
@@ -199,8 +200,7 @@ class Module(HookRegistration, StateMixin, TreeMixin):
         self._check_name("parameter", name, "_parameters")
         if not isinstance(param, (Parameter, type(None))):
             raise TypeError(
-                f"cannot assign '{typename(param)}' object to parameter '{name}' "
-                "(torch.nn.Parameter or None required)"
+                f"cannot assign '{typename(param)}' object to parameter '{name}' (torch.nn.Parameter or None required)"
             )
         if param is not None and param.grad_fn is not None:
             raise ValueError(

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import rtensor
-from rtensor import Tensor, _C
+from rtensor import Tensor
+from rtensor.nn import _ops, init
 from rtensor.nn import functional as F
-from rtensor.nn import init
 from rtensor.nn.modules.module import Module
 from rtensor.nn.modules.utils import to_tuple
 from rtensor.nn.parameter import Parameter
@@ -65,7 +65,7 @@ class LayerNorm(_Affine):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise."""
-        return _C.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps, True)
+        return _ops.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps, True)
 
     def extra_repr(self) -> str:
         """The parameters."""
@@ -108,7 +108,7 @@ class RMSNorm(_Affine):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise."""
-        return _C.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+        return _ops.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         """The parameters."""

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from rtensor import Tensor, _C
+from rtensor import Tensor
+from rtensor.nn import _ops
 from rtensor.nn.modules.module import Module
 from rtensor.nn.modules.utils import to_tuple
 
 __all__ = [
-    f"{kind}Pad{dims}d"
-    for kind in ("Circular", "Constant", "Reflection", "Replication", "Zero")
-    for dims in (1, 2, 3)
+    f"{kind}Pad{dims}d" for kind in ("Circular", "Constant", "Reflection", "Replication", "Zero") for dims in (1, 2, 3)
 ]
 
 
@@ -31,7 +30,7 @@ class _Pad(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Pad."""
-        return _C.pad(input, self.padding, self._mode)
+        return _ops.pad(input, self.padding, self._mode)
 
     def extra_repr(self) -> str:
         """The widths."""
@@ -76,7 +75,7 @@ class _Constant(_Pad):
 
     def forward(self, input: Tensor) -> Tensor:
         """Pad."""
-        return _C.pad(input, self.padding, self._mode, self.value)
+        return _ops.pad(input, self.padding, self._mode, self.value)
 
     def extra_repr(self) -> str:
         """The widths and the value."""

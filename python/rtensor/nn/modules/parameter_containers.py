@@ -82,6 +82,7 @@ class ParameterList(Module):
         return "\n".join(_describe(i, p, str(getattr(p, "dtype", ""))) for i, p in enumerate(self))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raise: a container is no layer."""
         raise RuntimeError("ParameterList should not be called.")
 
 
@@ -159,7 +160,7 @@ class ParameterDict(Module):
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the entry, or `default`."""
-        return self[key] if key in self else default
+        return self[key] if key in self._keys else default
 
     def fromkeys(self, keys: Iterable[str], default: Any = None) -> "ParameterDict":
         """Return a new dictionary with the same value for all keys."""
@@ -187,6 +188,7 @@ class ParameterDict(Module):
         return "\n".join(_describe(key, value, typename(value)) for key, value in self.items())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raise: a container is no layer."""
         raise RuntimeError("ParameterDict should not be called.")
 
     def __or__(self, other: "ParameterDict") -> "ParameterDict":

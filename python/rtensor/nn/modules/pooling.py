@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from rtensor import Tensor, _C
+from rtensor import Tensor
+from rtensor.nn import _ops
 from rtensor.nn import functional as F
 from rtensor.nn.modules.module import Module
 from rtensor.nn.modules.utils import to_tuple
@@ -171,7 +172,7 @@ class AvgPool1d(_Pool):
 
     def forward(self, input: Tensor) -> Tensor:
         """Pool."""
-        return _C.avg_pool1d(
+        return _ops.avg_pool1d(
             input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
         )
 
@@ -222,7 +223,7 @@ class AvgPool2d(_Pool):
         )
 
     def _function(self) -> Any:
-        return _C.avg_pool2d
+        return _ops.avg_pool2d
 
     def extra_repr(self) -> str:
         """The windows."""
@@ -233,7 +234,7 @@ class AvgPool3d(AvgPool2d):
     """Mean over windows of three dimensions; parameters as of `AvgPool2d`."""
 
     def _function(self) -> Any:
-        return _C.avg_pool3d
+        return _ops.avg_pool3d
 
 
 class _Adaptive(Module):
@@ -283,7 +284,7 @@ class AdaptiveAvgPool1d(_AdaptiveAvg):
 
     def forward(self, input: Tensor) -> Tensor:
         """Pool."""
-        return _C.adaptive_avg_pool1d(input, self.output_size)
+        return _ops.adaptive_avg_pool1d(input, self.output_size)
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvg):

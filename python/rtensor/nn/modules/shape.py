@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rtensor import Tensor, _C
+from rtensor import Tensor
+from rtensor.nn import _ops
 from rtensor.nn import functional as F
 from rtensor.nn.modules.module import Module
 
@@ -45,11 +46,14 @@ class Unflatten(Module):
     def __init__(self, dim: int | str, unflattened_size: Sequence[int]):
         super().__init__()
         if not isinstance(unflattened_size, (tuple, list)):
-            raise TypeError(f"unflattened_size must be a tuple of ints, but found type {type(unflattened_size).__name__}")
+            raise TypeError(
+                f"unflattened_size must be a tuple of ints, but found type {type(unflattened_size).__name__}"
+            )
         for i, size in enumerate(unflattened_size):
             if not isinstance(size, int):
                 raise TypeError(
-                    f"unflattened_size must be tuple of ints, but found element of type {type(size).__name__} at pos {i}"
+                    f"unflattened_size must be tuple of ints, but found element of type {type(size).__name__} "
+                    f"at pos {i}"
                 )
         self.dim, self.unflattened_size = dim, unflattened_size
 
@@ -75,9 +79,7 @@ class Unfold(Module):
 
     def extra_repr(self) -> str:
         """The windows."""
-        return (
-            f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
-        )
+        return f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
 
 
 class Fold(Module):
@@ -109,7 +111,7 @@ class PixelShuffle(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Rearrange."""
-        return _C.pixel_shuffle(input, self.upscale_factor)
+        return _ops.pixel_shuffle(input, self.upscale_factor)
 
     def extra_repr(self) -> str:
         """The factor."""
@@ -125,7 +127,7 @@ class PixelUnshuffle(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Rearrange."""
-        return _C.pixel_unshuffle(input, self.downscale_factor)
+        return _ops.pixel_unshuffle(input, self.downscale_factor)
 
     def extra_repr(self) -> str:
         """The factor."""
@@ -141,7 +143,7 @@ class ChannelShuffle(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Rearrange."""
-        return _C.channel_shuffle(input, self.groups)
+        return _ops.channel_shuffle(input, self.groups)
 
     def extra_repr(self) -> str:
         """The number of groups."""
@@ -210,7 +212,7 @@ class PairwiseDistance(Module):
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Measure."""
-        return _C.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)
+        return _ops.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)
 
 
 class CosineSimilarity(Module):
@@ -222,4 +224,4 @@ class CosineSimilarity(Module):
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Measure."""
-        return _C.cosine_similarity(x1, x2, self.dim, self.eps)
+        return _ops.cosine_similarity(x1, x2, self.dim, self.eps)

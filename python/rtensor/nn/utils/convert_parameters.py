@@ -9,9 +9,7 @@ from rtensor import Tensor
 def _common_device(tensor: Tensor, device: object) -> object:
     """The device of all tensors so far; an error if this one is elsewhere."""
     if device is not None and tensor.device != device:
-        raise TypeError(
-            "Found two parameters on different devices, this is currently not supported."
-        )
+        raise TypeError("Found two parameters on different devices, this is currently not supported.")
     return tensor.device
 
 
