@@ -1,6 +1,7 @@
 //! The op table: one declaration per op, and what is derived from it.
 
 mod assign;
+pub mod expr;
 mod call;
 mod lookup;
 mod schema;

@@ -1,0 +1,299 @@
+//! Elementary functions of `f32`, branch-free, within about two units in the last place. The
+//! frequent ones compute in `f32`, the others in `f64`, which costs half the lanes.
+
+use super::{math64, math64_more};
+
+/// Adding and subtracting it rounds to the nearest integer, which then stands in the low bits.
+const MAGIC: f32 = 12_582_912.0;
+/// Above it the trigonometric functions need the exact reduction of [`super::lanes::Exact`].
+pub const TRIG_LIMIT: f32 = 60_000.0;
+
+#[inline(always)]
+fn horner<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+    let mut sum = coefficients[0];
+    let mut i = 1;
+    while i < N {
+        sum = sum.mul_add(x, coefficients[i]);
+        i += 1;
+    }
+    sum
+}
+
+/// `min(max(x, low), high)` that keeps NaN.
+#[inline(always)]
+fn bound(x: f32, low: f32, high: f32) -> f32 {
+    let x = if x > high { high } else { x };
+    if x < low { low } else { x }
+}
+
+#[inline(always)]
+fn round_magic(x: f32) -> f32 {
+    (x + MAGIC) - MAGIC
+}
+
+/// 2^k for an integral `k` in -126..=127.
+#[inline(always)]
+fn pow2(k: f32) -> f32 {
+    f32::from_bits(((k + MAGIC).to_bits() << 23).wrapping_add(127 << 23))
+}
+
+/// `u * 2^k` in two steps, so that results may overflow or be subnormal.
+#[inline(always)]
+fn scale(u: f32, k: f32) -> f32 {
+    let half = round_magic(k * 0.5);
+    u * pow2(half) * pow2(k - half)
+}
+
+#[inline(always)]
+fn reduce_ln2(x: f32) -> (f32, f32) {
+    let k = round_magic(x * std::f32::consts::LOG2_E);
+    let r = (-k).mul_add(0.693_145_75, x);
+    (k, (-k).mul_add(1.428_606_8e-6, r))
+}
+
+/// exp(r) - 1 for |r| <= ln(2)/2.
+#[inline(always)]
+fn expm1_reduced(r: f32) -> f32 {
+    let q = horner(
+        r,
+        [1.989_108e-4, 1.393_373_1e-3, 8.333_31e-3, 4.166_646_3e-2, 0.166_666_67, 0.5],
+    );
+    (r * r).mul_add(q, r)
+}
+
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    let (k, r) = reduce_ln2(bound(x, -104.0, 89.0));
+    scale(expm1_reduced(r) + 1.0, k)
+}
+
+#[inline(always)]
+pub fn exp2(x: f32) -> f32 {
+    let x = bound(x, -151.0, 129.0);
+    let k = round_magic(x);
+    scale(expm1_reduced((x - k) * std::f32::consts::LN_2) + 1.0, k)
+}
+
+#[inline(always)]
+pub fn expm1(x: f32) -> f32 {
+    let (k, r) = reduce_ln2(bound(x, -20.0, 89.0));
+    let half = pow2(k - 1.0);
+    (2.0 * half.mul_add(expm1_reduced(r), half - 0.5)).copysign(x)
+}
+
+/// A positive finite `x` as `2^k * (1 + f)` with `1 + f` in sqrt(1/2)..sqrt(2).
+#[inline(always)]
+fn split(x: f32) -> (f32, f32) {
+    const SQRT_HALF: u32 = 0x3f35_04f3;
+    let tiny = x < f32::MIN_POSITIVE;
+    let x = if tiny { x * 33_554_432.0 } else { x };
+    let shift = if tiny { 127.0 + 25.0 } else { 127.0 };
+    let bits = x.to_bits().wrapping_add(0x3f80_0000 - SQRT_HALF);
+    let k = f32::from_bits((bits >> 23) | MAGIC.to_bits()) - MAGIC - shift;
+    let m = f32::from_bits((bits & 0x007f_ffff) + SQRT_HALF);
+    (k, m - 1.0)
+}
+
+/// `ln(1 + f) - f` by the polynomial of Cephes' logf.
+#[inline(always)]
+fn log_tail(f: f32) -> f32 {
+    let z = f * f;
+    let p = horner(
+        f,
+        [
+            7.037_683_6e-2,
+            -1.151_461_03e-1,
+            1.167_699_87e-1,
+            -1.242_014_1e-1,
+            1.424_932_3e-1,
+            -1.666_805_8e-1,
+            2.000_071_5e-1,
+            -2.499_999_4e-1,
+            3.333_333_1e-1,
+        ],
+    );
+    (f * z).mul_add(p, -0.5 * z)
+}
+
+/// Replaces what `log` computed where its argument is zero, negative, infinite or NaN.
+#[inline(always)]
+fn log_edges(x: f32, y: f32) -> f32 {
+    let y = if x == f32::INFINITY { x } else { y };
+    let y = if x == 0.0 { f32::NEG_INFINITY } else { y };
+    if x >= 0.0 { y } else { f32::NAN }
+}
+
+#[inline(always)]
+pub fn log(x: f32) -> f32 {
+    let (k, f) = split(x);
+    let tail = k.mul_add(-2.121_944_4e-4, log_tail(f));
+    log_edges(x, k.mul_add(0.693_359_4, tail + f))
+}
+
+#[inline(always)]
+pub fn log1p(x: f32) -> f32 {
+    let u = 1.0 + x;
+    let (k, m) = split(u);
+    let lost = if u > 2.0 { 1.0 - (u - x) } else { x - (u - 1.0) } / u;
+    let (f, lost) = if k == 0.0 { (x, 0.0) } else { (m, lost) };
+    let tail = k.mul_add(-2.121_944_4e-4, log_tail(f)) + lost;
+    let y = k.mul_add(0.693_359_4, tail + f);
+    log_edges(u, if x == 0.0 { x } else { y })
+}
+
+#[inline(always)]
+pub fn log2(x: f32) -> f32 {
+    let (k, f) = split(x);
+    let tail = log_tail(f);
+    // log2(e) - 1, so that f itself enters exactly.
+    let rest = tail.mul_add(0.442_695_04, f * 0.442_695_04) + tail;
+    log_edges(x, rest + f + k)
+}
+
+#[inline(always)]
+pub fn log10(x: f32) -> f32 {
+    math64::log10(f64::from(x)) as f32
+}
+
+/// Quadrant and reduced argument of `x`, |x| < [`TRIG_LIMIT`].
+#[inline(always)]
+fn reduce_pio2(x: f32) -> (u32, f32) {
+    let shifted = x.mul_add(std::f32::consts::FRAC_2_PI, MAGIC);
+    let k = shifted - MAGIC;
+    let r = (-k).mul_add(std::f32::consts::FRAC_PI_2, x);
+    let r = (-k).mul_add(-4.371_139e-8, r);
+    (shifted.to_bits(), (-k).mul_add(-1.715_124_7e-15, r))
+}
+
+#[inline(always)]
+fn sin_reduced(r: f32) -> f32 {
+    let z = r * r;
+    let p = horner(z, [-1.951_529_6e-4, 8.332_161e-3, -1.666_665_5e-1]);
+    (z * r).mul_add(p, r)
+}
+
+#[inline(always)]
+fn cos_reduced(r: f32) -> f32 {
+    let z = r * r;
+    let p = horner(z, [2.443_315_7e-5, -1.388_731_6e-3, 4.166_664_6e-2]);
+    (z * z).mul_add(p, z.mul_add(-0.5, 1.0))
+}
+
+#[inline(always)]
+fn negate_if_bit1(value: f32, quadrant: u32) -> f32 {
+    f32::from_bits(value.to_bits() ^ ((quadrant & 2) << 30))
+}
+
+#[inline(always)]
+pub fn sin(x: f32) -> f32 {
+    let (q, r) = reduce_pio2(x);
+    let (s, c) = (sin_reduced(r), cos_reduced(r));
+    negate_if_bit1(if q & 1 == 0 { s } else { c }, q)
+}
+
+#[inline(always)]
+pub fn cos(x: f32) -> f32 {
+    let (q, r) = reduce_pio2(x);
+    let (s, c) = (sin_reduced(r), cos_reduced(r));
+    negate_if_bit1(if q & 1 == 0 { c } else { s }, q.wrapping_add(1))
+}
+
+#[inline(always)]
+pub fn tanh(x: f32) -> f32 {
+    let a = x.abs();
+    let t = expm1(2.0 * if a > 10.0 { 10.0 } else { a });
+    (t / (t + 2.0)).copysign(x)
+}
+
+#[inline(always)]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// `exp(x²) erfc(x)` for `x >= 0`: a Chebyshev fit in `(x - 3.75) / (x + 3.75)`.
+#[inline(always)]
+fn erfcx_positive(x: f32) -> f32 {
+    let t = 1.0 - 7.5 / (x + 3.75);
+    let p = horner(
+        t,
+        [
+            -2.287_472_3e-4,
+            3.967_046_5e-4,
+            1.688_662_2e-3,
+            -9.845_491_5e-3,
+            2.839_648_2e-2,
+            -5.864_598e-2,
+            9.229_637e-2,
+            -1.088_145_8e-1,
+            8.227_742e-2,
+            3.586_310_2e-3,
+            -1.402_406_1e-1,
+            1.237_512_6,
+        ],
+    );
+    p / (1.0 + 2.0 * x)
+}
+
+/// erf(x) for |x| <= 1: a Chebyshev fit of `erf(x)/x - 1` in `x²`.
+#[inline(always)]
+fn erf_near(x: f32) -> f32 {
+    let p = horner(
+        x * x,
+        [
+            7.875_874e-5,
+            -8.016_864e-4,
+            5.189_087e-3,
+            -2.685_421_1e-2,
+            1.128_359_4e-1,
+            -3.761_262_7e-1,
+            1.283_791_7e-1,
+        ],
+    );
+    x.mul_add(p, x)
+}
+
+/// erfc(x) for x >= 0.
+#[inline(always)]
+fn erfc_positive(x: f32) -> f32 {
+    let x = if x > 10.5 { 10.5 } else { x };
+    let square = x * x;
+    let lost = x.mul_add(x, -square);
+    let e = exp(-square);
+    (-e).mul_add(lost, e) * erfcx_positive(x)
+}
+
+#[inline(always)]
+pub fn erf(x: f32) -> f32 {
+    let a = x.abs();
+    let far = (1.0 - erfc_positive(a)).copysign(x);
+    if a < 1.0 { erf_near(x) } else { far }
+}
+
+#[inline(always)]
+pub fn erfc(x: f32) -> f32 {
+    let a = x.abs();
+    let far = erfc_positive(a);
+    let far = if x < 0.0 { 2.0 - far } else { far };
+    if a < 0.5 { 1.0 - erf_near(x) } else { far }
+}
+
+/// Functions computed in `f64` and rounded.
+macro_rules! through_f64 {
+    ($module:ident: $($name:ident)*) => { $(
+        #[inline(always)]
+        pub fn $name(x: f32) -> f32 {
+            $module::$name(f64::from(x)) as f32
+        }
+    )* };
+    ($module:ident, 2: $($name:ident)*) => { $(
+        #[inline(always)]
+        pub fn $name(x: f32, y: f32) -> f32 {
+            $module::$name(f64::from(x), f64::from(y)) as f32
+        }
+    )* };
+}
+
+through_f64!(math64: tan asin acos atan);
+through_f64!(math64_more: sinh cosh asinh acosh atanh erfcx erfinv);
+through_f64!(math64, 2: atan2);
+through_f64!(math64_more, 2: pow hypot);

@@ -1,0 +1,233 @@
+//! Bessel functions of order 0 and 1 and the Airy function: Cephes' rational approximations,
+//! as PyTorch uses them.
+
+use super::special_bessel_tables::*;
+use std::f64::consts::{FRAC_PI_4, PI};
+
+const SQRT_2_PI: f64 = 0.797_884_560_802_865_4;
+const FRAC_2_PI: f64 = std::f64::consts::FRAC_2_PI;
+
+fn horner(x: f64, coefficients: &[f64]) -> f64 {
+    coefficients.iter().fold(0.0, |sum, c| sum * x + c)
+}
+
+/// The asymptotic amplitudes P and (5/x) Q for x > 5.
+fn amplitudes(x: f64, [pp, pq, qp, qq]: [&[f64]; 4]) -> (f64, f64) {
+    let z = 25.0 / (x * x);
+    (horner(z, pp) / horner(z, pq), 5.0 / x * (horner(z, qp) / horner(z, qq)))
+}
+
+pub fn bessel_j0(x: f64) -> f64 {
+    let x = x.abs();
+    let z = x * x;
+    if x < 1e-5 {
+        return 1.0 - z / 4.0;
+    }
+    if x <= 5.0 {
+        let roots = (z - 5.783_185_962_946_785) * (z - 30.471_262_343_662_087);
+        return roots * horner(z, &J0_RP) / horner(z, &J0_RQ);
+    }
+    let (p, q) = amplitudes(x, [&J0_PP, &J0_PQ, &J0_QP, &J0_QQ]);
+    let angle = x - FRAC_PI_4;
+    (p * angle.cos() - q * angle.sin()) * SQRT_2_PI / x.sqrt()
+}
+
+pub fn bessel_j1(x: f64) -> f64 {
+    if x < 0.0 {
+        return -bessel_j1(-x);
+    }
+    let z = x * x;
+    if x <= 5.0 {
+        let roots = (z - 14.681_970_642_123_893) * (z - 49.218_456_321_694_606);
+        return horner(z, &J1_RP) / horner(z, &J1_RQ) * x * roots;
+    }
+    let (p, q) = amplitudes(x, [&J1_PP, &J1_PQ, &J1_QP, &J1_QQ]);
+    let angle = x - 3.0 * FRAC_PI_4;
+    (p * angle.cos() - q * angle.sin()) * SQRT_2_PI / x.sqrt()
+}
+
+pub fn bessel_y0(x: f64) -> f64 {
+    if x == 0.0 {
+        return f64::NEG_INFINITY;
+    }
+    if x < 0.0 {
+        return f64::NAN;
+    }
+    let z = x * x;
+    if x <= 5.0 {
+        return horner(z, &Y0_YP) / horner(z, &Y0_YQ) + FRAC_2_PI * x.ln() * bessel_j0(x);
+    }
+    let (p, q) = amplitudes(x, [&J0_PP, &J0_PQ, &J0_QP, &J0_QQ]);
+    let angle = x - FRAC_PI_4;
+    (p * angle.sin() + q * angle.cos()) * SQRT_2_PI / x.sqrt()
+}
+
+pub fn bessel_y1(x: f64) -> f64 {
+    if x == 0.0 {
+        return f64::NEG_INFINITY;
+    }
+    if x < 0.0 {
+        return f64::NAN;
+    }
+    let z = x * x;
+    if x <= 5.0 {
+        let log = FRAC_2_PI * (bessel_j1(x) * x.ln() - 1.0 / x);
+        return x * (horner(z, &Y1_YP) / horner(z, &Y1_YQ)) + log;
+    }
+    let (p, q) = amplitudes(x, [&J1_PP, &J1_PQ, &J1_QP, &J1_QQ]);
+    let angle = x - 3.0 * FRAC_PI_4;
+    (p * angle.sin() + q * angle.cos()) * SQRT_2_PI / x.sqrt()
+}
+
+/// Chebyshev series at `x / 2`, highest term first.
+fn chebyshev(x: f64, coefficients: &[f64]) -> f64 {
+    let (mut b0, mut b1, mut b2) = (coefficients[0], 0.0, 0.0);
+    for c in &coefficients[1..] {
+        (b1, b2) = (b0, b1);
+        b0 = x * b1 - b2 + c;
+    }
+    0.5 * (b0 - b2)
+}
+
+pub fn i0e(x: f64) -> f64 {
+    let x = x.abs();
+    if x <= 8.0 {
+        return chebyshev(x / 2.0 - 2.0, &I0_A);
+    }
+    chebyshev(32.0 / x - 2.0, &I0_B) / x.sqrt()
+}
+
+pub fn i0(x: f64) -> f64 {
+    x.abs().exp() * i0e(x)
+}
+
+pub fn i1e(x: f64) -> f64 {
+    let a = x.abs();
+    let y = if a <= 8.0 {
+        chebyshev(a / 2.0 - 2.0, &I1_A) * a
+    } else {
+        chebyshev(32.0 / a - 2.0, &I1_B) / a.sqrt()
+    };
+    if x < 0.0 { -y } else { y }
+}
+
+pub fn i1(x: f64) -> f64 {
+    x.abs().exp() * i1e(x)
+}
+
+pub fn modified_bessel_i0(x: f64) -> f64 {
+    i0(x)
+}
+
+pub fn modified_bessel_i1(x: f64) -> f64 {
+    i1(x)
+}
+
+/// Value of K0 or K1 outside `x > 0`.
+fn modified_edge(x: f64) -> Option<f64> {
+    if x == 0.0 {
+        Some(f64::INFINITY)
+    } else if x < 0.0 {
+        Some(f64::NAN)
+    } else {
+        None
+    }
+}
+
+fn k0_near(x: f64) -> f64 {
+    chebyshev(x * x - 2.0, &K0_A) - (0.5 * x).ln() * i0(x)
+}
+
+fn k1_near(x: f64) -> f64 {
+    (0.5 * x).ln() * i1(x) + chebyshev(x * x - 2.0, &K1_A) / x
+}
+
+fn far(x: f64, table: &[f64]) -> f64 {
+    chebyshev(8.0 / x - 2.0, table) / x.sqrt()
+}
+
+pub fn modified_bessel_k0(x: f64) -> f64 {
+    let value = || if x <= 2.0 { k0_near(x) } else { (-x).exp() * far(x, &K0_B) };
+    modified_edge(x).unwrap_or_else(value)
+}
+
+pub fn modified_bessel_k1(x: f64) -> f64 {
+    let value = || if x <= 2.0 { k1_near(x) } else { (-x).exp() * far(x, &K1_B) };
+    modified_edge(x).unwrap_or_else(value)
+}
+
+pub fn scaled_modified_bessel_k0(x: f64) -> f64 {
+    let value = || if x <= 2.0 { k0_near(x) * x.exp() } else { far(x, &K0_B) };
+    modified_edge(x).unwrap_or_else(value)
+}
+
+pub fn scaled_modified_bessel_k1(x: f64) -> f64 {
+    let value = || if x <= 2.0 { k1_near(x) * x.exp() } else { far(x, &K1_B) };
+    modified_edge(x).unwrap_or_else(value)
+}
+
+pub fn spherical_bessel_j0(x: f64) -> f64 {
+    if x.is_infinite() {
+        return 0.0;
+    }
+    if x.abs() < 0.5 {
+        let z = x * x;
+        let terms = [
+            1.0 / 6_227_020_800.0,
+            -1.0 / 39_916_800.0,
+            1.0 / 362_880.0,
+            -1.0 / 5040.0,
+            1.0 / 120.0,
+            -1.0 / 6.0,
+            1.0,
+        ];
+        return horner(z, &terms);
+    }
+    x.sin() / x
+}
+
+/// The Maclaurin series of Ai.
+fn airy_series(x: f64) -> f64 {
+    let z = x * x * x;
+    let (mut f, mut g, mut k) = (1.0, x, 1.0);
+    let (mut m, mut n, mut t) = (1.0, x, 1.0f64);
+    while t > f64::EPSILON {
+        m *= z;
+        n *= z;
+        m /= k + 1.0;
+        n /= k + 2.0;
+        m /= k + 2.0;
+        n /= k + 3.0;
+        k += 3.0;
+        f += m;
+        g += n;
+        t = (m / f).abs();
+    }
+    0.355_028_053_887_817_24 * f - 0.258_819_403_792_806_8 * g
+}
+
+pub fn airy_ai(x: f64) -> f64 {
+    const FRAC_1_SQRT_PI: f64 = 0.564_189_583_547_756_3;
+    if x.is_infinite() || x.is_nan() {
+        return f64::NAN;
+    }
+    if x > 103.892 {
+        return 0.0;
+    }
+    if x < -2.09 {
+        let zeta = -2.0 * x * (-x).sqrt() / 3.0;
+        let z = 1.0 / zeta;
+        let square = z * z;
+        let f = square * horner(square, &AIRY_AFN) / horner(square, &AIRY_AFD);
+        let g = z * horner(square, &AIRY_AGN) / horner(square, &AIRY_AGD);
+        let t = zeta + 0.25 * PI;
+        let wave = t.sin() * (1.0 + f) - t.cos() * g;
+        return FRAC_1_SQRT_PI / (-x).sqrt().sqrt() * wave;
+    }
+    if x >= 2.09 {
+        let zeta = 2.0 * x * x.sqrt() / 3.0;
+        let ratio = horner(1.0 / zeta, &AIRY_AN) / horner(1.0 / zeta, &AIRY_AD);
+        return FRAC_1_SQRT_PI * ratio / (2.0 * x.sqrt().sqrt() * zeta.exp());
+    }
+    airy_series(x)
+}
