@@ -4,6 +4,7 @@ pub mod alloc;
 pub mod copy;
 pub mod fill;
 pub mod iter;
+pub mod convert;
 pub mod lanes;
 mod lanes_complex;
 pub mod lanes_int;
@@ -13,6 +14,7 @@ pub mod math64;
 pub mod math64_more;
 #[cfg(test)]
 mod math_tests;
+pub mod pointwise;
 pub mod special;
 pub mod special_bessel;
 mod special_bessel_tables;

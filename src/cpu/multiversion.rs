@@ -1,5 +1,8 @@
 //! Compiles a loop once per level of the instruction set and picks one at run time.
 
+#[cfg(target_arch = "x86_64")]
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
 /// What the CPU offers, from the plainest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
@@ -11,18 +14,45 @@ pub enum Isa {
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub fn isa() -> Isa {
-    // std keeps the answers of CPUID in an atomic.
-    if is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl")
-    {
+    match LEVEL.load(Relaxed) {
+        1 => Isa::Plain,
+        2 => Isa::Avx2,
+        3 => Isa::Avx512,
+        _ => detect(),
+    }
+}
+
+/// What `detect` found, plus one; 0 before the first question.
+#[cfg(target_arch = "x86_64")]
+static LEVEL: AtomicU8 = AtomicU8::new(0);
+
+/// Builds for development leave AVX-512 out, which shortens them. `RTENSOR_SIMD=avx2` or `none` lowers
+/// the level so that tests reach every version of a loop on one machine.
+#[cfg(target_arch = "x86_64")]
+#[cold]
+fn detect() -> Isa {
+    let wide = ["avx512f", "avx512bw", "avx512dq", "avx512vl"];
+    let has = |name: &str| match name {
+        "avx512f" => is_x86_feature_detected!("avx512f"),
+        "avx512bw" => is_x86_feature_detected!("avx512bw"),
+        "avx512dq" => is_x86_feature_detected!("avx512dq"),
+        _ => is_x86_feature_detected!("avx512vl"),
+    };
+    let best = if wide.into_iter().all(has) && !cfg!(debug_assertions) {
         Isa::Avx512
     } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         Isa::Avx2
     } else {
         Isa::Plain
-    }
+    };
+    let limit = match std::env::var("RTENSOR_SIMD").as_deref() {
+        Ok("none") => Isa::Plain,
+        Ok("avx2") => Isa::Avx2,
+        _ => Isa::Avx512,
+    };
+    let level = best.min(limit);
+    LEVEL.store(level as u8 + 1, Relaxed);
+    level
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -52,7 +82,7 @@ macro_rules! multiversion {
                 unsafe { plain($($arg),*) }
             }
 
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", not(debug_assertions)))]
             #[allow(clippy::too_many_arguments)]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
             unsafe fn avx512<$($generics)*>($($arg: $ty),*) $(-> $ret)? {
@@ -63,7 +93,7 @@ macro_rules! multiversion {
             // SAFETY: the caller's contract, and the features were detected.
             unsafe {
                 match $crate::cpu::multiversion::isa() {
-                    #[cfg(target_arch = "x86_64")]
+                    #[cfg(all(target_arch = "x86_64", not(debug_assertions)))]
                     $crate::cpu::multiversion::Isa::Avx512 => avx512($($arg),*),
                     #[cfg(target_arch = "x86_64")]
                     $crate::cpu::multiversion::Isa::Avx2 => avx2($($arg),*),
