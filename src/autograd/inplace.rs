@@ -73,10 +73,7 @@ impl InPlace {
         check_creation(target, false)?;
         this.recorded = true;
         this.written.version = target.version();
-        if entry
-            .op
-            .grad
-            .is_some_and(|grad| grad.save & crate::ops::arg(0) != 0)
+        if entry.saves(args) & crate::ops::arg(0) != 0
         {
             let copy = crate::ops::resolve_lazy(target)?;
             if let Some(edge) = super::record::edge_of(target)? {

@@ -83,7 +83,7 @@ pub(super) fn build(
     results: &[Tensor],
     written: Option<&Written>,
 ) -> Result<Node> {
-    let save = entry.op.grad.map_or(0, |grad| grad.save);
+    let save = entry.saves(args);
     let mut builder = Builder {
         save,
         saved: Saved::default(),

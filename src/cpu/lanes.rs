@@ -139,7 +139,16 @@ macro_rules! declare_binary {
 
 /// Real and complex floats.
 pub trait Field: Num + Div<Output = Self> {
+    /// The lanes whose sine, cosine and tangent take any argument.
+    type Exact: Field;
     field_functions!(declare_unary);
+    fn exact(self) -> Self::Exact;
+    fn inexact(value: Self::Exact) -> Self;
+    /// Is this an angle that only the exact lanes reduce well?
+    #[inline(always)]
+    fn is_wild(self) -> bool {
+        false
+    }
     /// `ln(exp(self) + exp(other))`
     fn logaddexp(self, other: Self) -> Self;
     /// `x / |x|`, 0 at 0.

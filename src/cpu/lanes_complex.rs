@@ -346,6 +346,13 @@ macro_rules! complex_lane {
         }
 
         impl Field for $t {
+            type Exact = Self;
+            fn exact(self) -> Self {
+                self
+            }
+            fn inexact(value: Self) -> Self {
+                value
+            }
             field_functions!(complex_unary $t);
             fn logaddexp(self, other: Self) -> Self {
                 narrow(functions::logaddexp(widen(self), widen(other)))

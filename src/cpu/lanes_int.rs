@@ -139,7 +139,7 @@ macro_rules! int_lane {
             #[inline(always)]
             fn lcm(self, other: Self) -> Self {
                 let divisor = self.gcd(other);
-                if divisor.0 == 0 { divisor } else { (self.div_trunc(divisor) * other).abs() }
+                if divisor.0 == 0 { divisor } else { Ordered::abs(self.div_trunc(divisor) * other) }
             }
         }
     };
@@ -149,7 +149,7 @@ int_lane!(i32);
 int_lane!(i64);
 
 /// A bool that is 0 or 1.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Default, PartialEq)]
 #[repr(transparent)]
 pub struct Flag(pub Bool);
 

@@ -166,7 +166,20 @@ macro_rules! real_lane {
         }
 
         impl Field for $t {
+            type Exact = Exact<$t>;
             field_functions!(call_unary $t $module);
+            #[inline(always)]
+            fn exact(self) -> Exact<$t> {
+                Exact(self)
+            }
+            #[inline(always)]
+            fn inexact(value: Exact<$t>) -> $t {
+                value.0
+            }
+            #[inline(always)]
+            fn is_wild(self) -> bool {
+                self.abs() > $module::TRIG_LIMIT
+            }
             #[inline(always)]
             fn logaddexp(self, other: Self) -> Self {
                 let equal_infinite = (self == other) & self.is_infinite();
@@ -194,7 +207,6 @@ macro_rules! real_lane {
         }
 
         impl Wild for $t {
-            const LIMIT: Self = $module::TRIG_LIMIT;
             #[inline(always)]
             fn wild_sin(self) -> Self {
                 $module::wild_sin(self)
@@ -216,8 +228,6 @@ real_lane!(f64 of64);
 
 /// Trigonometry of any argument, at the price of a call.
 pub trait Wild: Real<Mask = bool> {
-    /// Where the fast functions stop.
-    const LIMIT: Self;
     fn wild_sin(self) -> Self;
     fn wild_cos(self) -> Self;
     fn wild_tan(self) -> Self;
@@ -297,6 +307,13 @@ impl<T: Wild> Ordered for Exact<T> {
 }
 
 impl<T: Wild> Field for Exact<T> {
+    type Exact = Self;
+    fn exact(self) -> Self {
+        self
+    }
+    fn inexact(value: Self) -> Self {
+        value
+    }
     field_functions!(exact_unary);
     exact_binary!(logaddexp);
     exact_unary!(sgn);

@@ -26,8 +26,8 @@ pub fn isa() -> Isa {
 #[cfg(target_arch = "x86_64")]
 static LEVEL: AtomicU8 = AtomicU8::new(0);
 
-/// Builds for development leave AVX-512 out, which shortens them. `RTENSOR_SIMD=avx2` or `none` lowers
-/// the level so that tests reach every version of a loop on one machine.
+/// Builds for development have the plain version only, which shortens them. `RTENSOR_SIMD=avx2` or `none`
+/// lowers the level so that tests reach every version of a loop on one machine.
 #[cfg(target_arch = "x86_64")]
 #[cold]
 fn detect() -> Isa {
@@ -38,7 +38,7 @@ fn detect() -> Isa {
         "avx512dq" => is_x86_feature_detected!("avx512dq"),
         _ => is_x86_feature_detected!("avx512vl"),
     };
-    let best = if wide.into_iter().all(has) && !cfg!(debug_assertions) {
+    let best = if wide.into_iter().all(has) {
         Isa::Avx512
     } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         Isa::Avx2
@@ -74,7 +74,7 @@ macro_rules! multiversion {
             #[inline(always)]
             unsafe fn plain<$($generics)*>($($arg: $ty),*) $(-> $ret)? $body
 
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", not(debug_assertions)))]
             #[allow(clippy::too_many_arguments)]
             #[target_feature(enable = "avx2,fma")]
             unsafe fn avx2<$($generics)*>($($arg: $ty),*) $(-> $ret)? {
@@ -95,7 +95,7 @@ macro_rules! multiversion {
                 match $crate::cpu::multiversion::isa() {
                     #[cfg(all(target_arch = "x86_64", not(debug_assertions)))]
                     $crate::cpu::multiversion::Isa::Avx512 => avx512($($arg),*),
-                    #[cfg(target_arch = "x86_64")]
+                    #[cfg(all(target_arch = "x86_64", not(debug_assertions)))]
                     $crate::cpu::multiversion::Isa::Avx2 => avx2($($arg),*),
                     _ => plain($($arg),*),
                 }

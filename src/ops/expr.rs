@@ -232,6 +232,13 @@ impl Int for Expr {
 }
 
 impl Field for Expr {
+    type Exact = Expr;
+    fn exact(self) -> Expr {
+        self
+    }
+    fn inexact(value: Expr) -> Expr {
+        value
+    }
     field_functions!(unary_methods);
     binary_methods!(logaddexp);
     unary_methods!(sgn);

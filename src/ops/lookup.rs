@@ -2,13 +2,20 @@
 
 use std::collections::HashMap;
 
-use super::{Body, COPY, Entry, F, Grad, O, Op, Schema, Table, table};
+use smallvec::SmallVec;
+
+use super::alias::ALIASES;
+use super::{Body, COPY, Entry, F, Grad, I, M, O, Op, P, Schema, Table, table};
 
 pub(super) fn build(families: &[&'static [Op]]) -> Table {
     let mut entries = Vec::new();
     let mut by_name: HashMap<&'static str, Vec<usize>> = HashMap::new();
     let declared = families.iter().flat_map(|family| family.iter());
-    for op in declared.flat_map(|op| std::iter::once(op).chain(copying(op))) {
+    let declared: Vec<&'static Op> = declared
+        .flat_map(|op| std::iter::once(op).chain(copying(op)))
+        .collect();
+    let renamed = renamed(&declared);
+    for op in declared.into_iter().chain(renamed) {
         let Some(schema) = Schema::parse(op.schema) else {
             // `every_schema_parses` fails on such a declaration.
             continue;
@@ -26,9 +33,48 @@ pub(super) fn build(families: &[&'static [Op]]) -> Table {
             id,
             node_name,
             device_param,
+            uses: op
+                .grad
+                .and_then(|grad| grad.uses)
+                .map_or_else(SmallVec::new, |uses| uses()),
         });
     }
     Table { entries, by_name }
+}
+
+/// The ops under their second names; they live as long as the table.
+fn renamed(declared: &[&'static Op]) -> Vec<&'static Op> {
+    const FORMS: u16 = F | M | I | O | P;
+    let mut ops: Vec<&'static Op> = Vec::new();
+    for &(alias, target, forms) in ALIASES {
+        for op in declared {
+            let Some(end) = op.schema.find(['(', '/']) else {
+                continue;
+            };
+            let (name, rest) = op.schema.split_at(end);
+            if name == target {
+                ops.push(Box::leak(Box::new(Op {
+                    schema: format!("{alias}{rest}").leak(),
+                    doc: format!(" Another name of `{target}`.\n").leak(),
+                    variants: op.variants & (forms | !FORMS),
+                    grad: op.grad.map(|grad| own_name(name, grad)),
+                    ..**op
+                })));
+            }
+        }
+    }
+    ops
+}
+
+/// The rule with the name of its node written out.
+fn own_name(op: &str, grad: Grad) -> Grad {
+    match grad.name {
+        "" => Grad {
+            name: node_name(op).leak(),
+            ..grad
+        },
+        _ => grad,
+    }
 }
 
 /// The copying form of a view op, `f_copy`, if it is declared to have one. It lives as long as the table.

@@ -1,7 +1,7 @@
 //! The op table: one declaration per op, and what is derived from it.
 
+mod alias;
 mod assign;
-pub mod expr;
 mod call;
 mod lookup;
 mod schema;
@@ -10,17 +10,22 @@ mod value;
 
 pub mod copy;
 pub mod create;
+pub mod expr;
 pub mod indexing;
 pub mod reduce;
 mod reduce_dims;
 pub mod reduce_index;
 pub mod norm;
+#[macro_use]
+mod pointwise_macros;
+pub mod pointwise;
 pub mod quantile;
 pub mod reduce_moments;
 pub mod scan;
 pub mod search;
 pub mod softmax;
 pub mod sort;
+pub mod unary;
 pub mod unique;
 pub mod reinterpret;
 pub mod shape;
@@ -143,6 +148,8 @@ pub struct Grad {
     /// Bits of [`arg`], [`out`] and [`SHAPES`].
     pub save: u32,
     pub rule: fn(&Ctx) -> Grads,
+    /// What the gradient of each tensor parameter needs of `save`; without it, all.
+    pub uses: Option<fn() -> SmallVec<[u32; 3]>>,
 }
 
 /// Save the tensor argument at this position of the schema.
@@ -166,12 +173,18 @@ pub const fn rule(save: u32, rule: fn(&Ctx) -> Grads) -> Grad {
         name: "",
         save,
         rule,
+        uses: None,
     }
 }
 
 #[must_use]
 pub const fn named(name: &'static str, save: u32, rule: fn(&Ctx) -> Grads) -> Grad {
-    Grad { name, save, rule }
+    Grad {
+        name,
+        save,
+        rule,
+        uses: None,
+    }
 }
 
 /// The declaration of an op.
@@ -272,12 +285,27 @@ pub struct Entry {
     pub node_name: String,
     /// Position of the `device` parameter, for ops that create tensors.
     pub device_param: Option<usize>,
+    /// What the gradient of each tensor parameter needs saved, where they differ.
+    pub uses: SmallVec<[u32; 3]>,
 }
 
 impl Entry {
     #[must_use]
     pub fn has(&self, variant: u16) -> bool {
         self.op.variants & variant != 0
+    }
+
+    /// What to save of a call, as bits of [`arg`], [`out`] and [`SHAPES`].
+    #[must_use]
+    pub fn saves(&self, args: &[Value]) -> u32 {
+        if self.uses.is_empty() {
+            return self.op.grad.map_or(0, |grad| grad.save);
+        }
+        let wanted = |value: &Value| value.tensor().is_some_and(Tensor::requires_grad);
+        let pairs = self.uses.iter().zip(args);
+        pairs
+            .filter(|(_, value)| wanted(value))
+            .fold(0, |all, (uses, _)| all | uses)
     }
 
     /// Calls with leading arguments; the rest take their defaults.
@@ -303,6 +331,7 @@ impl Entry {
 #[rustfmt::skip]
 static FAMILIES: &[&[Op]] = &[
     view::OPS,
+    unary::OPS,
     reinterpret::OPS,
     shape::OPS,
     split::OPS,

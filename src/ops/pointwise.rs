@@ -1,0 +1,391 @@
+//! The pointwise family: from one formula, an op's promotion, kernel, fused backward pass, and the
+//! same gradient as recorded ops where it is to be differentiated again or runs on another device.
+
+use smallvec::SmallVec;
+
+use super::expr::{Expr, Node, Tree};
+use super::{Args, Grads, Out, Outs, Val, Value, arg, out, result_type};
+use crate::autograd::{Ctx, grad_enabled};
+use crate::cpu::convert::lane;
+use crate::cpu::pointwise::{Operand, Run, apply};
+use crate::tensor::{DType, Dims, FromScalar, Scalar, Tensor, broadcast_shapes, default_dtype};
+use crate::{Result, dispatch, fail};
+
+/// A formula's loops, by lane type: f32, f64, complex64, complex128, i32, i64, bool.
+pub type Loops = [Option<Run>; 7];
+
+fn loop_for(loops: &Loops, lane: DType) -> Option<Run> {
+    let index = match lane {
+        DType::F32 => 0,
+        DType::F64 => 1,
+        DType::C64 => 2,
+        DType::C128 => 3,
+        DType::I32 => 4,
+        DType::I64 => 5,
+        DType::Bool => 6,
+        _ => return None,
+    };
+    loops[index]
+}
+
+/// What integers become, and the dtype of the result.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Operands and result in the promoted dtype.
+    Keep,
+    /// Integers compute in the default float dtype.
+    Float,
+    /// The result is bool.
+    Mask,
+    /// The result is real where the operands are complex.
+    Real,
+    /// The result is complex where the operands are real.
+    Complex,
+}
+
+/// A pointwise op: what its declaration says.
+pub struct Spec {
+    /// PyTorch's name of the kernel, for its message where a dtype is not taken.
+    pub kernel: &'static str,
+    pub kind: Kind,
+    /// How many leading arguments are operands; the scalars that the formula takes follow them.
+    pub operands: usize,
+    pub params: usize,
+    pub loops: Loops,
+    pub grain: usize,
+    /// Rejects dtypes; gets the promoted one.
+    pub check: Option<fn(Args, DType) -> Result<()>>,
+    /// Looks at the data before the kernel runs.
+    pub before: Option<fn(Args, DType) -> Result<()>>,
+}
+
+pub trait Pointwise {
+    const SPEC: Spec;
+}
+
+/// The gradient of one operand: a formula of the result's gradient, the operands, the result, and
+/// the scalar parameters.
+pub struct Derivative {
+    pub loops: Loops,
+    pub tree: fn(complex: bool) -> Tree,
+}
+
+pub trait Differentiable: Pointwise {
+    const DERIVATIVES: &'static [Derivative];
+}
+
+impl Spec {
+    /// The dtype that the formula computes in.
+    fn common(&self, args: Args) -> Result<DType> {
+        let dtype = result_type(&args.0[..self.operands])?;
+        let dtype = if self.kind == Kind::Float && dtype.is_integral(true) { default_dtype() } else { dtype };
+        Ok(dtype)
+    }
+
+    fn result(&self, common: DType) -> DType {
+        match self.kind {
+            Kind::Keep | Kind::Float => common,
+            Kind::Mask => DType::Bool,
+            Kind::Real => common.to_real(),
+            Kind::Complex => common.to_complex(),
+        }
+    }
+}
+
+/// Sizes and dtype of the result.
+pub fn meta<P: Pointwise>(args: Args) -> Result<Outs> {
+    meta_of(&P::SPEC, args)
+}
+
+fn meta_of(spec: &Spec, args: Args) -> Result<Outs> {
+    let common = spec.common(args)?;
+    if let Some(check) = spec.check {
+        check(args, common)?;
+    }
+    if loop_for(&spec.loops, lane(common)).is_none() {
+        fail!(NotImplemented, "\"{}\" not implemented for '{}'", spec.kernel, common.scalar_name());
+    }
+    let mut out = Out::new(&shape_of(&args.0[..spec.operands])?, spec.result(common));
+    out.strides = kept_strides(&args.0[..spec.operands], &out.shape);
+    Ok(smallvec::smallvec![out])
+}
+
+/// The operands' common shape.
+fn shape_of(operands: &[Value]) -> Result<Dims> {
+    let mut tensors = operands.iter().filter_map(Value::tensor);
+    let Some(first) = tensors.next() else {
+        return Ok(Dims::new());
+    };
+    let mut shape = Dims::from_slice(first.shape());
+    for t in tensors {
+        if t.shape() != &shape[..] {
+            shape = broadcast_shapes(&shape, t.shape())?;
+        }
+    }
+    Ok(shape)
+}
+
+/// A permuted dense operand hands its strides on to the result.
+fn kept_strides(operands: &[Value], shape: &[i64]) -> Option<Dims> {
+    let mut full = operands.iter().filter_map(Value::tensor).filter(|t| t.shape() == shape);
+    let first = full.next()?.layout();
+    let same = !first.is_contiguous() && first.is_dense() && full.all(|t| t.strides() == &first.strides[..]);
+    (same && first.strides.iter().all(|&s| s > 0)).then(|| first.strides.clone())
+}
+
+/// The CPU's kernel.
+pub fn cpu<P: Pointwise>(args: Args, outs: &[Tensor]) -> Result<()> {
+    let spec = &P::SPEC;
+    let common = spec.common(args)?;
+    if let Some(before) = spec.before {
+        before(args, common)?;
+    }
+    let Some(run) = loop_for(&spec.loops, lane(common)) else {
+        return Ok(());
+    };
+    let params = scalars(lane(common), args.0.iter().skip(spec.operands).take(spec.params))?;
+    let operands: SmallVec<[&Value; 4]> = args.0[..spec.operands].iter().collect();
+    launch(run, lane(common), &operands, &params, &outs[0], spec.grain)
+}
+
+/// Scalar parameters in the lane type, side by side; None is NaN.
+type Params = SmallVec<[u128; 2]>;
+
+fn scalars<'a>(lane: DType, values: impl Iterator<Item = &'a Value>) -> Result<Params> {
+    let mut params = Params::new();
+    for (i, value) in values.enumerate() {
+        let scalar = match value {
+            Value::Num(s) => *s,
+            Value::None => Scalar::Float(f64::NAN),
+            _ => fail!(Type, "expected a Number"),
+        };
+        let at = i * lane.size();
+        params.resize((at + lane.size()).div_ceil(16), 0);
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut params);
+        write_scalar(lane, scalar, &mut bytes[at..]);
+    }
+    Ok(params)
+}
+
+fn write_scalar(lane: DType, scalar: Scalar, bytes: &mut [u8]) {
+    dispatch!(all lane, T => {
+        let value = <T as FromScalar>::from_scalar(scalar);
+        bytes[..size_of::<T>()].copy_from_slice(bytemuck::bytes_of(&value));
+    });
+}
+
+/// Runs a loop over operands broadcast to the output.
+fn launch(run: Run, lane_type: DType, operands: &[&Value], params: &Params, target: &Tensor, grain: usize) -> Result<()> {
+    match operands.len() {
+        1 => launch_n::<2>(run, lane_type, operands, params, target, grain),
+        2 => launch_n::<3>(run, lane_type, operands, params, target, grain),
+        3 => launch_n::<4>(run, lane_type, operands, params, target, grain),
+        4 => launch_n::<5>(run, lane_type, operands, params, target, grain),
+        _ => launch_n::<6>(run, lane_type, operands, params, target, grain),
+    }
+}
+
+fn launch_n<const K: usize>(
+    run: Run,
+    lane_type: DType,
+    operands: &[&Value],
+    params: &Params,
+    target: &Tensor,
+    grain: usize,
+) -> Result<()> {
+    let mut numbers = [[0u128; 1]; K];
+    let mut expanded: [Dims; K] = std::array::from_fn(|_| Dims::new());
+    let mut places = [Operand { ptr: target.data_ptr(), dtype: target.dtype(), lane: lane(target.dtype()) }; K];
+    let shape = target.shape();
+    for (k, value) in operands.iter().enumerate() {
+        let place = &mut places[k + 1];
+        place.lane = lane_type;
+        match value {
+            Value::Tensor(t) => {
+                (place.ptr, place.dtype) = (t.data_ptr(), t.dtype());
+                if t.shape() != shape {
+                    expanded[k + 1] = t.layout().expand(shape)?.strides;
+                }
+            }
+            Value::Num(s) => {
+                let number: &mut [u8] = bytemuck::cast_slice_mut(&mut numbers[k]);
+                write_scalar(lane_type, *s, number);
+                (place.ptr, place.dtype) = (number.as_mut_ptr(), lane_type);
+                expanded[k + 1].resize(shape.len(), 0);
+            }
+            _ => fail!(Type, "argument {} must be Tensor or Number", k + 1),
+        }
+    }
+    let strides: [&[i64]; K] = std::array::from_fn(|k| match k {
+        0 => target.strides(),
+        _ => match operands[k - 1] {
+            Value::Tensor(t) if t.shape() == shape => t.strides(),
+            _ => &expanded[k][..],
+        },
+    });
+    // SAFETY: layouts lie within their storages; `ops::call` hands out no output that overlaps an
+    // operand unless it is exactly that operand.
+    unsafe { apply(run, shape, strides, places, params.as_ptr().cast(), grain) };
+    Ok(())
+}
+
+/// Bits of what the gradient of each operand needs saved.
+#[must_use]
+pub fn uses<P: Differentiable>() -> SmallVec<[u32; 3]> {
+    let operands = P::SPEC.operands;
+    let bits = |d: &Derivative| {
+        let inputs = (d.tree)(true).inputs();
+        let of_operands = (0..operands).filter(|i| inputs & (2 << i) != 0).map(arg);
+        let of_result = if inputs & (2 << operands) == 0 { 0 } else { out(0) };
+        of_operands.fold(of_result, |all, bit| all | bit)
+    };
+    P::DERIVATIVES.iter().map(bits).collect()
+}
+
+/// The gradient rule that the derivatives make.
+pub fn rule<P: Differentiable>(ctx: &Ctx) -> Grads {
+    let spec = &P::SPEC;
+    let slots = P::DERIVATIVES.iter().enumerate();
+    slots.map(|(slot, d)| ctx.when(slot, || Val(gradient(spec, d, ctx)))).collect()
+}
+
+fn gradient(spec: &Spec, derivative: &Derivative, ctx: &Ctx) -> Result<Tensor> {
+    let g = ctx.g().get()?;
+    let complex = g.dtype().is_complex();
+    let tree = (derivative.tree)(complex || spec.kind == Kind::Real);
+    let used = tree.inputs();
+    let mut inputs: SmallVec<[Value; 6]> = smallvec::smallvec![Value::Tensor(g)];
+    for i in 0..spec.operands {
+        let needed = used & (2 << i) != 0;
+        inputs.push(if needed { ctx.args().get(i).clone() } else { Value::None });
+    }
+    let needs_result = used & (2 << spec.operands) != 0;
+    inputs.push(if needs_result { Value::Tensor(ctx.y(0).get()?) } else { Value::None });
+    let params = (0..spec.params).map(|i| ctx.args().get(spec.operands + i).clone());
+    if grad_enabled() || !inputs.iter().filter_map(Value::tensor).all(|t| t.device().is_cpu()) {
+        inputs.extend(params);
+        return replay(&tree, &inputs);
+    }
+    fused(&derivative.loops, inputs, &params.collect::<SmallVec<[Value; 2]>>())
+}
+
+/// One pass over everything the formula reads.
+fn fused(loops: &Loops, mut inputs: SmallVec<[Value; 6]>, params: &[Value]) -> Result<Tensor> {
+    for value in &mut inputs {
+        if let Value::Tensor(t) = value {
+            if t.lazy().any() {
+                *value = Value::Tensor(t.resolved()?);
+            }
+        }
+    }
+    let present: SmallVec<[Value; 6]> = inputs.iter().filter(|v| !v.is_none()).cloned().collect();
+    let common = result_type(&present)?;
+    let Some(run) = loop_for(loops, lane(common)) else {
+        fail!(NotImplemented, "the gradient is not implemented for '{}'", common.scalar_name());
+    };
+    let target = Tensor::empty(&shape_of(&present)?, common)?;
+    // An operand that the formula does not read stands in as the gradient.
+    let operands: SmallVec<[&Value; 6]> = inputs.iter().map(|v| if v.is_none() { &inputs[0] } else { v }).collect();
+    let params = scalars(lane(common), params.iter())?;
+    launch(run, lane(common), &operands, &params, &target, crate::cpu::pool::grain::MATH)?;
+    Ok(target)
+}
+
+/// Carries the formula out op by op, recorded like any other.
+fn replay(tree: &Tree, inputs: &[Value]) -> Result<Tensor> {
+    let mut values: Vec<Value> = Vec::with_capacity(tree.nodes.len());
+    let read = |e: &Expr, values: &[Value]| match *e {
+        Expr::Lit(v) => Value::Num(Scalar::Float(v)),
+        Expr::Node(i) => values[i as usize].clone(),
+    };
+    for node in &tree.nodes {
+        let value = match node {
+            Node::Input(i) => inputs[*i].clone(),
+            Node::Call(name, args) => {
+                let args: SmallVec<[Value; 3]> = args.iter().map(|a| read(a, &values)).collect();
+                call_named(name, &args)?
+            }
+        };
+        values.push(value);
+    }
+    match read(&tree.root, &values) {
+        Value::Num(s) => {
+            let g = inputs[0].clone().into_tensor()?;
+            (Val::from(g).zeros_like() + s.to_f64()).get()
+        }
+        value => value.into_tensor(),
+    }
+}
+
+/// Calls an op of a formula. Numbers are computed with as numbers.
+fn call_named(name: &str, args: &[Value]) -> Result<Value> {
+    if let Some(value) = fold_numbers(name, args) {
+        return Ok(value);
+    }
+    let flipped = |name: &'static str| Ok::<_, crate::Error>((name, [args[1].clone(), args[0].clone()]));
+    // The first operand of a comparison or a commutative op must be a tensor.
+    let (name, args): (&str, SmallVec<[Value; 3]>) = match (name, args) {
+        ("add" | "mul" | "eq" | "ne" | "maximum" | "minimum", [Value::Num(_), Value::Tensor(_)]) => {
+            (name, [args[1].clone(), args[0].clone()].into_iter().collect())
+        }
+        ("lt", [Value::Num(_), Value::Tensor(_)]) => flipped("gt").map(|(n, a)| (n, a.into_iter().collect()))?,
+        ("le", [Value::Num(_), Value::Tensor(_)]) => flipped("ge").map(|(n, a)| (n, a.into_iter().collect()))?,
+        ("sub", [Value::Num(_), Value::Tensor(_)]) => flipped("rsub").map(|(n, a)| (n, a.into_iter().collect()))?,
+        ("div", [Value::Num(s), Value::Tensor(t)]) => {
+            return (Val(crate::call!("reciprocal", t)) * &Val::from(scalar_tensor(*s, t)?)).get().map(Value::Tensor);
+        }
+        _ => (name, args.iter().cloned().collect()),
+    };
+    let entry = super::find(name)
+        .next()
+        .or_else(|| super::find(&format!("special.{name}")).next())
+        .ok_or_else(|| crate::err!(NotImplemented, "no operator '{name}'"))?;
+    let mut results = entry.call(args.into_iter().collect())?;
+    Ok(results.drain(..).next().unwrap_or_default())
+}
+
+fn scalar_tensor(s: Scalar, like: &Tensor) -> Result<Tensor> {
+    let dtype = if matches!(s, Scalar::Complex(_)) { like.dtype().to_complex() } else { like.dtype() };
+    Tensor::scalar(s, dtype)
+}
+
+fn fold_numbers(name: &str, args: &[Value]) -> Option<Value> {
+    let number = |value: f64| Some(Value::Num(Scalar::Float(value)));
+    match (name, args) {
+        ("conj", [Value::Num(Scalar::Complex(z))]) => Some(Value::Num(Scalar::Complex(z.conj()))),
+        ("conj", [number @ Value::Num(_)]) => Some(number.clone()),
+        (_, [Value::Num(x)]) => {
+            let x = x.to_f64();
+            match name {
+                "neg" => number(-x),
+                "exp" => number(x.exp()),
+                "log" => number(x.ln()),
+                "abs" => number(x.abs()),
+                "reciprocal" => number(1.0 / x),
+                "sqrt" => number(x.sqrt()),
+                "square" => number(x * x),
+                _ => None,
+            }
+        }
+        (_, [Value::Num(x), Value::Num(y)]) => {
+            let (x, y) = (x.to_f64(), y.to_f64());
+            match name {
+                "add" => number(x + y),
+                "sub" => number(x - y),
+                "mul" => number(x * y),
+                "div" => number(x / y),
+                "pow" => number(x.powf(y)),
+                "eq" => Some(Value::from(x == y)),
+                "ne" => Some(Value::from(x != y)),
+                "lt" => Some(Value::from(x < y)),
+                "le" => Some(Value::from(x <= y)),
+                "gt" => Some(Value::from(x > y)),
+                "ge" => Some(Value::from(x >= y)),
+                _ => None,
+            }
+        }
+        ("where", [Value::Num(s), yes, no]) => Some(if s.to_bool() { yes.clone() } else { no.clone() }),
+        _ => None,
+    }
+}
+

@@ -1,0 +1,173 @@
+//! The macro that declares pointwise ops.
+
+/// Declares pointwise ops: doc, schema, variants, then kind, lanes, the kernel's name and the formula;
+/// options in this order: `check f`, `before f`, `angles exact`, `grad (g, operands.., result; params..) => [one per operand]`.
+#[macro_export]
+macro_rules! pointwise {
+    ($(
+        $(#[doc = $doc:literal])+
+        $schema:literal, $variants:expr,
+        $kind:ident $lanes:ident $kernel:literal $args:tt => $body:expr
+        $(, check $check:expr)? $(, before $before:expr)? $(, angles $trig:ident)?
+        $(, grad $([$name:literal])? $gargs:tt => [$($grad:expr),+ $(,)?])?;
+    )*) => {
+        pub static OPS: &[$crate::ops::Op] = &[$({
+            struct This;
+            $crate::formula!(This $kind $lanes [$($trig)?] $args $body);
+            impl $crate::ops::pointwise::Pointwise for This {
+                const SPEC: $crate::ops::pointwise::Spec = $crate::ops::pointwise::Spec {
+                    kernel: $kernel,
+                    kind: $crate::formula!(@kind $kind),
+                    operands: $crate::formula!(@operands $args),
+                    params: $crate::formula!(@params $args),
+                    loops: $crate::formula!(@loops $lanes This, $crate::formula!(@operands $args), $crate::formula!(@params $args)),
+                    grain: $crate::formula!(@grain $lanes),
+                    check: $crate::formula!(@option $($check)?),
+                    before: $crate::formula!(@option $($before)?),
+                };
+            }
+            $crate::ops::Op {
+                schema: $schema,
+                doc: concat!($($doc, "\n"),+),
+                variants: $variants | $crate::ops::STRIDED,
+                body: $crate::ops::kernel($crate::ops::pointwise::meta::<This>, $crate::ops::pointwise::cpu::<This>),
+                grad: $crate::formula!(@grad This $lanes [$($trig)?] $([$($name)?] $gargs [$($grad),+])?),
+                expr: None,
+            }
+        }),*];
+    };
+}
+
+/// The parts of a declaration; see [`pointwise!`].
+#[macro_export]
+macro_rules! formula {
+    ($this:ident $kind:ident $lanes:ident [$($trig:ident)?] ($($x:ident),+ $(; $($p:ident),+)?) $body:expr) => {
+        #[inline(always)]
+        #[allow(unused_variables)]
+        fn formula<E: $crate::cpu::lanes::$lanes>(
+            [$($x),+]: [E; $crate::formula!(@count $($x)+)],
+            [$($($p),+)?]: [E; $crate::formula!(@count $($($p)+)?)],
+        ) -> $crate::formula!(@result $kind E) {
+            $body
+        }
+        impl<E: $crate::cpu::lanes::$lanes<Mask = bool>>
+            $crate::cpu::pointwise::Map<E, { $crate::formula!(@count $($x)+) }, { $crate::formula!(@count $($($p)+)?) }> for $this
+        {
+            type Out = $crate::formula!(@out $kind E);
+            #[inline(always)]
+            fn at(
+                x: [E; $crate::formula!(@count $($x)+)],
+                p: [E; $crate::formula!(@count $($($p)+)?)],
+            ) -> Self::Out {
+                $crate::formula!(@wrap $kind formula(x, p))
+            }
+            $crate::formula!(@trig [$($trig)?] E, $crate::formula!(@count $($x)+), $crate::formula!(@count $($($p)+)?));
+        }
+    };
+    (@trig [] $E:ident, $n:expr, $p:expr) => {};
+    (@trig [exact] $E:ident, $n:expr, $p:expr) => {
+        #[inline(always)]
+        fn is_wild(x: [$E; $n]) -> bool {
+            x.into_iter().fold(false, |any, x| any | $crate::cpu::lanes::Field::is_wild(x))
+        }
+        fn at_wild(x: [$E; $n], p: [$E; $p]) -> $E {
+            let exact = $crate::cpu::lanes::Field::exact;
+            $crate::cpu::lanes::Field::inexact(formula(x.map(exact), p.map(exact)))
+        }
+    };
+    (@count) => { 0usize };
+    (@count $head:ident $($tail:ident)*) => { 1usize + $crate::formula!(@count $($tail)*) };
+    (@operands ($($x:ident),+ $(; $($p:ident),+)?)) => { $crate::formula!(@count $($x)+) };
+    (@params ($($x:ident),+ $(; $($p:ident),+)?)) => { $crate::formula!(@count $($($p)+)?) };
+    (@kind keep) => { $crate::ops::pointwise::Kind::Keep };
+    (@kind float) => { $crate::ops::pointwise::Kind::Float };
+    (@kind mask) => { $crate::ops::pointwise::Kind::Mask };
+    (@result mask $E:ident) => { <$E as $crate::cpu::lanes::Num>::Mask };
+    (@result $kind:ident $E:ident) => { $E };
+    (@out mask $E:ident) => { $crate::cpu::lanes_int::Flag };
+    (@out $kind:ident $E:ident) => { $E };
+    (@wrap mask $value:expr) => { $crate::cpu::lanes_int::Flag::new($value) };
+    (@wrap $kind:ident $value:expr) => { $value };
+    (@option) => { None };
+    (@option $value:expr) => { Some($value) };
+    (@grain Field) => { $crate::cpu::pool::grain::MATH };
+    (@grain Real) => { $crate::cpu::pool::grain::MATH };
+    (@grain $lanes:ident) => { $crate::cpu::pool::grain::POINTWISE };
+    (@run $f:ty, $t:ty, $n:expr, $p:expr) => {
+        Some($crate::cpu::pointwise::run::<$f, $t, { $n }, { $p }> as $crate::cpu::pointwise::Run)
+    };
+    (@loops Real $f:ty, $n:expr, $p:expr) => {
+        [$crate::formula!(@run $f, f32, $n, $p), $crate::formula!(@run $f, f64, $n, $p), None, None, None, None, None]
+    };
+    (@loops Field $f:ty, $n:expr, $p:expr) => {
+        [
+            $crate::formula!(@run $f, f32, $n, $p), $crate::formula!(@run $f, f64, $n, $p),
+            $crate::formula!(@run $f, $crate::tensor::c64, $n, $p), $crate::formula!(@run $f, $crate::tensor::c128, $n, $p),
+            None, None, None,
+        ]
+    };
+    (@loops Int $f:ty, $n:expr, $p:expr) => {
+        [
+            None, None, None, None,
+            $crate::formula!(@run $f, std::num::Wrapping<i32>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i64>, $n, $p),
+            $crate::formula!(@run $f, $crate::cpu::lanes_int::Flag, $n, $p),
+        ]
+    };
+    (@loops Ordered $f:ty, $n:expr, $p:expr) => {
+        [
+            $crate::formula!(@run $f, f32, $n, $p), $crate::formula!(@run $f, f64, $n, $p), None, None,
+            $crate::formula!(@run $f, std::num::Wrapping<i32>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i64>, $n, $p),
+            $crate::formula!(@run $f, $crate::cpu::lanes_int::Flag, $n, $p),
+        ]
+    };
+    (@loops Num $f:ty, $n:expr, $p:expr) => {
+        [
+            $crate::formula!(@run $f, f32, $n, $p), $crate::formula!(@run $f, f64, $n, $p),
+            $crate::formula!(@run $f, $crate::tensor::c64, $n, $p), $crate::formula!(@run $f, $crate::tensor::c128, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i32>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i64>, $n, $p),
+            $crate::formula!(@run $f, $crate::cpu::lanes_int::Flag, $n, $p),
+        ]
+    };
+    (@grad $this:ident $lanes:ident $trig:tt) => { None };
+    (@grad $this:ident $lanes:ident $trig:tt [$($name:literal)?] $gargs:tt [$($grad:expr),+]) => {{
+        impl $crate::ops::pointwise::Differentiable for $this {
+            const DERIVATIVES: &'static [$crate::ops::pointwise::Derivative] =
+                &[$($crate::derivative!($lanes $trig $gargs $grad)),+];
+        }
+        Some($crate::ops::Grad {
+            name: concat!("", $($name)?),
+            save: u32::MAX,
+            rule: $crate::ops::pointwise::rule::<$this>,
+            uses: Some($crate::ops::pointwise::uses::<$this>),
+        })
+    }};
+}
+
+/// The gradient of one operand, at the lanes of the op that are differentiable.
+#[macro_export]
+macro_rules! derivative {
+    (Num $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field $trig $gargs $grad) };
+    (Field $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field $trig $gargs $grad) };
+    (Ordered $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real $trig $gargs $grad) };
+    (Real $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real $trig $gargs $grad) };
+    (@at $lanes:ident $trig:tt $gargs:tt $grad:expr) => {{
+        struct Rule;
+        $crate::formula!(Rule keep $lanes $trig $gargs $grad);
+        $crate::ops::pointwise::Derivative {
+            loops: $crate::formula!(@loops $lanes Rule, $crate::formula!(@operands $gargs), $crate::formula!(@params $gargs)),
+            tree: |complex| {
+                $crate::ops::expr::Tree::of(complex, || {
+                    formula(
+                        std::array::from_fn($crate::ops::expr::Expr::input),
+                        std::array::from_fn(|i| {
+                            $crate::ops::expr::Expr::input($crate::formula!(@operands $gargs) + i)
+                        }),
+                    )
+                })
+            },
+        }
+    }};
+}
