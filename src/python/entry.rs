@@ -206,7 +206,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let namespaces = PyDict::new(py);
     let class = py.get_type::<PyTensor>();
     for (i, name) in names().iter().enumerate() {
-        let has = |variant: u8| name.entries.iter().any(|e| e.has(variant));
+        let has = |variant: u16| name.entries.iter().any(|e| e.has(variant));
         let base = name.text.rsplit('.').next().unwrap_or(name.text);
         if has(F) {
             add_function(module, &namespaces, name, base, "", Instances::<FUNCTION>::get(i))?;
