@@ -31,6 +31,10 @@ pub mod reinterpret;
 pub mod shape;
 pub mod split;
 pub mod vector_norm;
+pub mod matmul;
+pub mod contract;
+pub mod einsum;
+pub mod conv;
 pub mod view;
 
 use std::collections::HashMap;
@@ -348,6 +352,10 @@ static FAMILIES: &[&[Op]] = &[
     softmax::OPS,
     vector_norm::OPS,
     norm::OPS,
+    matmul::OPS,
+    contract::OPS,
+    einsum::OPS,
+    conv::OPS,
 ];
 
 pub struct Table {

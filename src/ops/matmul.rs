@@ -1,0 +1,537 @@
+//! Matrix products: the primitives `mm`, `bmm`, `mv`, `dot` and their fused sums, and `matmul` over them.
+
+use super::{Args, F, I, M, O, Out, Outs, Val, Value, arg, kernel, named, rule};
+use crate::cpu::gemm::{self, BatchSteps, Gemm, Mat, Product};
+use crate::tensor::{DType, Element, FromScalar, Scalar, Tensor};
+use crate::{Result, call, dispatch, ensure, fail, grads, ops};
+use smallvec::smallvec;
+
+fn check_dtypes(a: &Tensor, b: &Tensor) -> Result<()> {
+    ensure!(
+        a.dtype() == b.dtype(),
+        Runtime,
+        "expected m1 and m2 to have the same dtype, but got: {} != {}",
+        a.dtype().scalar_name().to_lowercase(),
+        b.dtype().scalar_name().to_lowercase()
+    );
+    Ok(())
+}
+
+fn one(shape: &[i64], dtype: DType) -> Result<Outs> {
+    Ok(smallvec![Out::new(shape, dtype)])
+}
+
+fn mm_shape(a: &Tensor, b: &Tensor, first: &str, second: &str) -> Result<[i64; 2]> {
+    ensure!(a.ndim() == 2, Runtime, "{first} must be a matrix, got {}-D tensor", a.ndim());
+    ensure!(b.ndim() == 2, Runtime, "{second} must be a matrix, got {}-D tensor", b.ndim());
+    let (left, right) = (a.shape(), b.shape());
+    ensure!(
+        left[1] == right[0],
+        Runtime,
+        "mat1 and mat2 shapes cannot be multiplied ({}x{} and {}x{})",
+        left[0],
+        left[1],
+        right[0],
+        right[1]
+    );
+    check_dtypes(a, b)?;
+    Ok([left[0], right[1]])
+}
+
+fn bmm_shape(a: &Tensor, b: &Tensor) -> Result<[i64; 3]> {
+    ensure!(a.ndim() == 3, Runtime, "batch1 must be a 3D tensor");
+    ensure!(b.ndim() == 3, Runtime, "batch2 must be a 3D tensor");
+    let (left, right) = (a.shape(), b.shape());
+    ensure!(
+        left[0] == right[0] && left[2] == right[1],
+        Runtime,
+        "Expected size for first two dimensions of batch2 tensor to be: [{}, {}] but got: [{}, {}].",
+        left[0],
+        left[2],
+        right[0],
+        right[1]
+    );
+    check_dtypes(a, b)?;
+    Ok([left[0], left[1], right[2]])
+}
+
+fn mv_shape(mat: &Tensor, vec: &Tensor) -> Result<[i64; 1]> {
+    ensure!(
+        mat.ndim() == 2 && vec.ndim() == 1,
+        Runtime,
+        "vector + matrix @ vector expected, got {}, {}, {}",
+        1,
+        mat.ndim(),
+        vec.ndim()
+    );
+    ensure!(
+        mat.shape()[1] == vec.shape()[0],
+        Runtime,
+        "size mismatch, got input ({}), mat ({}x{}), vec ({})",
+        mat.shape()[0],
+        mat.shape()[0],
+        mat.shape()[1],
+        vec.shape()[0]
+    );
+    check_dtypes(mat, vec)?;
+    Ok([mat.shape()[0]])
+}
+
+/// A tensor as a batch of matrices: [batch, rows, cols] with the strides of each.
+#[derive(Clone, Copy)]
+struct Batch {
+    size: [i64; 3],
+    step: [i64; 3],
+}
+
+impl Batch {
+    fn of(t: &Tensor) -> Batch {
+        let (s, d) = (t.shape(), t.strides());
+        match t.ndim() {
+            0 => Batch { size: [1; 3], step: [0; 3] },
+            1 => Batch { size: [1, s[0], 1], step: [0, d[0], 0] },
+            2 => Batch { size: [1, s[0], s[1]], step: [0, d[0], d[1]] },
+            _ => Batch { size: [s[0], s[1], s[2]], step: [d[0], d[1], d[2]] },
+        }
+    }
+
+    /// A vector as one row.
+    fn row(t: &Tensor) -> Batch {
+        let Batch { size, step } = Batch::of(t);
+        Batch { size: [1, 1, size[1]], step: [0, 0, step[1]] }
+    }
+
+    fn mat<T: Element>(self, t: &Tensor) -> Mat<*mut T> {
+        Mat::new(t.ptr::<T>(), self.step[1] as isize, self.step[2] as isize)
+    }
+}
+
+/// `out = alpha * a @ b + beta * out` for batches of matrices; with an output step of 0 the batch is summed.
+fn multiply(
+    op: &str,
+    out: (&Tensor, Batch),
+    a: (&Tensor, Batch),
+    b: (&Tensor, Batch),
+    (alpha, beta): (Scalar, Scalar),
+) -> Result<()> {
+    let [batch, m, k] = a.1.size;
+    let steps =
+        BatchSteps { a: a.1.step[0] as isize, b: b.1.step[0] as isize, c: out.1.step[0] as isize };
+    dispatch!(num a.0.dtype(), T => {
+        let mut product = Product {
+            m: m as usize,
+            n: b.1.size[2] as usize,
+            k: k as usize,
+            a: { let Mat { ptr, row, col } = a.1.mat::<T>(a.0); Mat::new(ptr.cast_const(), row, col) },
+            b: { let Mat { ptr, row, col } = b.1.mat::<T>(b.0); Mat::new(ptr.cast_const(), row, col) },
+            c: out.1.mat::<T>(out.0),
+            alpha: T::from_scalar(alpha),
+            beta: T::from_scalar(beta),
+        };
+        if steps.c == 0 && batch > 1 {
+            for index in 0..batch as isize {
+                // SAFETY: operands and output lie in live storage of the sizes that meta checked.
+                unsafe { gemm::batched(1, &product, steps) };
+                product.a.ptr = product.a.ptr.wrapping_offset(steps.a);
+                product.b.ptr = product.b.ptr.wrapping_offset(steps.b);
+                if index == 0 {
+                    product.beta = <T as Gemm>::ONE;
+                }
+            }
+        } else {
+            // SAFETY: as above.
+            unsafe { gemm::batched(batch as usize, &product, steps) };
+        }
+    }, else return unsupported(op, a.0.dtype()));
+    Ok(())
+}
+
+fn unsupported(op: &str, dtype: DType) -> Result<()> {
+    fail!(Runtime, "\"{op}\" not implemented for '{}'", dtype.scalar_name())
+}
+
+const PLAIN: (Scalar, Scalar) = (Scalar::Int(1), Scalar::Int(0));
+
+fn mm(a: Args, outs: &[Tensor]) -> Result<()> {
+    let (x, y) = (a.t(0)?, a.t(1)?);
+    multiply("addmm_impl_cpu_", (&outs[0], Batch::of(&outs[0])), (x, Batch::of(x)), (y, Batch::of(y)), PLAIN)
+}
+
+fn bmm(a: Args, outs: &[Tensor]) -> Result<()> {
+    let (x, y) = (a.t(0)?, a.t(1)?);
+    multiply("bmm", (&outs[0], Batch::of(&outs[0])), (x, Batch::of(x)), (y, Batch::of(y)), PLAIN)
+}
+
+fn mv(a: Args, outs: &[Tensor]) -> Result<()> {
+    let (x, y) = (a.t(0)?, a.t(1)?);
+    multiply("addmv_impl_cpu", (&outs[0], Batch::of(&outs[0])), (x, Batch::of(x)), (y, Batch::of(y)), PLAIN)
+}
+
+fn dot(a: Args, outs: &[Tensor]) -> Result<()> {
+    let (x, y) = (a.t(0)?, a.t(1)?);
+    multiply("dot", (&outs[0], Batch::of(&outs[0])), (x, Batch::row(x)), (y, Batch::of(y)), PLAIN)
+}
+
+fn dot_meta(a: Args) -> Result<Outs> {
+    let (x, y) = (a.t(0)?, a.t(1)?);
+    ensure!(
+        x.ndim() == 1 && y.ndim() == 1,
+        Runtime,
+        "1D tensors expected, but got {}D and {}D tensors",
+        x.ndim(),
+        y.ndim()
+    );
+    ensure!(
+        x.dtype() == y.dtype(),
+        Runtime,
+        "dot : expected both vectors to have same dtype, but found {} and {}",
+        x.dtype().scalar_name(),
+        y.dtype().scalar_name()
+    );
+    ensure!(
+        x.numel() == y.numel(),
+        Runtime,
+        "inconsistent tensor size, expected tensor [{}] and src [{}] to have the same number of elements, but got {} and {} elements respectively",
+        x.numel(),
+        y.numel(),
+        x.numel(),
+        y.numel()
+    );
+    one(&[], x.dtype())
+}
+
+fn vdot(a: Args, outs: &[Tensor]) -> Result<()> {
+    let conjugated = conjugate(a.t(0)?)?;
+    dot(Args(&[conjugated.into(), a.get(1).clone()]), outs)
+}
+
+/// A copy with every element conjugated; real tensors as they are.
+fn conjugate(t: &Tensor) -> Result<Tensor> {
+    if !t.dtype().is_complex() {
+        return Ok(t.clone());
+    }
+    let lazy = crate::ops::flipped(t.lazy(), true, false);
+    t.alias_as(t.layout().clone(), t.dtype(), lazy)?.resolved()
+}
+
+/// The factors of a fused sum: `beta` at `position`, `alpha` after it.
+fn factors(a: Args, position: usize) -> Result<(Scalar, Scalar)> {
+    let (beta, alpha) = (a.scalar(position)?, a.scalar(position + 1)?);
+    if a.t(0)?.dtype().is_integral(true) {
+        for (name, value) in [("beta", beta), ("alpha", alpha)] {
+            ensure!(
+                !matches!(value, Scalar::Float(_) | Scalar::Complex(_)),
+                Runtime,
+                "For integral input tensors, argument {name} must not be a floating point number."
+            );
+        }
+    }
+    Ok((alpha, beta))
+}
+
+fn is_zero(s: Scalar) -> bool {
+    s.to_c128() == crate::tensor::c128::new(0.0, 0.0)
+}
+
+/// Fills the output of a fused sum with the expanded input, unless it counts for nothing.
+fn start_sum(input: &Tensor, out: &Tensor, beta: Scalar) -> Result<()> {
+    if is_zero(beta) {
+        return Ok(());
+    }
+    crate::cpu::copy::copy(out, &input.alias(input.layout().expand(out.shape())?)?)
+}
+
+/// The output of a fused sum: the input must expand to it and have its dtype.
+fn sum_meta(input: &Tensor, other: &Tensor, shape: &[i64]) -> Result<Outs> {
+    ensure!(
+        input.dtype() == other.dtype(),
+        Runtime,
+        "self and mat2 must have the same dtype, but got {} and {}",
+        input.dtype().scalar_name(),
+        other.dtype().scalar_name()
+    );
+    input.layout().expand(shape)?;
+    one(shape, input.dtype())
+}
+
+fn addmm_meta(a: Args) -> Result<Outs> {
+    factors(a, 3)?;
+    sum_meta(a.t(0)?, a.t(1)?, &mm_shape(a.t(1)?, a.t(2)?, "mat1", "mat2")?)
+}
+
+fn addmv_meta(a: Args) -> Result<Outs> {
+    factors(a, 3)?;
+    sum_meta(a.t(0)?, a.t(1)?, &mv_shape(a.t(1)?, a.t(2)?)?)
+}
+
+fn baddbmm_meta(a: Args) -> Result<Outs> {
+    factors(a, 3)?;
+    sum_meta(a.t(0)?, a.t(1)?, &bmm_shape(a.t(1)?, a.t(2)?)?)
+}
+
+fn addbmm_meta(a: Args) -> Result<Outs> {
+    factors(a, 3)?;
+    let [_, rows, cols] = bmm_shape(a.t(1)?, a.t(2)?)?;
+    sum_meta(a.t(0)?, a.t(1)?, &[rows, cols])
+}
+
+/// `addmm`, `addmv`, `baddbmm` and `addbmm`, whose output has the step 0 along the batch.
+fn add_product(a: Args, outs: &[Tensor]) -> Result<()> {
+    let (x, y, out) = (a.t(1)?, a.t(2)?, &outs[0]);
+    let (alpha, beta) = factors(a, 3)?;
+    start_sum(a.t(0)?, out, beta)?;
+    multiply("addmm_impl_cpu_", (out, Batch::of(out)), (x, Batch::of(x)), (y, Batch::of(y)), (alpha, beta))
+}
+
+fn addbmm(a: Args, outs: &[Tensor]) -> Result<()> {
+    if a.t(1)?.shape()[0] == 0 {
+        let (_, beta) = factors(a, 3)?;
+        let scaled = Val::from(a.t(0)?).mul(beta).expand(outs[0].shape().to_vec()).get()?;
+        return crate::cpu::copy::copy(&outs[0], &scaled);
+    }
+    add_product(a, outs)
+}
+
+/// `factor` conjugated, as gradients see it.
+fn scaled(v: Val, factor: Result<Scalar>) -> Val {
+    match factor {
+        Ok(Scalar::Complex(z)) => v.mul(Scalar::Complex(z.conj())),
+        Ok(s) if s.to_f64() == 1.0 => v,
+        Ok(s) => v.mul(s),
+        Err(e) => Val(Err(e)),
+    }
+}
+
+/// One result of a composition.
+pub(super) fn single(v: Val) -> Result<super::Outputs> {
+    Ok(smallvec![Value::Tensor(v.get()?)])
+}
+
+fn matmul(a: Args) -> Result<super::Outputs> {
+    single(matmul_of(a.t(0)?, a.t(1)?))
+}
+
+/// PyTorch's rules: vectors are rows or columns, leading dimensions are batches that broadcast.
+fn matmul_of(a: &Tensor, b: &Tensor) -> Val {
+    let (x, y) = (Val::from(a), Val::from(b));
+    match (a.ndim(), b.ndim()) {
+        (0, _) | (_, 0) => Val(Err(crate::err!(
+            Runtime,
+            "both arguments to matmul need to be at least 1D, but they are {}D and {}D",
+            a.ndim(),
+            b.ndim()
+        ))),
+        (1, 1) => x.dot(y),
+        (2, 1) => x.mv(y),
+        (1, 2) => x.unsqueeze(0).mm(y).select(0, 0),
+        (2, 2) => x.mm(y),
+        (n, 1) if n > 2 => fold(a, b, |rows| rows.mv(&y)),
+        (n, 2) if n > 2 => fold(a, b, |rows| rows.mm(&y)),
+        (1, _) => matmul_batched(&x.unsqueeze(0), &y).select(-2, 0),
+        _ => matmul_batched(&x, &y),
+    }
+}
+
+/// All leading dimensions of `a` as rows of one matrix.
+fn fold(a: &Tensor, b: &Tensor, product: impl Fn(Val) -> Val) -> Val {
+    let (lead, k) = (&a.shape()[..a.ndim() - 1], a.shape()[a.ndim() - 1]);
+    let rows: i64 = lead.iter().product();
+    let mut shape = lead.to_vec();
+    shape.extend(&b.shape()[1..]);
+    product(Val::from(a).reshape([rows, k])).reshape(shape)
+}
+
+fn matmul_batched(x: &Val, y: &Val) -> Val {
+    let (xs, ys) = (x.shape().to_vec(), y.shape().to_vec());
+    let ((x_lead, x_mat), (y_lead, y_mat)) = (xs.split_at(xs.len() - 2), ys.split_at(ys.len() - 2));
+    let lead = match crate::tensor::broadcast_shapes(x_lead, y_lead) {
+        Ok(lead) => lead,
+        Err(e) => return Val(Err(e)),
+    };
+    let batch: i64 = lead.iter().product();
+    let stack = |v: &Val, mat: &[i64]| {
+        let mut shape = lead.to_vec();
+        shape.extend(mat);
+        v.expand(shape).reshape([batch, mat[0], mat[1]])
+    };
+    let mut shape = lead.to_vec();
+    shape.extend([x_mat[0], y_mat[1]]);
+    stack(x, x_mat).bmm(stack(y, y_mat)).reshape(shape)
+}
+
+fn addr(a: Args) -> Result<super::Outputs> {
+    let (x, vec1, vec2) = (Val::from(a.t(0)?), a.t(1)?, a.t(2)?);
+    ensure!(
+        vec1.ndim() == 1 && vec2.ndim() == 1,
+        Runtime,
+        "addr: Expected 1-D arguments vec1 and vec2, but got {}-D and {}-D",
+        vec1.ndim(),
+        vec2.ndim()
+    );
+    let (beta, alpha) = (a.scalar(3)?, a.scalar(4)?);
+    let size = [vec1.shape()[0], vec2.shape()[0]];
+    a.t(0)?.layout().expand(&size)?;
+    let product = Val::from(vec1).unsqueeze(1).mul(Val::from(vec2));
+    let result = if x.dtype() == DType::Bool && product.dtype() == DType::Bool {
+        let keep = |v: Val, factor: Scalar| v.logical_and(factor.to_bool());
+        if beta.to_bool() { keep(x, beta).logical_or(keep(product, alpha)) } else { keep(product, alpha) }
+    } else {
+        factors(a, 3)?;
+        let product = scaled_plain(product, alpha);
+        if is_zero(beta) { product } else { scaled_plain(x, beta).add(product) }
+    };
+    single(result)
+}
+
+fn scaled_plain(v: Val, factor: Scalar) -> Val {
+    if factor == Scalar::Int(1) { v } else { v.mul(factor) }
+}
+
+fn outer(a: Args) -> Result<super::Outputs> {
+    let (x, y) = (a.t(0)?, a.t(1)?);
+    for (t, name) in [(x, "self"), (y, "vec2")] {
+        ensure!(t.ndim() == 1, Runtime, "outer: Expected 1-D argument {name}, but got {}-D", t.ndim());
+    }
+    single(Val::from(x).unsqueeze(1).mul(y))
+}
+
+fn inner(a: Args) -> Result<super::Outputs> {
+    let (x, y) = (a.t(0)?, a.t(1)?);
+    if x.ndim() == 0 || y.ndim() == 0 {
+        return single(Val::from(x).mul(y));
+    }
+    let (last_x, last_y) = (x.shape()[x.ndim() - 1], y.shape()[y.ndim() - 1]);
+    ensure!(
+        last_x == last_y,
+        Runtime,
+        "inner() the last dimension must match on both input tensors but got shapes {:?} and {:?}",
+        x.shape(),
+        y.shape()
+    );
+    let result = call!("tensordot", x, y, vec![x.ndim() as i64 - 1], vec![y.ndim() as i64 - 1])?;
+    Ok(smallvec![result.into()])
+}
+
+fn trace(a: Args) -> Result<super::Outputs> {
+    let x = a.t(0)?;
+    ensure!(x.ndim() == 2, Runtime, "trace: expected a matrix, but got tensor with dim {}", x.ndim());
+    single(Val::from(x).diagonal(0, 0, 1).sum(Value::None, false))
+}
+
+fn kron(a: Args) -> Result<super::Outputs> {
+    let (x, y) = (a.t(0)?, a.t(1)?);
+    let n = x.ndim().max(y.ndim());
+    let padded = |t: &Tensor| [vec![1; n - t.ndim()], t.shape().to_vec()].concat();
+    let (xs, ys) = (padded(x), padded(y));
+    let wide: Vec<i64> = xs.iter().flat_map(|&s| [s, 1]).collect();
+    let narrow: Vec<i64> = ys.iter().flat_map(|&s| [1, s]).collect();
+    let shape: Vec<i64> = xs.iter().zip(&ys).map(|(a, b)| a * b).collect();
+    let result = Val::from(x).reshape(wide).mul(Val::from(y).reshape(narrow)).reshape(shape);
+    single(result)
+}
+
+/// The gradients of `beta * self + alpha * a @ b` where `product` multiplies as the op does.
+fn sum_grads(c: &super::super::autograd::Ctx, product: fn(&Val, &Val) -> Val) -> super::Grads {
+    let (g, args) = (c.g(), c.args());
+    let (beta, alpha) = (args.scalar(3), args.scalar(4));
+    grads![
+        c.when(0, || scaled(g.clone(), beta)),
+        c.when(1, || scaled(product(&g, &c.x(2).mh()), alpha.clone())),
+        c.when(2, || scaled(product(&c.x(1).mh(), &g), alpha.clone())),
+    ]
+}
+
+ops! {
+    /// Product of two matrices.
+    "mm(Tensor self, Tensor mat2) -> Tensor", F | M | O | super::STRIDED,
+    kernel(|a| {
+        let (x, y) = (a.t(0)?, a.t(1)?);
+        one(&mm_shape(x, y, "self", "mat2")?, x.dtype())
+    }, mm),
+    grad rule(arg(0) | arg(1), |c| grads![
+        c.when(0, || c.g().mm(c.x(1).mh())),
+        c.when(1, || c.x(0).mh().mm(c.g())),
+    ]);
+    /// Products of two batches of matrices.
+    "bmm(Tensor self, Tensor mat2) -> Tensor", F | M | O | super::STRIDED,
+    kernel(|a| {
+        let (x, y) = (a.t(0)?, a.t(1)?);
+        one(&bmm_shape(x, y)?, x.dtype())
+    }, bmm),
+    grad rule(arg(0) | arg(1), |c| grads![
+        c.when(0, || c.g().bmm(c.x(1).mh())),
+        c.when(1, || c.x(0).mh().bmm(c.g())),
+    ]);
+    /// Product of a matrix and a vector.
+    "mv(Tensor self, Tensor vec) -> Tensor", F | M | O | super::STRIDED,
+    kernel(|a| {
+        let (x, y) = (a.t(0)?, a.t(1)?);
+        one(&mv_shape(x, y)?, x.dtype())
+    }, mv),
+    grad rule(arg(0) | arg(1), |c| grads![
+        c.when(0, || c.g().unsqueeze(1).mul(c.x(1).conj_if_complex())),
+        c.when(1, || c.x(0).mh().mv(c.g())),
+    ]);
+    /// Sum of the products of the elements of two vectors.
+    "dot(Tensor self, Tensor tensor) -> Tensor", F | M | O, kernel(dot_meta, dot),
+    grad rule(arg(0) | arg(1), |c| grads![
+        c.when(0, || c.g().mul(c.x(1).conj_if_complex())),
+        c.when(1, || c.g().mul(c.x(0).conj_if_complex())),
+    ]);
+    /// As dot, with the first vector conjugated.
+    "vdot(Tensor self, Tensor other) -> Tensor", F | M | O, kernel(dot_meta, vdot),
+    grad rule(arg(0) | arg(1), |c| grads![
+        c.when(0, || c.g().conj_if_complex().mul(c.x(1))),
+        c.when(1, || c.g().mul(c.x(0))),
+    ]);
+    /// `beta * self + alpha * mat1 @ mat2`.
+    "addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", F | M | I | O,
+    kernel(addmm_meta, add_product), grad rule(arg(1) | arg(2), |c| sum_grads(c, |a, b| a.mm(b)));
+    /// `beta * self + alpha * mat @ vec`.
+    "addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor", F | M | I | O,
+    kernel(addmv_meta, add_product),
+    grad rule(arg(1) | arg(2), |c| {
+        let (g, args) = (c.g(), c.args());
+        let (beta, alpha) = (args.scalar(3), args.scalar(4));
+        grads![
+            c.when(0, || scaled(g.clone(), beta)),
+            c.when(1, || scaled(g.unsqueeze(1).mul(c.x(2).conj_if_complex()), alpha.clone())),
+            c.when(2, || scaled(c.x(1).mh().mv(&g), alpha.clone())),
+        ]
+    });
+    /// `beta * self + alpha * batch1 @ batch2`, one product per matrix of the batch.
+    "baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", F | M | I | O,
+    kernel(baddbmm_meta, add_product), grad rule(arg(1) | arg(2), |c| sum_grads(c, |a, b| a.bmm(b)));
+    /// `beta * self + alpha * sum(batch1 @ batch2)` over the batch.
+    "addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", F | M | I | O,
+    kernel(addbmm_meta, addbmm),
+    grad named("AddbmmBackward0", arg(1) | arg(2), |c| {
+        let (args, lead) = (c.args(), c.opt_x(1).or(c.opt_x(2)).map_or(0, |x| x.shape().first().copied().unwrap_or(0)));
+        let shape = c.out_shape(0);
+        let (beta, alpha) = (args.scalar(3), args.scalar(4));
+        let g = c.g();
+        let all = g.expand([lead, shape[0], shape[1]]);
+        grads![
+            c.when(0, || scaled(g.clone(), beta)),
+            c.when(1, || scaled(all.bmm(c.x(2).mh()), alpha.clone())),
+            c.when(2, || scaled(c.x(1).mh().bmm(&all), alpha.clone())),
+        ]
+    });
+    /// `beta * self + alpha * outer(vec1, vec2)`.
+    "addr(Tensor self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", F | M | I | O,
+    super::Body::Composite(addr);
+    /// Matrix product with broadcast batches; vectors count as rows or columns.
+    "matmul(Tensor self, Tensor other) -> Tensor", F | M | O, super::Body::Composite(matmul);
+    /// As matmul.
+    "linalg.matmul(Tensor input, Tensor other) -> Tensor", F | O, super::Body::Composite(matmul);
+    /// Outer product of two vectors.
+    "outer(Tensor self, Tensor vec2) -> Tensor", F | M | O, super::Body::Composite(outer);
+    /// As outer.
+    "ger(Tensor self, Tensor vec2) -> Tensor", F | M | O, super::Body::Composite(outer);
+    /// Dot products along the last dimension of both inputs.
+    "inner(Tensor self, Tensor other) -> Tensor", F | M | O, super::Body::Composite(inner);
+    /// Sum of the diagonal of a matrix.
+    "trace(Tensor self) -> Tensor", F | M, super::Body::Composite(trace);
+    /// Kronecker product.
+    "kron(Tensor self, Tensor other) -> Tensor", F | M | O, super::Body::Composite(kron);
+}
