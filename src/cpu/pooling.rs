@@ -238,36 +238,34 @@ pub unsafe fn pick<T: Copy + Send + Sync>(
     });
 }
 
-/// The adjoint of [`pick`]: adds every output to the input that it came from, in planes of zeros.
+/// The adjoint of [`pick`]: adds every output to the input that it came from, in planes of zeros; or puts it there if
+/// not `adding`, so that the last of equal positions counts.
 ///
 /// # Safety
 /// As for [`pick`]; here `input` is written.
 pub unsafe fn put_back<T: Copy + AddAssign + Send + Sync>(
     (planes, len, out_len): (usize, usize, usize),
-    zero: T,
+    (zero, adding): (T, bool),
     output: *const T,
     positions: *const i64,
     input: *mut T,
 ) {
-    let (input, positions, output) = (
-        Shared(input),
-        Shared(positions.cast_mut()),
-        Shared(output.cast_mut()),
-    );
+    let (input, positions, output) =
+        (Shared(input), Shared(positions.cast_mut()), Shared(output.cast_mut()));
     pool::parallel_for(planes, grain::INDEX / len.max(1) + 1, |range| {
         for plane in range {
             // SAFETY: the caller's promise.
             let (x, at, y) = unsafe {
-                (
-                    input.slice(plane, len),
-                    positions.slice(plane, out_len),
-                    output.slice(plane, out_len),
-                )
+                (input.slice(plane, len), positions.slice(plane, out_len), output.slice(plane, out_len))
             };
             x.fill(zero);
-            y.iter()
-                .zip(at)
-                .for_each(|(&y, &mut at)| x[at as usize] += y);
+            for (&y, &at) in y.iter().zip(at.iter()) {
+                if adding {
+                    x[at as usize] += y;
+                } else {
+                    x[at as usize] = y;
+                }
+            }
         }
     });
 }

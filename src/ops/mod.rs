@@ -35,6 +35,9 @@ pub mod matmul;
 pub mod contract;
 pub mod einsum;
 pub mod conv;
+pub mod pooling;
+pub mod loss;
+pub mod embed;
 pub mod view;
 
 use std::collections::HashMap;
@@ -356,6 +359,9 @@ static FAMILIES: &[&[Op]] = &[
     contract::OPS,
     einsum::OPS,
     conv::OPS,
+    pooling::OPS,
+    loss::OPS,
+    embed::OPS,
 ];
 
 pub struct Table {
