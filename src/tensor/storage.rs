@@ -4,7 +4,7 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::cpu::alloc;
 use crate::tensor::Device;
@@ -38,6 +38,7 @@ pub struct Storage {
     block: UnsafeCell<Block>,
     device: Device,
     writable: bool,
+    resizable: AtomicBool,
     version: AtomicU32,
 }
 
@@ -59,6 +60,7 @@ impl Storage {
             block,
             device,
             writable,
+            resizable: AtomicBool::new(true),
             version: AtomicU32::new(0),
         })
     }
@@ -118,6 +120,11 @@ impl Storage {
         self.writable
     }
 
+    /// Keeps the block where it is from now on: its address was given to somebody else.
+    pub fn forbid_resize(&self) {
+        self.resizable.store(false, Ordering::Relaxed);
+    }
+
     /// The handle that keeps foreign memory alive.
     #[must_use]
     pub fn foreign_owner(&self) -> Option<&(dyn Any + Send + Sync)> {
@@ -145,7 +152,7 @@ impl Storage {
     pub unsafe fn resize(&self, nbytes: usize) -> Result<()> {
         let old = self.block();
         ensure!(
-            matches!(old.owner, Owner::Pool),
+            matches!(old.owner, Owner::Pool) && self.resizable.load(Ordering::Relaxed),
             Runtime,
             "Trying to resize storage that is not resizable"
         );
