@@ -236,6 +236,11 @@ fn check_cast(from: DType, to: DType) -> Result<()> {
 /// A target of a write must be writable memory in which no two indices share an element.
 pub fn check_writable(target: &Tensor) -> Result<()> {
     ensure!(
+        target.storage().is_writable(),
+        Runtime,
+        "unsupported operation: the written-to tensor lies on memory that its owner made read-only. Please clone() the tensor before performing the operation."
+    );
+    ensure!(
         !target.layout().may_overlap_itself() || !has_zero_stride(target.layout()),
         Runtime,
         "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation."

@@ -280,7 +280,6 @@ fn warn_read_only(py: Python<'_>) -> PyResult<()> {
     if WARNED.swap(true, std::sync::atomic::Ordering::Relaxed) {
         return Ok(());
     }
-    let py = object.py();
     PyErr::warn(
         py,
         &py.get_type::<PyUserWarning>(),
