@@ -176,21 +176,19 @@ pub fn dtype(object: &Bound<'_, PyAny>) -> Option<DType> {
 }
 
 /// A number as a Python object.
-pub fn scalar_object(py: Python<'_>, value: Scalar) -> PyResult<Py<PyAny>> {
+pub fn scalar_object(py: Python<'_>, value: Scalar) -> PyResult<Bound<'_, PyAny>> {
     Ok(match value {
-        Scalar::Bool(v) => PyBool::new(py, v).to_owned().into_any().unbind(),
-        Scalar::Int(v) => v.into_pyobject(py)?.into_any().unbind(),
-        Scalar::UInt(v) => v.into_pyobject(py)?.into_any().unbind(),
-        Scalar::Float(v) => PyFloat::new(py, v).into_any().unbind(),
-        Scalar::Complex(v) => PyComplex::from_doubles(py, v.re, v.im).into_any().unbind(),
+        Scalar::Bool(v) => PyBool::new(py, v).to_owned().into_any(),
+        Scalar::Int(v) => v.into_pyobject(py)?.into_any(),
+        Scalar::UInt(v) => v.into_pyobject(py)?.into_any(),
+        Scalar::Float(v) => PyFloat::new(py, v).into_any(),
+        Scalar::Complex(v) => PyComplex::from_doubles(py, v.re, v.im).into_any(),
     })
 }
 
 /// A `Size` of the sizes.
 pub fn size_object<'py>(py: Python<'py>, shape: &[i64]) -> PyResult<Bound<'py, PyAny>> {
-    static SIZE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let class = SIZE.get_or_try_init(py, || Ok::<_, PyErr>(py.import("rtensor._size")?.getattr("Size")?.unbind()))?;
-    class.bind(py).call1((PyTuple::new(py, shape)?,))
+    super::size::new(py, shape)
 }
 
 fn value_object(py: Python<'_>, value: Value) -> PyResult<Py<PyAny>> {
@@ -202,7 +200,7 @@ fn value_object(py: Python<'_>, value: Value) -> PyResult<Py<PyAny>> {
             let items = list.into_iter().map(|t| t.map(|t| wrap(py, t)).transpose()).collect::<PyResult<Vec<_>>>()?;
             PyTuple::new(py, items)?.into_any().unbind()
         }
-        Value::Num(s) => scalar_object(py, s)?,
+        Value::Num(s) => scalar_object(py, s)?.unbind(),
         Value::Ints(v) => size_object(py, &v)?.unbind(),
         Value::Floats(v) => v.into_pyobject(py)?.into_any().unbind(),
         Value::Bools(v) => v.into_pyobject(py)?.into_any().unbind(),

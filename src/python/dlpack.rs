@@ -285,5 +285,5 @@ unsafe fn adopt(tensor: &DlTensor, borrowed: Borrowed, writable: bool) -> PyResu
     let nbytes = (high + 1) as usize * dtype.size();
     // SAFETY: passed on to the caller.
     let storage = unsafe { Storage::foreign(data, nbytes, Box::new(borrowed), device, writable) };
-    Tensor::from_storage(storage, layout, dtype).map_err(raise)
+    Ok(Tensor::from_storage(storage, layout, dtype)?)
 }

@@ -18,13 +18,13 @@ type Items = SmallVec<[IndexItem; 4]>;
 
 /// `x[key]`.
 pub fn subscript(x: &Tensor, key: &Bound<'_, PyAny>) -> PyResult<Tensor> {
-    get(x, &items(key)?).map_err(raise)
+    Ok(get(x, &items(key)?)?)
 }
 
 /// `x[key] = value`.
 pub fn assign(x: &Tensor, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
     let value = assigned(x, value)?;
-    set(x, &items(key)?, &value).map_err(raise)
+    Ok(set(x, &items(key)?, &value)?)
 }
 
 /// What is assigned: a tensor, or a number that takes the target's dtype.

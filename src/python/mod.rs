@@ -2,13 +2,21 @@
 
 mod convert;
 mod data;
+mod dlpack;
 mod entry;
 mod errors;
+mod functions;
 mod generator;
+mod indexing;
+mod methods;
+mod numpy;
 mod objects;
 mod operators;
 mod parse;
+mod size;
+mod storage;
 mod tensor;
+mod values;
 
 use pyo3::prelude::*;
 
@@ -21,5 +29,6 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("OutOfMemoryError", module.py().get_type::<errors::OutOfMemoryError>())?;
     tensor::add_classes(module)?;
     objects::add_constants(module)?;
+    functions::register(module)?;
     entry::register(module)
 }

@@ -245,7 +245,7 @@ pub fn from_array(object: &Bound<'_, PyAny>, warn: bool) -> PyResult<Tensor> {
     let owner = Box::new(object.clone().unbind());
     // SAFETY: the array's memory reaches as far as its shape and strides, and lives as long as the array.
     let storage = unsafe { Storage::foreign(array.data, nbytes, owner, Device::CPU, writable) };
-    Tensor::from_storage(storage, layout, dtype).map_err(raise)
+    Ok(Tensor::from_storage(storage, layout, dtype)?)
 }
 
 fn layout_of(array: &ArrayObject, dtype: DType) -> PyResult<Layout> {

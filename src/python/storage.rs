@@ -21,7 +21,7 @@ impl UntypedStorage {
         let size = usize::try_from(size).map_err(|_| {
             PyTypeError::new_err(format!("UntypedStorage: size must be non-negative, got {size}"))
         })?;
-        Storage::zeroed(size).map(Self).map_err(raise)
+        Ok(Storage::zeroed(size).map(Self)?)
     }
 
     /// A storage that holds a copy of the bytes.
@@ -71,7 +71,7 @@ impl UntypedStorage {
         let size = usize::try_from(size)
             .map_err(|_| PyValueError::new_err(format!("resize_: size must be non-negative, got {size}")))?;
         // SAFETY: the interpreter lock is the call lock.
-        unsafe { self.0.resize(size) }.map_err(raise)
+        Ok(unsafe { self.0.resize(size) }?)
     }
 
     /// The content as `bytes`.
@@ -131,7 +131,7 @@ pub fn tensor_on(storage: &UntypedStorage, dtype: DType, offset: i64, shape: &[i
         offset,
     };
     crate::tensor::checked_numel(shape)?;
-    Tensor::from_storage(storage.0.clone(), layout, dtype).map_err(raise)
+    Ok(Tensor::from_storage(storage.0.clone(), layout, dtype)?)
 }
 
 /// `frombuffer`: a tensor on the memory of an object with the buffer protocol.
@@ -159,7 +159,7 @@ pub fn from_buffer(object: &Bound<'_, PyAny>, dtype: DType, count: i64, offset: 
     let writable = !buffer.readonly();
     // SAFETY: the exporter keeps the memory where it is as long as the buffer is held.
     let storage = unsafe { Storage::foreign(start, nbytes, Box::new(buffer), Device::CPU, writable) };
-    Tensor::from_storage(storage, layout, dtype).map_err(raise)
+    Ok(Tensor::from_storage(storage, layout, dtype)?)
 }
 
 /// How many elements `frombuffer` takes, with PyTorch's errors.

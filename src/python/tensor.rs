@@ -6,7 +6,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 
-use super::convert::{scalar_object, size_object};
+use super::convert::size_object;
 use super::objects::{PyDType, PyDevice, dtype_object};
 use crate::Tensor;
 
@@ -194,10 +194,6 @@ impl PyTensor {
         a.shares_storage(b) && a.layout() == b.layout()
     }
 
-    fn item(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        scalar_object(py, self.tensor.item()?)
-    }
-
     fn __hash__(slf: &Bound<'_, Self>) -> usize {
         // Identity, as for any object: `==` compares elements.
         slf.as_ptr() as usize >> 4
@@ -226,4 +222,10 @@ pub fn add_classes(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyDevice>()?;
     module.add_class::<super::objects::PyLayout>()?;
     module.add_class::<super::objects::PyMemoryFormat>()
+}
+
+/// The tensor behind an object, if it is one.
+#[inline]
+pub fn unwrap<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a Tensor> {
+    object.cast::<PyTensor>().ok().map(|t| &t.get().tensor)
 }

@@ -5,19 +5,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyComplex, PyFloat, PyInt, PyList};
 
+use super::convert::scalar_object;
 use crate::dispatch;
 use crate::tensor::{FromScalar, Scalar, Tensor, c128};
-
-/// A scalar as the Python number of its category.
-pub fn to_python(py: Python<'_>, value: Scalar) -> PyResult<Bound<'_, PyAny>> {
-    Ok(match value {
-        Scalar::Bool(v) => PyBool::new(py, v).to_owned().into_any(),
-        Scalar::Int(v) => v.into_pyobject(py)?.into_any(),
-        Scalar::UInt(v) => v.into_pyobject(py)?.into_any(),
-        Scalar::Float(v) => PyFloat::new(py, v).into_any(),
-        Scalar::Complex(v) => PyComplex::from_doubles(py, v.re, v.im).into_any(),
-    })
-}
 
 /// A Python bool, int, float or complex; `None` for anything else.
 pub fn plain_number(data: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {
@@ -57,7 +47,7 @@ pub fn integer(data: &Bound<'_, PyAny>) -> PyResult<Scalar> {
 
 /// `Tensor.item()`.
 pub fn item<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Bound<'py, PyAny>> {
-    to_python(py, tensor.item()?)
+    scalar_object(py, tensor.item()?)
 }
 
 /// The only element, for the number protocols.
@@ -65,7 +55,7 @@ pub fn single(tensor: &Tensor) -> PyResult<Scalar> {
     if tensor.numel() != 1 {
         return Err(PyValueError::new_err("only one element tensors can be converted to Python scalars"));
     }
-    tensor.item().map_err(raise)
+    Ok(tensor.item()?)
 }
 
 /// `float(tensor)`.
@@ -88,7 +78,7 @@ pub fn to_int<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Bound<'py, PyAn
         Scalar::Complex(z) => Scalar::Float(z.re),
         other => other,
     };
-    let number = to_python(py, value)?;
+    let number = scalar_object(py, value)?;
     // SAFETY: a call on a live object; the result is owned.
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyNumber_Long(number.as_ptr())) }
 }
@@ -96,7 +86,7 @@ pub fn to_int<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Bound<'py, PyAn
 /// `complex(tensor)`.
 pub fn to_complex<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Bound<'py, PyAny>> {
     let value = single(tensor)?.to_c128();
-    to_python(py, Scalar::Complex(value))
+    scalar_object(py, Scalar::Complex(value))
 }
 
 /// `operator.index(tensor)`.
@@ -107,8 +97,8 @@ pub fn to_index<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Bound<'py, Py
         ));
     }
     match tensor.item()? {
-        Scalar::Bool(v) => to_python(py, Scalar::Int(i64::from(v))),
-        other => to_python(py, other),
+        Scalar::Bool(v) => scalar_object(py, Scalar::Int(i64::from(v))),
+        other => scalar_object(py, other),
     }
 }
 
@@ -133,7 +123,7 @@ fn level<'py>(py: Python<'py>, source: &Tensor, dim: usize, offset: i64) -> PyRe
     if dim == source.ndim() {
         return dispatch!(all source.dtype(), T => {
             // SAFETY: the offset is that of an index within the shape.
-            to_python(py, unsafe { *source.ptr::<T>().offset(offset as isize) }.to_scalar())
+            scalar_object(py, unsafe { *source.ptr::<T>().offset(offset as isize) }.to_scalar())
         });
     }
     let (size, step) = (source.shape()[dim], source.strides()[dim]);
