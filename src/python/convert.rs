@@ -191,7 +191,7 @@ pub fn size_object<'py>(py: Python<'py>, shape: &[i64]) -> PyResult<Bound<'py, P
     super::size::new(py, shape)
 }
 
-fn value_object(py: Python<'_>, value: Value) -> PyResult<Py<PyAny>> {
+pub fn value_object(py: Python<'_>, value: Value) -> PyResult<Py<PyAny>> {
     Ok(match value {
         Value::None => py.None(),
         Value::Tensor(t) => wrap(py, t)?.into_any().unbind(),

@@ -1,5 +1,6 @@
 //! The extension module `rtensor._C`: the only place that knows Python.
 
+mod backend;
 mod convert;
 mod data;
 mod dlpack;
@@ -30,5 +31,6 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     tensor::add_classes(module)?;
     objects::add_constants(module)?;
     functions::register(module)?;
+    backend::register(module)?;
     entry::register(module)
 }

@@ -10,7 +10,7 @@ use pyo3::types::PyBytes;
 use crate::tensor::{DType, Device, Dims, Layout, Storage, Tensor};
 
 /// The bytes that tensors share.
-#[pyclass(frozen, name = "UntypedStorage", module = "rtensor", subclass)]
+#[pyclass(frozen, name = "UntypedStorage", module = "rtensor", subclass, weakref)]
 pub struct UntypedStorage(pub Arc<Storage>);
 
 #[pymethods]
@@ -31,6 +31,17 @@ impl UntypedStorage {
         // SAFETY: the storage was just made for this many bytes.
         unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), storage.ptr(), data.len()) }
         Ok(Self(storage))
+    }
+
+    /// Pickles as its bytes.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let make = slf.py().get_type::<Self>().getattr("from_bytes")?;
+        Ok((make, (slf.get().tobytes(slf.py())?,)).into_pyobject(slf.py())?.into_any())
+    }
+
+    #[getter]
+    fn device(&self) -> super::objects::PyDevice {
+        super::objects::PyDevice(self.0.device())
     }
 
     fn nbytes(&self) -> usize {
