@@ -221,18 +221,6 @@ fn empty_cache() {
     crate::cpu::alloc::empty_cache();
 }
 
-/// May a tensor of one dtype be stored as another without losing its kind of number?
-#[pyfunction]
-fn can_cast(from_: &PyDType, to: &PyDType) -> bool {
-    from_.0.can_cast(to.0)
-}
-
-/// The smallest dtype that both promote to.
-#[pyfunction]
-fn promote_types(py: Python<'_>, type1: &PyDType, type2: &PyDType) -> PyResult<Py<PyDType>> {
-    Ok(dtype_object(py, type1.0.promote(type2.0)?))
-}
-
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     macro_rules! add {
         ($($name:ident)*) => { $(module.add_function(wrap_pyfunction!($name, module)?)?;)* };
@@ -240,7 +228,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add!(
         tensor as_tensor from_numpy frombuffer _from_dlpack _legacy _tensor_on
         get_default_dtype set_default_dtype get_default_device _set_default_device
-        get_num_threads set_num_threads empty_cache can_cast promote_types
+        get_num_threads set_num_threads empty_cache
     );
     module.add_class::<UntypedStorage>()?;
     module.add("Size", super::size::class(module.py())?)

@@ -8,10 +8,8 @@ from rtensor import _C
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    functional = getattr(getattr(_C, "nn", None), "functional", None)
-    for holder in (functional, _C):
-        operator = getattr(holder, name, None)
-        if operator is not None:
-            globals()[name] = operator
-            return operator
+    for operators in (_C._namespaces.get("nn.functional", {}), vars(_C)):
+        if name in operators:
+            globals()[name] = operators[name]
+            return operators[name]
     raise NotImplementedError(f"rtensor has no operator '{name}' yet")
