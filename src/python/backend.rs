@@ -23,12 +23,19 @@ fn table_name(entry: &Entry) -> String {
 }
 
 fn arguments<'py>(py: Python<'py>, args: Args) -> PyResult<Bound<'py, PyTuple>> {
-    let items: Vec<_> = args.0.iter().map(|v| value_object(py, v.clone())).collect::<PyResult<_>>()?;
+    let items: Vec<_> = args
+        .0
+        .iter()
+        .map(|v| value_object(py, v.clone()))
+        .collect::<PyResult<_>>()?;
     PyTuple::new(py, items)
 }
 
 fn tensors<'py>(py: Python<'py>, list: &[Tensor]) -> PyResult<Bound<'py, PyTuple>> {
-    let items: Vec<_> = list.iter().map(|t| wrap(py, t.clone())).collect::<PyResult<_>>()?;
+    let items: Vec<_> = list
+        .iter()
+        .map(|t| wrap(py, t.clone()))
+        .collect::<PyResult<_>>()?;
     PyTuple::new(py, items)
 }
 
@@ -53,7 +60,10 @@ impl Backend for PyBackend {
     fn copy(&self, target: &Tensor, source: &Tensor) -> Result<()> {
         self.call(|backend| {
             let py = backend.py();
-            backend.call_method1("copy", (wrap(py, target.clone())?, wrap(py, source.clone())?))?;
+            backend.call_method1(
+                "copy",
+                (wrap(py, target.clone())?, wrap(py, source.clone())?),
+            )?;
             Ok(())
         })
     }
@@ -61,19 +71,29 @@ impl Backend for PyBackend {
     fn run(&self, entry: &'static Entry, args: Args, outs: &[Tensor]) -> Result<()> {
         self.call(|backend| {
             let py = backend.py();
-            backend.call_method1("run", (table_name(entry), arguments(py, args)?, tensors(py, outs)?))?;
+            backend.call_method1(
+                "run",
+                (table_name(entry), arguments(py, args)?, tensors(py, outs)?),
+            )?;
             Ok(())
         })
     }
 
     fn run_dynamic(&self, entry: &'static Entry, args: Args) -> Result<Vec<Tensor>> {
         self.call(|backend| {
-            let results =
-                backend.call_method1("run_dynamic", (table_name(entry), arguments(backend.py(), args)?))?;
+            let results = backend.call_method1(
+                "run_dynamic",
+                (table_name(entry), arguments(backend.py(), args)?),
+            )?;
             let list = results.try_iter()?.map(|item| {
                 let item = item?;
                 unwrap(&item).cloned().ok_or_else(|| {
-                    err!(Type, "run_dynamic: a backend returns tensors, got {}", super::convert::type_name(&item)).into()
+                    err!(
+                        Type,
+                        "run_dynamic: a backend returns tensors, got {}",
+                        super::convert::type_name(&item)
+                    )
+                    .into()
                 })
             });
             list.collect()
@@ -81,7 +101,11 @@ impl Backend for PyBackend {
     }
 
     fn synchronize(&self, device: Device) -> Result<()> {
-        self.call(|backend| backend.call_method1("synchronize", (device.index.max(0),)).map(drop))
+        self.call(|backend| {
+            backend
+                .call_method1("synchronize", (device.index.max(0),))
+                .map(drop)
+        })
     }
 }
 
@@ -106,7 +130,9 @@ fn _synchronize(device: &super::objects::PyDevice) -> PyResult<()> {
 #[pyfunction]
 fn _memory(py: Python<'_>, tensor: &PyTensor) -> Option<Py<PyAny>> {
     let owner = tensor.tensor.storage().foreign_owner()?;
-    owner.downcast_ref::<Py<PyAny>>().map(|object| object.clone_ref(py))
+    owner
+        .downcast_ref::<Py<PyAny>>()
+        .map(|object| object.clone_ref(py))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

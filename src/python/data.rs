@@ -3,11 +3,15 @@
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyComplex, PyDict, PyFloat, PyInt, PyList, PySequence, PyString, PyTuple};
+use pyo3::types::{
+    PyBool, PyBytes, PyComplex, PyDict, PyFloat, PyInt, PyList, PySequence, PyString, PyTuple,
+};
 
 use super::{convert, numpy, tensor};
 use crate::dispatch;
-use crate::tensor::{Category, DType, Dims, Element, FromScalar, Scalar, Tensor, c128, default_dtype};
+use crate::tensor::{
+    Category, DType, Dims, Element, FromScalar, Scalar, Tensor, c128, default_dtype,
+};
 
 const MAX_DIMS: usize = 128;
 
@@ -38,7 +42,10 @@ fn invalid_type(data: &Bound<'_, PyAny>) -> PyErr {
 }
 
 fn type_name(object: &Bound<'_, PyAny>) -> String {
-    object.get_type().name().map_or_else(|_| "object".to_string(), |name| name.to_string())
+    object
+        .get_type()
+        .name()
+        .map_or_else(|_| "object".to_string(), |name| name.to_string())
 }
 
 /// Does the object lend its memory through DLPack (and is not a plain number or sequence)?
@@ -50,7 +57,9 @@ fn is_exporter(data: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 fn is_number(data: &Bound<'_, PyAny>) -> bool {
-    data.is_instance_of::<PyFloat>() || data.is_instance_of::<PyInt>() || data.is_instance_of::<PyComplex>()
+    data.is_instance_of::<PyFloat>()
+        || data.is_instance_of::<PyInt>()
+        || data.is_instance_of::<PyComplex>()
 }
 
 /// A row-major copy on the source's device, without history.
@@ -67,7 +76,11 @@ fn from_sequence(data: &Bound<'_, PyAny>, dtype: Option<DType>) -> PyResult<Tens
     };
     let shape = sizes(data)?;
     let result = Tensor::empty(&shape, dtype)?;
-    let mut writer = Writer { dtype, shape: &shape, next: result.data_ptr() };
+    let mut writer = Writer {
+        dtype,
+        shape: &shape,
+        next: result.data_ptr(),
+    };
     writer.store(data, 0)?;
     Ok(result)
 }
@@ -79,16 +92,24 @@ pub fn infer_dtype(data: &Bound<'_, PyAny>, depth: usize) -> PyResult<DType> {
     }
     refuse_text(data)?;
     if depth > MAX_DIMS {
-        return Err(PyValueError::new_err(format!("too many dimensions '{}'", type_name(data))));
+        return Err(PyValueError::new_err(format!(
+            "too many dimensions '{}'",
+            type_name(data)
+        )));
     }
     let Ok(items) = as_sequence(data) else {
-        return Err(PyRuntimeError::new_err(format!("Could not infer dtype of {}", type_name(data))));
+        return Err(PyRuntimeError::new_err(format!(
+            "Could not infer dtype of {}",
+            type_name(data)
+        )));
     };
     let mut found: Option<DType> = None;
     for i in 0..items.len()? {
         let item = items.get_item(i)?;
         if item.is(data) {
-            return Err(PyTypeError::new_err("new(): self-referential lists are incompatible"));
+            return Err(PyTypeError::new_err(
+                "new(): self-referential lists are incompatible",
+            ));
         }
         let dtype = infer_dtype(&item, depth + 1)?;
         let joined = match found {
@@ -152,7 +173,10 @@ fn sizes(data: &Bound<'_, PyAny>) -> PyResult<Dims> {
     let mut level = data.clone();
     while is_nested(&level) {
         if shape.len() == MAX_DIMS || level.is_instance_of::<PyString>() {
-            return Err(PyValueError::new_err(format!("too many dimensions '{}'", type_name(&level))));
+            return Err(PyValueError::new_err(format!(
+                "too many dimensions '{}'",
+                type_name(&level)
+            )));
         }
         let items = as_sequence(&level)?;
         let length = items.len()?;
@@ -161,7 +185,10 @@ fn sizes(data: &Bound<'_, PyAny>) -> PyResult<Dims> {
             break;
         }
         level = items.get_item(0).map_err(|_| {
-            PyValueError::new_err(format!("could not determine the shape of object type '{}'", type_name(&level)))
+            PyValueError::new_err(format!(
+                "could not determine the shape of object type '{}'",
+                type_name(&level)
+            ))
         })?;
     }
     Ok(shape)
@@ -229,7 +256,9 @@ fn number(data: &Bound<'_, PyAny>, dtype: DType) -> PyResult<Scalar> {
         Category::Bool => data.is_truthy().map(Scalar::Bool),
         Category::Int => {
             // SAFETY: a call on a live object; the result is owned.
-            let index = unsafe { Bound::from_owned_ptr_or_err(data.py(), ffi::PyNumber_Index(data.as_ptr()))? };
+            let index = unsafe {
+                Bound::from_owned_ptr_or_err(data.py(), ffi::PyNumber_Index(data.as_ptr()))?
+            };
             super::values::integer(&index)
         }
         Category::Float => data.extract::<f64>().map(Scalar::Float),
@@ -273,15 +302,24 @@ fn fits(value: Scalar, dtype: DType) -> bool {
     }
 }
 
-
 /// `Tensor(...)` and `FloatTensor(...)`: sizes, a tensor, or data, all of one dtype.
-pub fn legacy_new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Tensor> {
+pub fn legacy_new(
+    args: &Bound<'_, PyTuple>,
+    kwargs: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Tensor> {
     legacy(args, kwargs, None)
 }
 
 /// As [`legacy_new`]; without a dtype it is the default one, and tensors keep theirs.
-pub fn legacy(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>, dtype: Option<DType>) -> PyResult<Tensor> {
-    let unknown = kwargs.into_iter().flat_map(|k| k.iter()).find(|(key, _)| !key.eq("device").unwrap_or(false));
+pub fn legacy(
+    args: &Bound<'_, PyTuple>,
+    kwargs: Option<&Bound<'_, PyDict>>,
+    dtype: Option<DType>,
+) -> PyResult<Tensor> {
+    let unknown = kwargs
+        .into_iter()
+        .flat_map(|k| k.iter())
+        .find(|(key, _)| !key.eq("device").unwrap_or(false));
     if let Some((key, _)) = unknown {
         return Err(PyTypeError::new_err(format!(
             "new() received an invalid combination of arguments - got an unexpected keyword argument '{key}'"
@@ -295,7 +333,9 @@ pub fn legacy(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>, dty
     }
     let data = args.get_item(0)?;
     if args.len() > 1 {
-        return Err(PyTypeError::new_err("new() received an invalid combination of arguments"));
+        return Err(PyTypeError::new_err(
+            "new() received an invalid combination of arguments",
+        ));
     }
     if data.is_instance(super::size::class(data.py())?.as_any())? {
         return Ok(Tensor::empty(&data.extract::<Vec<i64>>()?, wanted)?);
@@ -315,7 +355,10 @@ pub fn legacy(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>, dty
     }
     refuse_text(&data)?;
     if !is_nested(&data) {
-        return Err(PyTypeError::new_err(format!("new(): data must be a sequence (got {})", type_name(&data))));
+        return Err(PyTypeError::new_err(format!(
+            "new(): data must be a sequence (got {})",
+            type_name(&data)
+        )));
     }
     copy_of(&data, Some(wanted))
 }

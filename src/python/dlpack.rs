@@ -107,12 +107,20 @@ fn describe(tensor: &Tensor, held: &mut Held) -> DlTensor {
 }
 
 /// A capsule that lends the tensor's memory.
-pub fn export<'py>(py: Python<'py>, tensor: &Tensor, versioned: bool) -> PyResult<Bound<'py, PyAny>> {
+pub fn export<'py>(
+    py: Python<'py>,
+    tensor: &Tensor,
+    versioned: bool,
+) -> PyResult<Bound<'py, PyAny>> {
     if tensor.requires_grad() {
-        return Err(PyBufferError::new_err("Can't export tensors that require gradient, use tensor.detach()"));
+        return Err(PyBufferError::new_err(
+            "Can't export tensors that require gradient, use tensor.detach()",
+        ));
     }
     if tensor.lazy().any() {
-        return Err(PyBufferError::new_err("Can't export tensors with the conjugate bit set"));
+        return Err(PyBufferError::new_err(
+            "Can't export tensors with the conjugate bit set",
+        ));
     }
     tensor.storage().forbid_resize();
     let mut held = Box::new(Held {
@@ -130,13 +138,29 @@ pub fn export<'py>(py: Python<'py>, tensor: &Tensor, versioned: bool) -> PyResul
                 minor: 0,
                 context,
                 deleter: Some(delete_versioned),
-                flags: if tensor.storage().is_writable() { 0 } else { READ_ONLY },
+                flags: if tensor.storage().is_writable() {
+                    0
+                } else {
+                    READ_ONLY
+                },
                 tensor: described,
             });
-            ffi::PyCapsule_New(Box::into_raw(managed).cast(), NEW_VERSIONED.as_ptr(), Some(drop_versioned))
+            ffi::PyCapsule_New(
+                Box::into_raw(managed).cast(),
+                NEW_VERSIONED.as_ptr(),
+                Some(drop_versioned),
+            )
         } else {
-            let managed = Box::new(Legacy { tensor: described, context, deleter: Some(delete_legacy) });
-            ffi::PyCapsule_New(Box::into_raw(managed).cast(), NEW.as_ptr(), Some(drop_legacy))
+            let managed = Box::new(Legacy {
+                tensor: described,
+                context,
+                deleter: Some(delete_legacy),
+            });
+            ffi::PyCapsule_New(
+                Box::into_raw(managed).cast(),
+                NEW.as_ptr(),
+                Some(drop_legacy),
+            )
         };
         Bound::from_owned_ptr_or_err(py, capsule)
     }
@@ -232,13 +256,23 @@ fn from_capsule(capsule: &Bound<'_, PyAny>) -> PyResult<Tensor> {
     let raw = capsule.as_ptr();
     // SAFETY: names are checked before the pointer is used as the structure of that name.
     unsafe {
-        let (tensor, borrowed, writable) = if ffi::PyCapsule_IsValid(raw, NEW_VERSIONED.as_ptr()) != 0 {
-            let managed = ffi::PyCapsule_GetPointer(raw, NEW_VERSIONED.as_ptr()).cast::<Versioned>();
+        let (tensor, borrowed, writable) = if ffi::PyCapsule_IsValid(raw, NEW_VERSIONED.as_ptr())
+            != 0
+        {
+            let managed =
+                ffi::PyCapsule_GetPointer(raw, NEW_VERSIONED.as_ptr()).cast::<Versioned>();
             if (*managed).major > 1 {
-                return Err(PyBufferError::new_err(format!("Unsupported DLPack version {}", (*managed).major)));
+                return Err(PyBufferError::new_err(format!(
+                    "Unsupported DLPack version {}",
+                    (*managed).major
+                )));
             }
             ffi::PyCapsule_SetName(raw, USED_VERSIONED.as_ptr());
-            ((*managed).tensor, Borrowed::Versioned(managed), (*managed).flags & READ_ONLY == 0)
+            (
+                (*managed).tensor,
+                Borrowed::Versioned(managed),
+                (*managed).flags & READ_ONLY == 0,
+            )
         } else if ffi::PyCapsule_IsValid(raw, NEW.as_ptr()) != 0 {
             let managed = ffi::PyCapsule_GetPointer(raw, NEW.as_ptr()).cast::<Legacy>();
             ffi::PyCapsule_SetName(raw, USED.as_ptr());
@@ -268,15 +302,29 @@ unsafe fn adopt(tensor: &DlTensor, borrowed: Borrowed, writable: bool) -> PyResu
         } else {
             Dims::from_slice(std::slice::from_raw_parts(tensor.strides, ndim))
         };
-        Layout { shape, strides, offset: 0 }
+        Layout {
+            shape,
+            strides,
+            offset: 0,
+        }
     };
     let device = match tensor.device_type {
         CPU | CUDA_HOST => Device::CPU,
-        CUDA => Device { kind: DeviceType::Cuda, index: tensor.device_id as i8 },
-        other => return Err(PyBufferError::new_err(format!("Unsupported DLPack device type: {other}"))),
+        CUDA => Device {
+            kind: DeviceType::Cuda,
+            index: tensor.device_id as i8,
+        },
+        other => {
+            return Err(PyBufferError::new_err(format!(
+                "Unsupported DLPack device type: {other}"
+            )));
+        }
     };
     let (low, high) = layout.extent().unwrap_or((0, -1));
-    let data = tensor.data.cast::<u8>().wrapping_add(tensor.byte_offset as usize);
+    let data = tensor
+        .data
+        .cast::<u8>()
+        .wrapping_add(tensor.byte_offset as usize);
     if low < 0 || data as usize % dtype.size().min(8) != 0 {
         return Err(PyBufferError::new_err(
             "from_dlpack: memory with negative strides or unaligned elements is not supported",

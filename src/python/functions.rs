@@ -15,7 +15,9 @@ type Wrapped<'py> = PyResult<Bound<'py, PyTensor>>;
 
 /// A `dtype=` argument.
 fn dtype_argument(name: &str, object: Option<&Bound<'_, PyAny>>) -> PyResult<Option<DType>> {
-    let Some(object) = object else { return Ok(None) };
+    let Some(object) = object else {
+        return Ok(None);
+    };
     convert::dtype(object).map(Some).ok_or_else(|| {
         PyTypeError::new_err(format!(
             "{name}(): argument 'dtype' must be torch.dtype, not {}",
@@ -30,7 +32,9 @@ fn device_argument(object: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Device>
 
 /// The tensor on the device asked for, without history.
 fn moved(tensor: Tensor, device: Device) -> PyResult<Tensor> {
-    if tensor.device().kind == device.kind && (device.index < 0 || tensor.device().index == device.index) {
+    if tensor.device().kind == device.kind
+        && (device.index < 0 || tensor.device().index == device.index)
+    {
         return Ok(tensor);
     }
     let target = crate::backend::empty(device, tensor.shape(), tensor.dtype())?;
@@ -71,7 +75,9 @@ fn tensor<'py>(
         )?;
     }
     if pin_memory && !crate::backend::is_registered(crate::tensor::DeviceType::Cuda) {
-        return Err(PyRuntimeError::new_err("Cannot access accelerator device when none is available."));
+        return Err(PyRuntimeError::new_err(
+            "Cannot access accelerator device when none is available.",
+        ));
     }
     let made = data::copy_of(data, dtype)?;
     let device = match device {
@@ -93,7 +99,10 @@ fn as_tensor<'py>(
     dtype: Option<&Bound<'py, PyAny>>,
     device: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (wanted, place) = (dtype_argument("as_tensor", dtype)?, device_argument(device)?);
+    let (wanted, place) = (
+        dtype_argument("as_tensor", dtype)?,
+        device_argument(device)?,
+    );
     if unwrap(data).is_some() {
         let options = PyDict::new(py);
         options.set_item("dtype", dtype)?;
@@ -169,7 +178,10 @@ fn _tensor_on<'py>(
     size: Vec<i64>,
     stride: Vec<i64>,
 ) -> Wrapped<'py> {
-    wrap(py, storage::tensor_on(storage, dtype.0, offset, &size, &stride)?)
+    wrap(
+        py,
+        storage::tensor_on(storage, dtype.0, offset, &size, &stride)?,
+    )
 }
 
 /// The dtype of floating-point tensors made without one.
@@ -211,7 +223,9 @@ fn set_num_threads(int: i64) -> PyResult<()> {
             crate::cpu::pool::set_num_threads(count);
             Ok(())
         }
-        _ => Err(PyRuntimeError::new_err("set_num_threads expects a positive integer")),
+        _ => Err(PyRuntimeError::new_err(
+            "set_num_threads expects a positive integer",
+        )),
     }
 }
 

@@ -76,7 +76,12 @@ fn items(key: &Bound<'_, PyAny>) -> PyResult<Items> {
     }
     match key.cast_exact::<PyList>() {
         Ok(list) if counts_as_tuple(list) => {
-            PyErr::warn(key.py(), &key.py().get_type::<PyUserWarning>(), LIST_AS_TUPLE, 1)?;
+            PyErr::warn(
+                key.py(),
+                &key.py().get_type::<PyUserWarning>(),
+                LIST_AS_TUPLE,
+                1,
+            )?;
             list.iter().map(|part| item(&part)).collect()
         }
         _ => Ok(smallvec::smallvec![item(key)?]),

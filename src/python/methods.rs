@@ -40,7 +40,10 @@ impl PyTensor {
         values::to_complex(py, &self.tensor)
     }
 
-    fn __getitem__<'py>(slf: &Bound<'py, Self>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTensor>> {
+    fn __getitem__<'py>(
+        slf: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyTensor>> {
         wrap(slf.py(), indexing::subscript(&slf.get().tensor, key)?)
     }
 
@@ -49,7 +52,9 @@ impl PyTensor {
     }
 
     fn __delitem__(&self, _key: &Bound<'_, PyAny>) -> PyResult<()> {
-        Err(PyTypeError::new_err("Tensor does not support deleting items"))
+        Err(PyTypeError::new_err(
+            "Tensor does not support deleting items",
+        ))
     }
 
     /// A NumPy array on the tensor's memory; with `force`, of a detached copy on the CPU where it cannot be shared.

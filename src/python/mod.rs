@@ -16,6 +16,7 @@ mod operators;
 mod parse;
 mod size;
 mod storage;
+mod table;
 mod tensor;
 mod values;
 
@@ -32,5 +33,6 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     objects::add_constants(module)?;
     functions::register(module)?;
     backend::register(module)?;
+    table::register(module)?;
     entry::register(module)
 }

@@ -80,14 +80,13 @@ impl Api {
         let capsule = module.getattr("_ARRAY_API")?.cast_into::<PyCapsule>()?;
         // SAFETY: the capsule holds NumPy's table of function pointers, whose numbering is stable.
         unsafe {
-            let table = ffi::PyCapsule_GetPointer(capsule.as_ptr(), std::ptr::null())
-                .cast::<*mut c_void>();
+            let table =
+                ffi::PyCapsule_GetPointer(capsule.as_ptr(), std::ptr::null()).cast::<*mut c_void>();
             if table.is_null() {
                 return Err(PyErr::fetch(py));
             }
             let entry = |i: usize| *table.add(i);
-            let descr_from_type =
-                std::mem::transmute::<*mut c_void, DescrFromType>(entry(45));
+            let descr_from_type = std::mem::transmute::<*mut c_void, DescrFromType>(entry(45));
             let mut descrs = [std::ptr::null_mut(); DType::ALL.len()];
             for (slot, &dtype) in descrs.iter_mut().zip(DType::ALL) {
                 if let Some(number) = type_number(dtype) {
@@ -175,8 +174,9 @@ pub fn is_array(object: &Bound<'_, PyAny>) -> bool {
 /// Is the object a NumPy scalar, as `np.float32(1)`?
 pub fn is_scalar(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: a type check of a live object.
-    numpy_loaded(object.py())
-        .is_some_and(|api| unsafe { ffi::PyObject_TypeCheck(object.as_ptr(), api.generic_type) != 0 })
+    numpy_loaded(object.py()).is_some_and(|api| unsafe {
+        ffi::PyObject_TypeCheck(object.as_ptr(), api.generic_type) != 0
+    })
 }
 
 /// The table, if this process has imported NumPy: no object is an array before that.
@@ -241,7 +241,9 @@ pub fn from_array(object: &Bound<'_, PyAny>, warn: bool) -> PyResult<Tensor> {
     if array.flags & ALIGNED == 0 {
         return from_array(&object.call_method0("copy")?, warn);
     }
-    let nbytes = layout.extent().map_or(0, |(_, high)| (high as usize + 1) * dtype.size());
+    let nbytes = layout
+        .extent()
+        .map_or(0, |(_, high)| (high as usize + 1) * dtype.size());
     let owner = Box::new(object.clone().unbind());
     // SAFETY: the array's memory reaches as far as its shape and strides, and lives as long as the array.
     let storage = unsafe { Storage::foreign(array.data, nbytes, owner, Device::CPU, writable) };
@@ -366,8 +368,6 @@ fn check_exportable(tensor: &Tensor) -> PyResult<()> {
 
 /// `Tensor.numpy(force=True)`: copies where sharing is not possible.
 pub fn to_array_forced<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Bound<'py, PyAny>> {
-    let plain = crate::backend::to_cpu(&tensor.detached())
-        .and_then(|t| t.resolved())
-        ?;
+    let plain = crate::backend::to_cpu(&tensor.detached()).and_then(|t| t.resolved())?;
     to_array(py, &plain)
 }

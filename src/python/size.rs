@@ -93,16 +93,27 @@ fn make(py: Python<'_>) -> PyResult<Size> {
 }
 
 fn methods() -> *mut ffi::PyMethodDef {
-    let entry = |name: &'static std::ffi::CStr, function, doc: &'static std::ffi::CStr| ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: function },
-        ml_flags: ffi::METH_NOARGS,
-        ml_doc: doc.as_ptr(),
-    };
+    let entry =
+        |name: &'static std::ffi::CStr, function, doc: &'static std::ffi::CStr| ffi::PyMethodDef {
+            ml_name: name.as_ptr(),
+            ml_meth: ffi::PyMethodDefPointer {
+                PyCFunction: function,
+            },
+            ml_flags: ffi::METH_NOARGS,
+            ml_doc: doc.as_ptr(),
+        };
     // The interpreter keeps the table as long as the class, so it is never freed.
     Box::leak(Box::new([
-        entry(c"numel", numel, c"Number of elements of a tensor of this size."),
-        entry(c"__reduce__", reduce, c"Pickles as a call of the class on a tuple."),
+        entry(
+            c"numel",
+            numel,
+            c"Number of elements of a tensor of this size.",
+        ),
+        entry(
+            c"__reduce__",
+            reduce,
+            c"Pickles as a call of the class on a tuple.",
+        ),
         ffi::PyMethodDef::zeroed(),
     ]))
     .as_mut_ptr()
@@ -139,7 +150,11 @@ unsafe fn from_tuple(py: Python<'_>, tuple: Object) -> PyResult<Object> {
     }
 }
 
-unsafe extern "C" fn new_size(class: *mut ffi::PyTypeObject, args: Object, kwargs: Object) -> Object {
+unsafe extern "C" fn new_size(
+    class: *mut ffi::PyTypeObject,
+    args: Object,
+    kwargs: Object,
+) -> Object {
     guarded(|py| {
         // SAFETY: arguments are those of a `tp_new` call.
         unsafe {
@@ -168,7 +183,10 @@ unsafe extern "C" fn repr(this: Object) -> Object {
     guarded(|py| {
         // SAFETY: `this` is a live Size.
         let items: Vec<i64> = unsafe { Bound::from_borrowed_ptr(py, this) }.extract()?;
-        Ok(format!("torch.Size({items:?})").into_pyobject(py)?.into_any().into_ptr())
+        Ok(format!("torch.Size({items:?})")
+            .into_pyobject(py)?
+            .into_any()
+            .into_ptr())
     })
 }
 
@@ -178,7 +196,11 @@ unsafe extern "C" fn subscript(this: Object, key: Object) -> Object {
         unsafe {
             let found = (get(py)?.tuple_item)(this, key);
             if found.is_null() || ffi::PyTuple_Check(found) == 0 {
-                return if found.is_null() { Err(PyErr::fetch(py)) } else { Ok(found) };
+                return if found.is_null() {
+                    Err(PyErr::fetch(py))
+                } else {
+                    Ok(found)
+                };
             }
             from_tuple(py, found)
         }
@@ -199,7 +221,9 @@ unsafe extern "C" fn numel(this: Object, _: Object) -> Object {
     guarded(|py| {
         // SAFETY: `this` is a live Size.
         let items: Vec<i64> = unsafe { Bound::from_borrowed_ptr(py, this) }.extract()?;
-        let count = items.iter().try_fold(1i64, |n, &length| n.checked_mul(length));
+        let count = items
+            .iter()
+            .try_fold(1i64, |n, &length| n.checked_mul(length));
         let count = count.ok_or_else(|| {
             pyo3::exceptions::PyOverflowError::new_err("numel: integer multiplication overflow")
         })?;
@@ -213,6 +237,9 @@ unsafe extern "C" fn reduce(this: Object, _: Object) -> Object {
         let this = unsafe { Bound::from_borrowed_ptr(py, this) };
         let items: Vec<i64> = this.extract()?;
         let plain = pyo3::types::PyTuple::new(py, items)?;
-        Ok((class(py)?, (plain,)).into_pyobject(py)?.into_any().into_ptr())
+        Ok((class(py)?, (plain,))
+            .into_pyobject(py)?
+            .into_any()
+            .into_ptr())
     })
 }

@@ -19,7 +19,9 @@ impl UntypedStorage {
     #[pyo3(signature = (size=0))]
     fn new(size: i64) -> PyResult<Self> {
         let size = usize::try_from(size).map_err(|_| {
-            PyTypeError::new_err(format!("UntypedStorage: size must be non-negative, got {size}"))
+            PyTypeError::new_err(format!(
+                "UntypedStorage: size must be non-negative, got {size}"
+            ))
         })?;
         Ok(Storage::zeroed(size).map(Self)?)
     }
@@ -36,7 +38,9 @@ impl UntypedStorage {
     /// Pickles as its bytes.
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let make = slf.py().get_type::<Self>().getattr("from_bytes")?;
-        Ok((make, (slf.get().tobytes(slf.py())?,)).into_pyobject(slf.py())?.into_any())
+        Ok((make, (slf.get().tobytes(slf.py())?,))
+            .into_pyobject(slf.py())?
+            .into_any())
     }
 
     #[getter]
@@ -79,8 +83,9 @@ impl UntypedStorage {
     }
 
     fn resize_(&self, size: i64) -> PyResult<()> {
-        let size = usize::try_from(size)
-            .map_err(|_| PyValueError::new_err(format!("resize_: size must be non-negative, got {size}")))?;
+        let size = usize::try_from(size).map_err(|_| {
+            PyValueError::new_err(format!("resize_: size must be non-negative, got {size}"))
+        })?;
         // SAFETY: the interpreter lock is the call lock.
         Ok(unsafe { self.0.resize(size) }?)
     }
@@ -89,8 +94,7 @@ impl UntypedStorage {
     fn tobytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let all = Layout::contiguous(&[self.0.nbytes() as i64]);
         let here = Tensor::from_storage(self.0.clone(), all, DType::U8)
-            .and_then(|t| crate::backend::to_cpu(&t))
-            ?;
+            .and_then(|t| crate::backend::to_cpu(&t))?;
         Ok(PyBytes::new(py, here.as_slice::<u8>()?))
     }
 
@@ -106,7 +110,9 @@ impl UntypedStorage {
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
-        other.cast::<Self>().is_ok_and(|other| Arc::ptr_eq(&self.0, &other.get().0))
+        other
+            .cast::<Self>()
+            .is_ok_and(|other| Arc::ptr_eq(&self.0, &other.get().0))
     }
 
     fn __hash__(&self) -> usize {
@@ -128,7 +134,13 @@ impl UntypedStorage {
 }
 
 /// A tensor of the given layout on a storage; offset and strides in elements.
-pub fn tensor_on(storage: &UntypedStorage, dtype: DType, offset: i64, shape: &[i64], strides: &[i64]) -> PyResult<Tensor> {
+pub fn tensor_on(
+    storage: &UntypedStorage,
+    dtype: DType,
+    offset: i64,
+    shape: &[i64],
+    strides: &[i64],
+) -> PyResult<Tensor> {
     if shape.len() != strides.len() {
         return Err(PyValueError::new_err(format!(
             "mismatch in length of strides and shape: {} and {}",
@@ -146,10 +158,19 @@ pub fn tensor_on(storage: &UntypedStorage, dtype: DType, offset: i64, shape: &[i
 }
 
 /// `frombuffer`: a tensor on the memory of an object with the buffer protocol.
-pub fn from_buffer(object: &Bound<'_, PyAny>, dtype: DType, count: i64, offset: i64) -> PyResult<Tensor> {
+pub fn from_buffer(
+    object: &Bound<'_, PyAny>,
+    dtype: DType,
+    count: i64,
+    offset: i64,
+) -> PyResult<Tensor> {
     let buffer = PyBuffer::<u8>::get(object)
         .or_else(|_| {
-            let flat = object.py().import("builtins")?.getattr("memoryview")?.call1((object,))?;
+            let flat = object
+                .py()
+                .import("builtins")?
+                .getattr("memoryview")?
+                .call1((object,))?;
             PyBuffer::<u8>::get(&flat.call_method1("cast", ("B",))?)
         })
         .map_err(|_| PyValueError::new_err("object does not implement Python buffer protocol."))?;
@@ -169,7 +190,8 @@ pub fn from_buffer(object: &Bound<'_, PyAny>, dtype: DType, count: i64, offset: 
     }
     let writable = !buffer.readonly();
     // SAFETY: the exporter keeps the memory where it is as long as the buffer is held.
-    let storage = unsafe { Storage::foreign(start, nbytes, Box::new(buffer), Device::CPU, writable) };
+    let storage =
+        unsafe { Storage::foreign(start, nbytes, Box::new(buffer), Device::CPU, writable) };
     Ok(Tensor::from_storage(storage, layout, dtype)?)
 }
 
@@ -177,7 +199,9 @@ pub fn from_buffer(object: &Bound<'_, PyAny>, dtype: DType, count: i64, offset: 
 fn count_elements(length: i64, size: i64, count: i64, offset: i64) -> PyResult<i64> {
     let refuse = |message: String| Err(PyValueError::new_err(message));
     if length == 0 || count == 0 {
-        return refuse(format!("both buffer length ({length}) and count ({count}) must not be 0"));
+        return refuse(format!(
+            "both buffer length ({length}) and count ({count}) must not be 0"
+        ));
     }
     if offset < 0 || offset >= length {
         return refuse(format!(

@@ -53,7 +53,9 @@ pub fn item<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Bound<'py, PyAny>
 /// The only element, for the number protocols.
 pub fn single(tensor: &Tensor) -> PyResult<Scalar> {
     if tensor.numel() != 1 {
-        return Err(PyValueError::new_err("only one element tensors can be converted to Python scalars"));
+        return Err(PyValueError::new_err(
+            "only one element tensors can be converted to Python scalars",
+        ));
     }
     Ok(tensor.item()?)
 }
@@ -62,7 +64,9 @@ pub fn single(tensor: &Tensor) -> PyResult<Scalar> {
 pub fn to_float<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Bound<'py, PyAny>> {
     let value = match single(tensor)? {
         Scalar::Complex(z) if z.im != 0.0 => {
-            return Err(PyRuntimeError::new_err("value cannot be converted to type double without overflow"));
+            return Err(PyRuntimeError::new_err(
+                "value cannot be converted to type double without overflow",
+            ));
         }
         other => other.to_f64(),
     };
@@ -73,7 +77,9 @@ pub fn to_float<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Bound<'py, Py
 pub fn to_int<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Bound<'py, PyAny>> {
     let value = match single(tensor)? {
         Scalar::Complex(z) if z.im != 0.0 => {
-            return Err(PyRuntimeError::new_err("value cannot be converted to type int64_t without overflow"));
+            return Err(PyRuntimeError::new_err(
+                "value cannot be converted to type int64_t without overflow",
+            ));
         }
         Scalar::Complex(z) => Scalar::Float(z.re),
         other => other,
@@ -106,20 +112,27 @@ pub fn to_index<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Bound<'py, Py
 pub fn is_true(tensor: &Tensor) -> PyResult<bool> {
     match tensor.numel() {
         1 => Ok(tensor.item()?.to_bool()),
-        0 => Err(PyRuntimeError::new_err("Boolean value of Tensor with no values is ambiguous")),
-        _ => Err(PyRuntimeError::new_err("Boolean value of Tensor with more than one value is ambiguous")),
+        0 => Err(PyRuntimeError::new_err(
+            "Boolean value of Tensor with no values is ambiguous",
+        )),
+        _ => Err(PyRuntimeError::new_err(
+            "Boolean value of Tensor with more than one value is ambiguous",
+        )),
     }
 }
 
 /// `Tensor.tolist()`: nested lists, or the number of a 0-dim tensor.
 pub fn to_list<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Bound<'py, PyAny>> {
-    let source = crate::backend::to_cpu(tensor)
-        .and_then(|t| t.resolved())
-        ?;
+    let source = crate::backend::to_cpu(tensor).and_then(|t| t.resolved())?;
     level(py, &source, 0, 0)
 }
 
-fn level<'py>(py: Python<'py>, source: &Tensor, dim: usize, offset: i64) -> PyResult<Bound<'py, PyAny>> {
+fn level<'py>(
+    py: Python<'py>,
+    source: &Tensor,
+    dim: usize,
+    offset: i64,
+) -> PyResult<Bound<'py, PyAny>> {
     if dim == source.ndim() {
         return dispatch!(all source.dtype(), T => {
             // SAFETY: the offset is that of an index within the shape.
@@ -133,4 +146,3 @@ fn level<'py>(py: Python<'py>, source: &Tensor, dim: usize, offset: i64) -> PyRe
     }
     Ok(PyList::new(py, items)?.into_any())
 }
-
