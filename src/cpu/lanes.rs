@@ -24,6 +24,14 @@ pub trait Num:
     fn ne(self, other: Self) -> Self::Mask {
         !self.eq(other)
     }
+    #[inline(always)]
+    fn is_nan(self) -> Self::Mask {
+        self.ne(self)
+    }
+    #[inline(always)]
+    fn is_inf(self) -> Self::Mask {
+        Self::ZERO.ne(Self::ZERO)
+    }
     /// The complex conjugate; a real number is its own.
     #[inline(always)]
     fn conj(self) -> Self {
@@ -49,7 +57,6 @@ pub trait Num:
 pub trait Ordered: Num {
     fn lt(self, other: Self) -> Self::Mask;
     fn le(self, other: Self) -> Self::Mask;
-    fn is_nan(self) -> Self::Mask;
     fn abs(self) -> Self;
     fn sign(self) -> Self;
     /// Quotients rounded towards zero and down; 0 for an integer divisor 0.
@@ -59,6 +66,28 @@ pub trait Ordered: Num {
     fn fmod(self, other: Self) -> Self;
     fn remainder(self, other: Self) -> Self;
 
+    /// Integers are whole already.
+    #[inline(always)]
+    fn floor(self) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn ceil(self) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn trunc(self) -> Self {
+        self
+    }
+    /// To the nearest, ties to even.
+    #[inline(always)]
+    fn round(self) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn signbit(self) -> Self::Mask {
+        self.lt(Self::ZERO)
+    }
     #[inline(always)]
     fn gt(self, other: Self) -> Self::Mask {
         other.lt(self)
@@ -111,7 +140,7 @@ pub(crate) use field_functions;
 /// Functions of one real argument.
 macro_rules! real_functions {
     ($then:ident $($head:tt)*) => {
-        $then! { $($head)* floor ceil trunc round frac erf erfc erfinv erfcx lgamma digamma trigamma
+        $then! { $($head)* frac erf erfc erfinv erfcx lgamma digamma trigamma
             i0 i0e i1 i1e ndtr ndtri log_ndtr entr bessel_j0 bessel_j1 bessel_y0 bessel_y1 modified_bessel_i0
             modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 scaled_modified_bessel_k0
             scaled_modified_bessel_k1 spherical_bessel_j0 airy_ai }
@@ -122,7 +151,7 @@ pub(crate) use real_functions;
 /// Functions of two real arguments.
 macro_rules! real_functions2 {
     ($then:ident $($head:tt)*) => {
-        $then! { $($head)* atan2 hypot copysign nextafter zeta polygamma igamma igammac chebyshev_polynomial_t
+        $then! { $($head)* atan2 hypot copysign nextafter next_bf16 next_f16 zeta polygamma igamma igammac chebyshev_polynomial_t
             chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w shifted_chebyshev_polynomial_t
             shifted_chebyshev_polynomial_u shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w
             hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l legendre_polynomial_p }
@@ -153,12 +182,12 @@ pub trait Field: Num + Div<Output = Self> {
     fn logaddexp(self, other: Self) -> Self;
     /// `x / |x|`, 0 at 0.
     fn sgn(self) -> Self;
+    /// `self + weight * (end - self)`, from the end that is nearer.
+    fn lerp(self, end: Self, weight: Self) -> Self;
 }
 
 /// Real floats.
 pub trait Real: Field + Ordered {
     real_functions!(declare_unary);
     real_functions2!(declare_binary);
-    fn is_inf(self) -> Self::Mask;
-    fn signbit(self) -> Self::Mask;
 }

@@ -340,6 +340,10 @@ macro_rules! complex_lane {
                 narrow(functions::pow(widen(self), widen(exponent)))
             }
             #[inline(always)]
+            fn is_inf(self) -> bool {
+                self.re.is_infinite() | self.im.is_infinite()
+            }
+            #[inline(always)]
             fn conj(self) -> Self {
                 Complex::new(self.re, -self.im)
             }
@@ -359,6 +363,10 @@ macro_rules! complex_lane {
             }
             fn sgn(self) -> Self {
                 narrow(functions::sgn(widen(self)))
+            }
+            fn lerp(self, end: Self, weight: Self) -> Self {
+                let span = end - self;
+                if weight.norm() < 0.5 { self + weight * span } else { end - span * (Self::ONE - weight) }
             }
         }
     };

@@ -56,10 +56,6 @@ macro_rules! int_lane {
                 self.0 <= other.0
             }
             #[inline(always)]
-            fn is_nan(self) -> bool {
-                false
-            }
-            #[inline(always)]
             fn abs(self) -> Self {
                 Wrapping(self.0.wrapping_abs())
             }
@@ -220,10 +216,6 @@ impl Ordered for Flag {
     #[inline(always)]
     fn le(self, other: Flag) -> bool {
         !self.get() | other.get()
-    }
-    #[inline(always)]
-    fn is_nan(self) -> bool {
-        false
     }
     #[inline(always)]
     fn abs(self) -> Flag {

@@ -16,6 +16,13 @@ mod of64 {
     pub fn nextafter(x: f64, y: f64) -> f64 {
         libm::nextafter(x, y)
     }
+    /// The neighbours of values in half precision.
+    pub fn next_bf16(x: f64, y: f64) -> f64 {
+        f64::from(super::of32::next_bf16(x as f32, y as f32))
+    }
+    pub fn next_f16(x: f64, y: f64) -> f64 {
+        f64::from(super::of32::next_f16(x as f32, y as f32))
+    }
     pub fn wild_sin(x: f64) -> f64 {
         x.sin()
     }
@@ -55,6 +62,27 @@ mod of32 {
     pub fn nextafter(x: f32, y: f32) -> f32 {
         libm::nextafterf(x, y)
     }
+
+    macro_rules! next_half {
+        ($name:ident $half:ident) => {
+            pub fn $name(x: f32, y: f32) -> f32 {
+                if x.is_nan() || y.is_nan() {
+                    return f32::NAN;
+                }
+                if x == y {
+                    return y;
+                }
+                if x == 0.0 {
+                    return half::$half::from_bits(1).to_f32().copysign(y);
+                }
+                let bits = half::$half::from_f32(x).to_bits();
+                let away = (y > x) == (x > 0.0);
+                half::$half::from_bits(if away { bits + 1 } else { bits - 1 }).to_f32()
+            }
+        };
+    }
+    next_half!(next_bf16 bf16);
+    next_half!(next_f16 f16);
 }
 
 macro_rules! call_unary {
@@ -66,10 +94,6 @@ macro_rules! call_unary {
     (@ $t:ident $module:ident rsqrt $x:ident) => { 1.0 / $t::sqrt($x) };
     (@ $t:ident $module:ident reciprocal $x:ident) => { 1.0 / $x };
     (@ $t:ident $module:ident sinc $x:ident) => { sinc($x, $module::sin) };
-    (@ $t:ident $module:ident floor $x:ident) => { $t::floor($x) };
-    (@ $t:ident $module:ident ceil $x:ident) => { $t::ceil($x) };
-    (@ $t:ident $module:ident trunc $x:ident) => { $t::trunc($x) };
-    (@ $t:ident $module:ident round $x:ident) => { $t::round_ties_even($x) };
     (@ $t:ident $module:ident frac $x:ident) => { $x - $t::trunc($x) };
     (@ $t:ident $module:ident $name:ident $x:ident) => { $module::$name($x) };
 }
@@ -111,6 +135,10 @@ macro_rules! real_lane {
             fn pow(self, exponent: Self) -> Self {
                 $module::pow(self, exponent)
             }
+            #[inline(always)]
+            fn is_inf(self) -> bool {
+                self.is_infinite()
+            }
         }
 
         impl Ordered for $t {
@@ -123,12 +151,28 @@ macro_rules! real_lane {
                 self <= other
             }
             #[inline(always)]
-            fn is_nan(self) -> bool {
-                self != self
-            }
-            #[inline(always)]
             fn abs(self) -> Self {
                 $t::abs(self)
+            }
+            #[inline(always)]
+            fn floor(self) -> Self {
+                $t::floor(self)
+            }
+            #[inline(always)]
+            fn ceil(self) -> Self {
+                $t::ceil(self)
+            }
+            #[inline(always)]
+            fn trunc(self) -> Self {
+                $t::trunc(self)
+            }
+            #[inline(always)]
+            fn round(self) -> Self {
+                $t::round_ties_even(self)
+            }
+            #[inline(always)]
+            fn signbit(self) -> bool {
+                self.is_sign_negative()
             }
             #[inline(always)]
             fn sign(self) -> Self {
@@ -191,19 +235,17 @@ macro_rules! real_lane {
             fn sgn(self) -> Self {
                 self.sign()
             }
+            #[inline(always)]
+            fn lerp(self, end: Self, weight: Self) -> Self {
+                let span = end - self;
+                let far = end - span * (1.0 - weight);
+                if weight.abs() < 0.5 { self + weight * span } else { far }
+            }
         }
 
         impl Real for $t {
             real_functions!(call_unary $t $module);
             real_functions2!(call_binary $t $module);
-            #[inline(always)]
-            fn is_inf(self) -> bool {
-                self.is_infinite()
-            }
-            #[inline(always)]
-            fn signbit(self) -> bool {
-                self.is_sign_negative()
-            }
         }
 
         impl Wild for $t {
@@ -289,6 +331,9 @@ impl<T: Wild> Num for Exact<T> {
     fn select(mask: bool, yes: Self, no: Self) -> Self {
         if mask { yes } else { no }
     }
+    fn is_inf(self) -> bool {
+        self.0.is_inf()
+    }
     exact_binary!(pow);
 }
 
@@ -299,10 +344,10 @@ impl<T: Wild> Ordered for Exact<T> {
     fn le(self, other: Self) -> bool {
         self.0.le(other.0)
     }
-    fn is_nan(self) -> bool {
-        self.0.is_nan()
+    fn signbit(self) -> bool {
+        self.0.signbit()
     }
-    exact_unary!(abs sign);
+    exact_unary!(abs sign floor ceil trunc round);
     exact_binary!(div_trunc div_floor fmod remainder);
 }
 
@@ -317,15 +362,12 @@ impl<T: Wild> Field for Exact<T> {
     field_functions!(exact_unary);
     exact_binary!(logaddexp);
     exact_unary!(sgn);
+    fn lerp(self, end: Self, weight: Self) -> Self {
+        Exact(self.0.lerp(end.0, weight.0))
+    }
 }
 
 impl<T: Wild> Real for Exact<T> {
     real_functions!(exact_unary);
     real_functions2!(exact_binary);
-    fn is_inf(self) -> bool {
-        self.0.is_inf()
-    }
-    fn signbit(self) -> bool {
-        self.0.signbit()
-    }
 }

@@ -203,15 +203,18 @@ impl Num for Expr {
     fn square(self) -> Expr {
         unary("square", self)
     }
+    fn is_nan(self) -> Expr {
+        unary("isnan", self)
+    }
+    fn is_inf(self) -> Expr {
+        unary("isinf", self)
+    }
     binary_methods!(eq ne pow);
 }
 
 impl Ordered for Expr {
-    unary_methods!(abs sign);
+    unary_methods!(abs sign floor ceil trunc round signbit);
     binary_methods!(lt le gt ge maximum minimum fmax fmin fmod remainder);
-    fn is_nan(self) -> Expr {
-        unary("isnan", self)
-    }
     fn div_trunc(self, other: Expr) -> Expr {
         unary("trunc", binary("div", self, other))
     }
@@ -242,15 +245,12 @@ impl Field for Expr {
     field_functions!(unary_methods);
     binary_methods!(logaddexp);
     unary_methods!(sgn);
+    fn lerp(self, end: Expr, weight: Expr) -> Expr {
+        push(Node::Call("lerp", smallvec![self, end, weight]))
+    }
 }
 
 impl Real for Expr {
     real_functions!(unary_methods);
     real_functions2!(binary_methods);
-    fn is_inf(self) -> Expr {
-        unary("isinf", self)
-    }
-    fn signbit(self) -> Expr {
-        unary("signbit", self)
-    }
 }

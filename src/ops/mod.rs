@@ -25,6 +25,15 @@ pub mod scan;
 pub mod search;
 pub mod softmax;
 pub mod sort;
+pub mod activation;
+pub mod binary;
+pub mod compare;
+pub mod composed;
+pub mod parts;
+mod pointwise_checks;
+mod pointwise_choices;
+pub mod rounding;
+pub mod special;
 pub mod unary;
 pub mod unique;
 pub mod reinterpret;
@@ -339,6 +348,13 @@ impl Entry {
 static FAMILIES: &[&[Op]] = &[
     view::OPS,
     unary::OPS,
+    rounding::OPS,
+    parts::OPS,
+    binary::OPS,
+    compare::OPS,
+    activation::OPS,
+    special::OPS,
+    composed::OPS,
     reinterpret::OPS,
     shape::OPS,
     split::OPS,

@@ -35,10 +35,16 @@ pub enum Kind {
     Keep,
     /// Integers compute in the default float dtype.
     Float,
+    /// Bool computes as int64.
+    Whole,
     /// The result is bool.
     Mask,
+    /// Integers compute in the default float dtype, the result is bool.
+    FloatMask,
     /// The result is real where the operands are complex.
     Real,
+    /// As `Real`; integers compute in the default float dtype.
+    FloatReal,
     /// The result is complex where the operands are real.
     Complex,
 }
@@ -50,6 +56,8 @@ pub struct Spec {
     pub kind: Kind,
     /// How many leading arguments are operands; the scalars that the formula takes follow them.
     pub operands: usize,
+    /// How many of them do not take part in the promotion.
+    pub untyped: usize,
     pub params: usize,
     pub loops: Loops,
     pub grain: usize,
@@ -57,6 +65,8 @@ pub struct Spec {
     pub check: Option<fn(Args, DType) -> Result<()>>,
     /// Looks at the data before the kernel runs.
     pub before: Option<fn(Args, DType) -> Result<()>>,
+    /// Other loops for particular arguments.
+    pub choose: Option<fn(Args) -> Option<&'static Loops>>,
 }
 
 pub trait Pointwise {
@@ -77,16 +87,19 @@ pub trait Differentiable: Pointwise {
 impl Spec {
     /// The dtype that the formula computes in.
     fn common(&self, args: Args) -> Result<DType> {
-        let dtype = result_type(&args.0[..self.operands])?;
-        let dtype = if self.kind == Kind::Float && dtype.is_integral(true) { default_dtype() } else { dtype };
-        Ok(dtype)
+        let dtype = result_type(&args.0[self.untyped..self.operands])?;
+        Ok(match self.kind {
+            Kind::Float | Kind::FloatMask | Kind::FloatReal if dtype.is_integral(true) => default_dtype(),
+            Kind::Whole if dtype == DType::Bool => DType::I64,
+            _ => dtype,
+        })
     }
 
     fn result(&self, common: DType) -> DType {
         match self.kind {
-            Kind::Keep | Kind::Float => common,
-            Kind::Mask => DType::Bool,
-            Kind::Real => common.to_real(),
+            Kind::Keep | Kind::Float | Kind::Whole => common,
+            Kind::Mask | Kind::FloatMask => DType::Bool,
+            Kind::Real | Kind::FloatReal => common.to_real(),
             Kind::Complex => common.to_complex(),
         }
     }
@@ -140,12 +153,23 @@ pub fn cpu<P: Pointwise>(args: Args, outs: &[Tensor]) -> Result<()> {
     if let Some(before) = spec.before {
         before(args, common)?;
     }
-    let Some(run) = loop_for(&spec.loops, lane(common)) else {
+    let chosen = spec.choose.and_then(|choose| choose(args));
+    let Some(run) = loop_for(chosen.unwrap_or(&spec.loops), lane(common)) else {
         return Ok(());
     };
     let params = scalars(lane(common), args.0.iter().skip(spec.operands).take(spec.params))?;
     let operands: SmallVec<[&Value; 4]> = args.0[..spec.operands].iter().collect();
     launch(run, lane(common), &operands, &params, &outs[0], spec.grain)
+}
+
+/// Fills a tensor by loops that take no parameters.
+pub fn fill_with(loops: &Loops, operands: &[&Value], target: &Tensor) -> Result<()> {
+    let common = result_type(operands.iter().copied())?;
+    let Some(run) = loop_for(loops, lane(common)) else {
+        fail!(NotImplemented, "this operator is not implemented for '{}'", common.scalar_name());
+    };
+    let params = Params::new();
+    launch(run, lane(common), operands, &params, target, crate::cpu::pool::grain::MATH)
 }
 
 /// Scalar parameters in the lane type, side by side; None is NaN.
@@ -300,6 +324,8 @@ fn replay(tree: &Tree, inputs: &[Value]) -> Result<Tensor> {
     };
     for node in &tree.nodes {
         let value = match node {
+            // A parameter that was not given is NaN in formulas.
+            Node::Input(i) if inputs[*i].is_none() => Value::Num(Scalar::Float(f64::NAN)),
             Node::Input(i) => inputs[*i].clone(),
             Node::Call(name, args) => {
                 let args: SmallVec<[Value; 3]> = args.iter().map(|a| read(a, &values)).collect();
@@ -336,8 +362,10 @@ fn call_named(name: &str, args: &[Value]) -> Result<Value> {
         }
         _ => (name, args.iter().cloned().collect()),
     };
-    let entry = super::find(name)
+    // Internal forms come first: their arguments are in the order of the formula.
+    let entry = super::find(&format!("_{name}"))
         .next()
+        .or_else(|| super::find(name).next())
         .or_else(|| super::find(&format!("special.{name}")).next())
         .ok_or_else(|| crate::err!(NotImplemented, "no operator '{name}'"))?;
     let mut results = entry.call(args.into_iter().collect())?;
@@ -364,6 +392,7 @@ fn fold_numbers(name: &str, args: &[Value]) -> Option<Value> {
                 "reciprocal" => number(1.0 / x),
                 "sqrt" => number(x.sqrt()),
                 "square" => number(x * x),
+                "isnan" => Some(Value::from(x.is_nan())),
                 _ => None,
             }
         }

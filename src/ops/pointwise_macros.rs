@@ -1,15 +1,16 @@
 //! The macro that declares pointwise ops.
 
 /// Declares pointwise ops: doc, schema, variants, then kind, lanes, the kernel's name and the formula;
-/// options in this order: `check f`, `before f`, `angles exact`, `grad (g, operands.., result; params..) => [one per operand]`.
+/// options in this order: `untyped n`, `check f`, `before f`, `choose f`, `angles exact`, `grad (g, operands.., result; params..) => [one per operand]`.
 #[macro_export]
 macro_rules! pointwise {
     ($(
         $(#[doc = $doc:literal])+
         $schema:literal, $variants:expr,
         $kind:ident $lanes:ident $kernel:literal $args:tt => $body:expr
-        $(, check $check:expr)? $(, before $before:expr)? $(, angles $trig:ident)?
-        $(, grad $([$name:literal])? $gargs:tt => [$($grad:expr),+ $(,)?])?;
+        $(, untyped $untyped:literal)? $(, check $check:expr)? $(, before $before:expr)? $(, choose $choose:expr)?
+        $(, angles $trig:ident)?
+        $(, grad $gargs:tt $(as $name:literal)? => [$($grad:expr),+ $(,)?])?;
     )*) => {
         pub static OPS: &[$crate::ops::Op] = &[$({
             struct This;
@@ -19,11 +20,13 @@ macro_rules! pointwise {
                     kernel: $kernel,
                     kind: $crate::formula!(@kind $kind),
                     operands: $crate::formula!(@operands $args),
+                    untyped: 0usize $(+ $untyped)?,
                     params: $crate::formula!(@params $args),
                     loops: $crate::formula!(@loops $lanes This, $crate::formula!(@operands $args), $crate::formula!(@params $args)),
                     grain: $crate::formula!(@grain $lanes),
                     check: $crate::formula!(@option $($check)?),
                     before: $crate::formula!(@option $($before)?),
+                    choose: $crate::formula!(@option $($choose)?),
                 };
             }
             $crate::ops::Op {
@@ -81,12 +84,17 @@ macro_rules! formula {
     (@params ($($x:ident),+ $(; $($p:ident),+)?)) => { $crate::formula!(@count $($($p)+)?) };
     (@kind keep) => { $crate::ops::pointwise::Kind::Keep };
     (@kind float) => { $crate::ops::pointwise::Kind::Float };
+    (@kind whole) => { $crate::ops::pointwise::Kind::Whole };
+    (@kind float_mask) => { $crate::ops::pointwise::Kind::FloatMask };
     (@kind mask) => { $crate::ops::pointwise::Kind::Mask };
     (@result mask $E:ident) => { <$E as $crate::cpu::lanes::Num>::Mask };
+    (@result float_mask $E:ident) => { <$E as $crate::cpu::lanes::Num>::Mask };
     (@result $kind:ident $E:ident) => { $E };
     (@out mask $E:ident) => { $crate::cpu::lanes_int::Flag };
+    (@out float_mask $E:ident) => { $crate::cpu::lanes_int::Flag };
     (@out $kind:ident $E:ident) => { $E };
     (@wrap mask $value:expr) => { $crate::cpu::lanes_int::Flag::new($value) };
+    (@wrap float_mask $value:expr) => { $crate::cpu::lanes_int::Flag::new($value) };
     (@wrap $kind:ident $value:expr) => { $value };
     (@option) => { None };
     (@option $value:expr) => { Some($value) };

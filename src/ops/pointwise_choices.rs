@@ -1,0 +1,63 @@
+//! Loops that serve frequent scalar arguments better than the general formula.
+
+use super::pointwise::Loops;
+use super::{Args, Value};
+use crate::tensor::{DType, Scalar};
+
+/// Loops of a formula that stands on its own.
+macro_rules! loops {
+    ($lanes:ident $args:tt => $body:expr) => {{
+        struct This;
+        formula!(This keep $lanes [] $args $body);
+        const LOOPS: Loops = formula!(@loops $lanes This, formula!(@operands $args), formula!(@params $args));
+        &LOOPS
+    }};
+}
+
+fn is_one(s: &Value) -> bool {
+    matches!(s, Value::Num(Scalar::Int(1)))
+}
+
+pub(super) fn plain_add(args: Args) -> Option<&'static Loops> {
+    is_one(args.get(2)).then(|| loops!(Num (a, b) => a + b))
+}
+
+pub(super) fn plain_sub(args: Args) -> Option<&'static Loops> {
+    is_one(args.get(2)).then(|| loops!(Num (a, b) => a - b))
+}
+
+pub(super) fn plain_power(args: Args) -> Option<&'static Loops> {
+    let Value::Num(exponent) = args.get(1) else {
+        return None;
+    };
+    if matches!(exponent, Scalar::Complex(_)) {
+        return None;
+    }
+    let exponent = exponent.to_f64();
+    let floats = args.get(0).tensor().is_some_and(|t| t.dtype().is_differentiable());
+    if exponent == 2.0 {
+        Some(loops!(Num (a, b) => a * a))
+    } else if exponent == 3.0 {
+        Some(loops!(Num (a, b) => a * a * a))
+    } else if exponent == 0.5 {
+        Some(loops!(Field (a, b) => a.sqrt()))
+    } else if exponent == -0.5 && floats {
+        Some(loops!(Field (a, b) => a.rsqrt()))
+    } else if exponent == -1.0 && floats {
+        Some(loops!(Field (a, b) => a.reciprocal()))
+    } else if exponent == -2.0 && floats {
+        Some(loops!(Field (a, b) => (a * a).reciprocal()))
+    } else {
+        None
+    }
+}
+
+/// The neighbour of a half-precision number, computed in f32.
+pub(super) fn next_half(args: Args) -> Option<&'static Loops> {
+    let dtype = args.get(0).tensor()?.dtype();
+    match dtype {
+        DType::BF16 => Some(loops!(Real (a, b) => a.next_bf16(b))),
+        DType::F16 => Some(loops!(Real (a, b) => a.next_f16(b))),
+        _ => None,
+    }
+}
