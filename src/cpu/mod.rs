@@ -34,6 +34,7 @@ pub mod random_choice;
 pub mod random_fill;
 pub mod random_normal;
 pub mod random_reject;
+pub mod range;
 pub mod reduce;
 pub mod reduce_index;
 pub mod reduce_kinds;

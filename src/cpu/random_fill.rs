@@ -1,6 +1,6 @@
 //! Fills slices with samples of the distributions, one draw (or as many as PyTorch takes) per element, in order.
 
-use half::{bf16, f16};
+use crate::tensor::{Bool, bf16, f16};
 
 use super::random::{Generator, unit_f32, unit_f64};
 use super::random_normal::{self, BLOCK};
@@ -43,11 +43,14 @@ macro_rules! sample {
 }
 
 sample! {
-    bool: |v| v != 0.0, |v| v != 0, map_u32 |w| w & 1 == 1;
+    Bool: |v| Bool::from(v != 0.0), |v| Bool::from(v != 0), map_u32 |w| Bool::from(w & 1 == 1);
     u8: |v: f64| v as i64 as u8, |v| v as u8, map_u32 |w| w as u8;
     i8: |v: f64| v as i32 as i8, |v| v as i8, map_u32 |w| (w & 0x7f) as i8;
     i16: |v: f64| v as i32 as i16, |v| v as i16, map_u32 |w| (w & 0x7fff) as i16;
     i32: |v| v as i32, |v| v as i32, map_u32 |w| (w & 0x7fff_ffff) as i32;
+    u16: |v: f64| v as i64 as u16, |v| v as u16, map_u32 |w| w as u16;
+    u32: |v: f64| v as i64 as u32, |v| v as u32, map_u32 |w| w;
+    u64: |v| v as u64, |v| v as u64, map_u64 |w| w;
     i64: |v| v as i64, |v| v, map_u64 |w| (w & 0x7fff_ffff_ffff_ffff) as i64;
     f16: |v: f64| f16::from_f32(v as f32), |v| f16::from_f32(v as f32), map_u32 |w| f16::from_f32((w % 2049) as f32);
     bf16: |v: f64| bf16::from_f32(v as f32), |v| bf16::from_f32(v as f32), map_u32 |w| bf16::from_f32((w % 257) as f32);

@@ -10,8 +10,11 @@ mod value;
 
 pub mod copy;
 pub mod create;
+pub mod dropout;
 pub mod expr;
 pub mod indexing;
+pub mod random;
+pub mod range;
 pub mod reduce;
 mod reduce_dims;
 pub mod reduce_index;
@@ -361,6 +364,9 @@ static FAMILIES: &[&[Op]] = &[
     reduce::OPS,
     reduce_index::OPS,
     create::OPS,
+    range::OPS,
+    random::OPS,
+    dropout::OPS,
     copy::OPS,
     reduce_moments::OPS,
     scan::OPS,
