@@ -2,7 +2,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{APART, Aliases, Args, Body, CROSS_DEVICE, Entry, LAZY, Out, Outputs, Outs, Returns, STRIDED, Value};
+use super::{APART, Aliases, Args, Body, CROSS_DEVICE, EXACT, Entry, LAZY, Out, Outputs, Outs, Returns, STRIDED, Value};
 use crate::tensor::{DType, Device, Layout, Lazy, Scalar, Tensor};
 use crate::{Result, autograd, backend, ensure, fail};
 
@@ -284,13 +284,15 @@ pub fn call_out(entry: &'static Entry, args: &[Value], targets: &[Tensor]) -> Re
             check_apart(args, target)?;
         }
     }
+    let typed = typed_by_out(entry, args, targets)?;
+    let args = typed.as_deref().unwrap_or(args);
     match entry.op.body {
         Body::Kernel { meta, .. } => {
             let prepared = prepare(entry, args)?;
             let args_now = prepared.as_deref().unwrap_or(args);
             let outs = meta(Args(args_now))?;
             for (target, out) in targets.iter().zip(&outs) {
-                check_cast(out.dtype, target.dtype())?;
+                check_out_dtype(entry, out.dtype, target.dtype())?;
                 resize_output(target, &out.shape)?;
             }
             fill(entry, args_now, &outs, targets)?;
@@ -310,6 +312,37 @@ pub fn call_out(entry: &'static Entry, args: &[Value], targets: &[Tensor]) -> Re
         }
     }
     Ok(())
+}
+
+/// Ops that create tensors take their dtype from `out=`.
+fn typed_by_out(entry: &Entry, args: &[Value], targets: &[Tensor]) -> Result<Option<SmallVec<[Value; 6]>>> {
+    let creates = entry.schema.position("layout").and(entry.schema.position("dtype"));
+    let (Some(at), Some(target)) = (creates, targets.first()) else { return Ok(None) };
+    if let Some(dtype) = Args(args).opt_dtype(at)? {
+        ensure!(
+            dtype == target.dtype(),
+            Runtime,
+            "dtype {} does not match dtype of out parameter ({})",
+            dtype.scalar_name(),
+            target.dtype().scalar_name()
+        );
+        return Ok(None);
+    }
+    let mut typed: SmallVec<[Value; 6]> = args.iter().cloned().collect();
+    typed[at] = target.dtype().into();
+    Ok(Some(typed))
+}
+
+fn check_out_dtype(entry: &Entry, from: DType, to: DType) -> Result<()> {
+    ensure!(
+        !entry.has(EXACT) || from == to,
+        Runtime,
+        "{} expects {} tensor out, got: {}",
+        entry.schema.name,
+        from.scalar_name(),
+        to.scalar_name()
+    );
+    check_cast(from, to)
 }
 
 fn check_apart(args: &[Value], target: &Tensor) -> Result<()> {

@@ -2,7 +2,8 @@
 
 use smallvec::smallvec;
 
-use super::create::{channels_last_strides, format_strides, one};
+use super::memory_format::{channels_last_strides, format_strides};
+use super::options::one;
 use super::{
     Args, Body, CROSS_DEVICE, F, I, LAZY, M, MemoryFormat, Out, Outputs, Outs, STRIDED, Val, Value,
     kernel, named, result_type, rule,

@@ -2,8 +2,8 @@
 
 use smallvec::smallvec;
 
-use super::create::one;
-use super::random::bernoulli_into;
+use super::options::one;
+use super::random_real::bernoulli_into;
 use super::{Args, Body, F, I, Out, Outputs, Outs, Val, kernel, named, out};
 use crate::cpu::random::Generator;
 use crate::tensor::{DType, Dims, Tensor};

@@ -13,7 +13,12 @@ pub mod create;
 pub mod dropout;
 pub mod expr;
 pub mod indexing;
+mod memory_format;
+mod options;
 pub mod random;
+mod random_choice;
+mod random_int;
+mod random_real;
 pub mod range;
 pub mod reduce;
 mod reduce_dims;
@@ -88,6 +93,8 @@ pub const CROSS_DEVICE: u16 = 128;
 pub const COPY: u16 = 256;
 /// A tensor given as `out=` must not share memory with the inputs.
 pub const APART: u16 = 512;
+/// A tensor given as `out=` must have the dtype of the result.
+pub const EXACT: u16 = 1024;
 
 /// Size and dtype of an output, known before any data is touched.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Tensors made from a rule: `arange`, `linspace`, `logspace`, `eye`, triangle indices, `complex` and `polar`.
 
-use super::create::{Options, fill_tensor};
+use super::options::{Options, fill_tensor};
 use super::{Args, Body, F, O, Outputs, Value};
 use crate::tensor::{DType, Scalar, Tensor, default_dtype};
 use crate::{Result, call, cpu, ensure, err, error, fail, ops};

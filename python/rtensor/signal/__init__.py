@@ -1,0 +1,5 @@
+"""Signal processing: window functions."""
+
+from rtensor.signal import windows
+
+__all__ = ["windows"]
