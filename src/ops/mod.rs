@@ -8,6 +8,7 @@ mod schema;
 mod val;
 mod value;
 
+pub mod combine;
 pub mod copy;
 pub mod create;
 pub mod dropout;
@@ -56,6 +57,7 @@ pub mod pooling;
 pub mod loss;
 pub mod embed;
 pub mod view;
+pub mod window;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -375,6 +377,8 @@ static FAMILIES: &[&[Op]] = &[
     random::OPS,
     dropout::OPS,
     copy::OPS,
+    combine::OPS,
+    window::OPS,
     reduce_moments::OPS,
     scan::OPS,
     sort::OPS,

@@ -30,6 +30,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("_LinAlgError", module.py().get_type::<errors::LinAlgError>())?;
     module.add("OutOfMemoryError", module.py().get_type::<errors::OutOfMemoryError>())?;
     tensor::add_classes(module)?;
+    generator::add(module)?;
     objects::add_constants(module)?;
     functions::register(module)?;
     backend::register(module)?;
