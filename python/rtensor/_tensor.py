@@ -4,7 +4,7 @@ import copy
 import weakref
 from collections import OrderedDict
 
-from rtensor import _C
+from rtensor import _C, functional
 from rtensor._C import Tensor
 
 
@@ -129,6 +129,9 @@ class _Methods:
 
     def __setstate__(self, state) -> None:
         self.__dict__.update(state)
+
+    unique = functional.unique
+    unique_consecutive = functional.unique_consecutive
 
     def storage(self):
         """The storage as a sequence of the tensor's elements."""

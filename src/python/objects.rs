@@ -61,6 +61,11 @@ pub fn dtype_object(py: Python<'_>, dtype: DType) -> Py<PyDType> {
     objects[dtype as usize].clone_ref(py)
 }
 
+thread_local! {
+    /// The default devices outside of the `with device:` blocks that this thread is in.
+    static DEVICES: std::cell::RefCell<Vec<Device>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
 /// Where a tensor lies: `device("cuda", 1)`, `device("cuda:1")`.
 #[pyclass(name = "device", module = "torch", frozen, eq, hash, weakref, skip_from_py_object)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,6 +108,20 @@ impl PyDevice {
     #[getter]
     fn index(&self) -> Option<i8> {
         (self.0.index >= 0).then_some(self.0.index)
+    }
+
+    /// Within the block, tensors are made on this device.
+    fn __enter__(slf: &Bound<'_, Self>) -> Py<Self> {
+        let before = crate::tensor::set_default_device(slf.get().0);
+        DEVICES.with_borrow_mut(|stack| stack.push(before));
+        slf.clone().unbind()
+    }
+
+    #[pyo3(signature = (*_exc))]
+    fn __exit__(&self, _exc: &Bound<'_, PyTuple>) {
+        if let Some(before) = DEVICES.with_borrow_mut(Vec::pop) {
+            crate::tensor::set_default_device(before);
+        }
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {

@@ -1,0 +1,146 @@
+"""Every row of the op table: forward, gradients, in place, `out=`, strided inputs, and wrong calls."""
+
+import numpy as np
+import pytest
+from op_table import ROWS, key
+from samples import tensors_in
+
+import rtensor as torch
+from rtensor import _C
+
+OPS = {key(op): op for op in _C._table()}
+CASES = [(name, i) for name, row in ROWS.items() if name in OPS for i in range(len(row.samples))]
+EPSILON = 1e-6
+
+
+def function(op: dict):
+    """The op as a function of its arguments, whether it is public as a function or as a method."""
+    space, _, base = op["name"].rpartition(".")
+    if op["function"]:
+        return _C._namespaces[space][base] if space else getattr(_C, base)
+    if op["property"]:
+        return lambda x: getattr(x, base)
+    return lambda x, *args, **kwargs: getattr(x, base)(*args, **kwargs)
+
+
+def cases(wanted=lambda op, row: True):
+    chosen = [(name, i) for name, i in CASES if wanted(OPS[name], ROWS[name])]
+    return pytest.mark.parametrize(("name", "sample"), chosen, ids=[f"{name}-{i}" for name, i in chosen])
+
+
+def made(name, sample, dtype=torch.float64, **options):
+    args, kwargs = ROWS[name].samples[sample].make(dtype, **options)
+    return function(OPS[name]), args, kwargs
+
+
+def same(a, b, tolerance=1e-9):
+    """Equal results, up to rounding."""
+    a, b = tensors_in(a), tensors_in(b)
+    assert len(a) == len(b)
+    for x, y in zip(a, b, strict=True):
+        assert x.shape == y.shape and x.dtype is y.dtype
+        np.testing.assert_allclose(x.numpy(force=True), y.numpy(force=True), rtol=tolerance, atol=tolerance)
+
+
+@cases(lambda op, row: row.reference is not None)
+def test_forward_is_numpys(name, sample):
+    call, args, kwargs = made(name, sample)
+    arrays = [
+        a.numpy() if isinstance(a, torch.Tensor) else [x.numpy() for x in a] if tensors_in(a) else a for a in args
+    ]
+    with np.errstate(all="ignore"):
+        try:
+            want = ROWS[name].reference(*arrays, **kwargs)
+        except TypeError:
+            pytest.skip("NumPy does not take these arguments")
+    np.testing.assert_allclose(np.asarray(call(*args, **kwargs)), want, rtol=1e-9, atol=1e-9)
+
+
+@cases()
+def test_every_float_dtype(name, sample):
+    call, args, kwargs = made(name, sample)
+    wide = tensors_in(call(*args, **kwargs))
+    call, args, kwargs = made(name, sample, torch.float32)
+    for exact, result in zip(wide, tensors_in(call(*args, **kwargs)), strict=True):
+        assert result.shape == exact.shape
+        if exact.dtype is torch.float64 and result.dtype is torch.float32:
+            np.testing.assert_allclose(result.numpy(force=True), exact.numpy(force=True), rtol=2e-3, atol=2e-4)
+
+
+@cases(lambda op, row: row.deterministic)
+def test_strides_do_not_matter(name, sample):
+    call, args, kwargs = made(name, sample)
+    _, strided, strided_kwargs = made(name, sample, strided=True)
+    if OPS[name]["name"] in ("view", "as_strided", "view_as", "unflatten"):
+        pytest.skip("looks at the strides")
+    same(call(*strided, **strided_kwargs), call(*args, **kwargs))
+
+
+@cases(lambda op, row: row.grad)
+def test_gradients_are_finite_differences(name, sample):
+    call, args, kwargs = made(name, sample, requires_grad=True)
+    leaves = [t for t in tensors_in((args, kwargs)) if t.requires_grad]
+    outs = [t for t in tensors_in(call(*args, **kwargs)) if t.requires_grad]
+    if not outs or not leaves or not any(t.numel() for t in leaves):
+        pytest.skip("nothing to differentiate")
+    rng = np.random.default_rng(1)
+    weights = [torch.tensor(rng.normal(size=tuple(t.shape))) for t in outs]
+    directions = [torch.tensor(rng.normal(size=tuple(t.shape))) for t in leaves]
+    grads = torch.autograd.grad(outs, leaves, weights, allow_unused=True)
+    slope = sum((g * d).sum().item() for g, d in zip(grads, directions, strict=True) if g is not None)
+
+    def value(step: float) -> float:
+        with torch.no_grad():
+            for leaf, direction in zip(leaves, directions, strict=True):
+                leaf.add_(direction, alpha=step)
+            moved = [t for t in tensors_in(call(*args, **kwargs)) if t.dtype is torch.float64]
+            total = sum((t * w).sum().item() for t, w in zip(moved, weights, strict=True))
+            for leaf, direction in zip(leaves, directions, strict=True):
+                leaf.sub_(direction, alpha=step)
+        return total
+
+    measured = (value(EPSILON) - value(-EPSILON)) / (2 * EPSILON)
+    assert abs(slope - measured) <= 1e-5 * max(1.0, abs(measured)), (slope, measured)
+
+
+@cases(lambda op, row: op["in_place"] and row.deterministic)
+def test_in_place(name, sample):
+    call, args, kwargs = made(name, sample)
+    want = call(*args, **kwargs)
+    target = args[0]
+    if not isinstance(want, torch.Tensor) or want.shape != target.shape or want.dtype is not target.dtype:
+        pytest.skip("the result does not fit the input")
+    method = getattr(target, OPS[name]["name"].rpartition(".")[2] + "_")
+    version = target._version
+    assert method(*args[1:], **kwargs) is target and target._version > version
+    same(target, want)
+
+
+@cases(lambda op, row: op["out"] and row.deterministic)
+def test_out(name, sample):
+    call, args, kwargs = made(name, sample)
+    want = call(*args, **kwargs)
+    targets = [torch.empty(0, dtype=t.dtype) for t in tensors_in(want)]
+    out = targets[0] if isinstance(want, torch.Tensor) else tuple(targets)
+    returned = call(*args, **kwargs, out=out)
+    assert all(a is b for a, b in zip(tensors_in(returned), targets, strict=True))
+    same(targets, tensors_in(want))
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name in OPS])
+def test_wrong_calls(name):
+    call, args, kwargs = made(name, 0)
+    with pytest.raises(TypeError):
+        call(*args, **kwargs, no_such_argument=1)
+    with pytest.raises(TypeError):
+        call(object(), *args[1:], **kwargs)
+
+
+def test_every_op_has_a_doc():
+    bare = [name for name, op in OPS.items() if len(op["doc"].strip()) < 10]
+    assert not bare, bare
+
+
+def test_every_row_is_an_op():
+    strangers = [name for name in ROWS if name not in OPS]
+    assert not strangers, strangers

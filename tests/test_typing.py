@@ -1,0 +1,26 @@
+"""The stubs are those of the table, and mypy takes a user's script."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_stubs_are_fresh():
+    done = subprocess.run([sys.executable, ROOT / "tools" / "stubs.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_mypy_accepts_a_users_script():
+    pytest.importorskip("mypy")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--no-incremental", str(ROOT / "tests" / "typing" / "user.py")],
+        capture_output=True,
+        text=True,
+        env={"MYPYPATH": str(ROOT / "python"), "PATH": ""},
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stdout
