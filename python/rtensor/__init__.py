@@ -22,7 +22,7 @@ from rtensor._checks import (
     typename,
 )
 from rtensor._creation import asarray, from_dlpack, set_default_tensor_type, to_dlpack
-from rtensor._numeric_info import finfo, iinfo
+from rtensor._type_info import finfo, iinfo
 from rtensor._settings import *  # noqa: F403
 from rtensor._tensor_str import set_printoptions
 from rtensor.functional import *  # noqa: F403

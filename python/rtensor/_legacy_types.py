@@ -20,7 +20,7 @@ class _TypedTensor(type):
 
 
 def _make(kind: str, dtype: _C.dtype) -> _TypedTensor:
-    return _TypedTensor(f"{kind}Tensor", (), {"dtype": dtype, "is_cuda": False, "__module__": "torch"})
+    return _TypedTensor(f"{kind}Tensor", (), {"dtype": dtype, "is_cuda": False, "__module__": "rtensor"})
 
 
 BoolTensor = _make("Bool", _C.bool)

@@ -16,7 +16,7 @@ use crate::ops::random::{SharedGenerator, default_generator, fresh_seed};
 use crate::tensor::{DType, Device, Tensor};
 
 /// A random number generator; every function that draws takes one as `generator=`.
-#[pyclass(name = "Generator", module = "torch", frozen, weakref, subclass)]
+#[pyclass(name = "Generator", module = "rtensor", frozen, weakref, subclass)]
 pub struct PyGenerator {
     shared: SharedGenerator,
     device: Device,

@@ -9,7 +9,7 @@ use crate::ops::MemoryFormat;
 use crate::tensor::{DType, Device, DeviceType};
 
 /// The type of a tensor's elements.
-#[pyclass(name = "dtype", module = "torch", frozen, eq, hash, skip_from_py_object)]
+#[pyclass(name = "dtype", module = "rtensor", frozen, eq, hash, skip_from_py_object)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PyDType(pub DType);
 
@@ -67,7 +67,7 @@ thread_local! {
 }
 
 /// Where a tensor lies: `device("cuda", 1)`, `device("cuda:1")`.
-#[pyclass(name = "device", module = "torch", frozen, eq, hash, weakref, skip_from_py_object)]
+#[pyclass(name = "device", module = "rtensor", frozen, eq, hash, weakref, skip_from_py_object)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PyDevice(pub Device);
 
@@ -152,7 +152,7 @@ pub fn parse_device(object: &Bound<'_, PyAny>) -> PyResult<Device> {
 }
 
 /// How elements are stored; dense tensors are `torch.strided`.
-#[pyclass(name = "layout", module = "torch", frozen, eq, hash)]
+#[pyclass(name = "layout", module = "rtensor", frozen, eq, hash)]
 #[derive(PartialEq, Eq, Hash)]
 pub struct PyLayout(&'static str);
 
@@ -168,7 +168,7 @@ impl PyLayout {
 }
 
 /// The order of dimensions in memory.
-#[pyclass(name = "memory_format", module = "torch", frozen)]
+#[pyclass(name = "memory_format", module = "rtensor", frozen)]
 pub struct PyMemoryFormat(pub MemoryFormat);
 
 #[pymethods]

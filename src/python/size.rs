@@ -62,14 +62,14 @@ fn make(py: Python<'_>) -> PyResult<Size> {
         (ffi::Py_tp_new, new_size as *mut c_void),
         (ffi::Py_tp_repr, repr as *mut c_void),
         (ffi::Py_mp_subscript, subscript as *mut c_void),
-        (ffi::Py_sq_concat, concat as *mut c_void),
+        (ffi::Py_nb_add, add as *mut c_void),
         (ffi::Py_sq_repeat, repeat as *mut c_void),
         (ffi::Py_tp_methods, methods().cast()),
         (0, std::ptr::null_mut()),
     ];
     let mut slots = slots.map(|(slot, pfunc)| ffi::PyType_Slot { slot, pfunc });
     let mut spec = ffi::PyType_Spec {
-        name: c"torch.Size".as_ptr(),
+        name: c"rtensor.Size".as_ptr(),
         basicsize: 0,
         itemsize: 0,
         flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE) as u32,
@@ -80,7 +80,7 @@ fn make(py: Python<'_>) -> PyResult<Size> {
         let tuple = &raw mut ffi::PyTuple_Type;
         let raw = ffi::PyType_FromSpecWithBases(&raw mut spec, tuple.cast());
         let class = Bound::from_owned_ptr_or_err(py, raw)?.cast_into_unchecked::<PyType>();
-        class.setattr("__module__", "torch")?;
+        class.setattr("__module__", "rtensor")?;
         Ok(Size {
             alloc: slot(class.as_type_ptr(), ffi::Py_tp_alloc),
             tuple_new: slot(tuple, ffi::Py_tp_new),
@@ -207,9 +207,15 @@ unsafe extern "C" fn subscript(this: Object, key: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn concat(this: Object, other: Object) -> Object {
-    // SAFETY: as in `subscript`.
-    guarded(|py| unsafe { from_tuple(py, (get(py)?.tuple_concat)(this, other)) })
+/// Sums of a size and a tuple, on either side, are sizes.
+unsafe extern "C" fn add(left: Object, right: Object) -> Object {
+    // SAFETY: as in `subscript`; tuple's function takes tuples on both sides.
+    guarded(|py| unsafe {
+        if ffi::PyTuple_Check(left) == 0 || ffi::PyTuple_Check(right) == 0 {
+            return Ok(py.NotImplemented().into_ptr());
+        }
+        from_tuple(py, (get(py)?.tuple_concat)(left, right))
+    })
 }
 
 unsafe extern "C" fn repeat(this: Object, count: isize) -> Object {

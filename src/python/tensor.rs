@@ -11,7 +11,7 @@ use super::objects::{PyDType, PyDevice, dtype_object};
 use crate::Tensor;
 
 /// A multi-dimensional array that gradients flow through.
-#[pyclass(name = "Tensor", module = "torch", subclass, frozen, dict, weakref)]
+#[pyclass(name = "Tensor", module = "rtensor", subclass, frozen, dict, weakref)]
 pub struct PyTensor {
     pub tensor: Tensor,
 }
