@@ -23,6 +23,7 @@ mod special_gamma_tables;
 pub mod multiversion;
 pub mod norm;
 pub mod number;
+pub mod optim;
 pub mod pool;
 pub mod conv;
 pub mod gemm;

@@ -21,6 +21,7 @@ mod random_choice;
 mod random_int;
 mod random_real;
 pub mod range;
+pub mod optim;
 pub mod reduce;
 mod reduce_dims;
 pub mod reduce_index;
@@ -395,6 +396,7 @@ static FAMILIES: &[&[Op]] = &[
     pooling::OPS,
     loss::OPS,
     embed::OPS,
+    optim::OPS,
 ];
 
 pub struct Table {
