@@ -1,7 +1,7 @@
 """Neural networks: modules, their parameters, functions, initial values and utilities."""
 
 from rtensor.nn import functional, init, utils
-from rtensor.nn.modules import *  # noqa: F403
+from rtensor.nn.modules import *
 from rtensor.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
 __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "functional", "init", "utils"]

@@ -123,7 +123,7 @@ class Optimizer:
         closure
             Computes the loss and the gradients afresh; its value is returned.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define step()")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Reset the gradients of all parameters, to None or to zeros."""

@@ -7,16 +7,16 @@ up in the operator table at their first use.
 from typing import Any
 
 from rtensor.nn import _ops
-from rtensor.nn.functional.activation import *  # noqa: F403
-from rtensor.nn.functional.attention import *  # noqa: F403
-from rtensor.nn.functional.distance import *  # noqa: F403
-from rtensor.nn.functional.dropout import *  # noqa: F403
-from rtensor.nn.functional.loss import *  # noqa: F403
-from rtensor.nn.functional.margin_loss import *  # noqa: F403
-from rtensor.nn.functional.norm import *  # noqa: F403
-from rtensor.nn.functional.pooling import *  # noqa: F403
-from rtensor.nn.functional.sparse import *  # noqa: F403
-from rtensor.nn.functional.vision import *  # noqa: F403
+from rtensor.nn.functional.activation import *
+from rtensor.nn.functional.attention import *
+from rtensor.nn.functional.distance import *
+from rtensor.nn.functional.dropout import *
+from rtensor.nn.functional.loss import *
+from rtensor.nn.functional.margin_loss import *
+from rtensor.nn.functional.norm import *
+from rtensor.nn.functional.pooling import *
+from rtensor.nn.functional.sparse import *
+from rtensor.nn.functional.vision import *
 
 # Native operators that need no wrapper, by their name here and in the operator table.
 _NATIVE = {

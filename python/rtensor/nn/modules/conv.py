@@ -27,6 +27,7 @@ class _ConvNd(Module):
     """What all convolutions share: their sizes, parameters and print."""
 
     _dims: int
+    _operator: str
     _transposed = False
     weight: Tensor
     bias: Tensor | None
@@ -186,37 +187,29 @@ class _Conv(_ConvNd):
         if self.padding_mode != "zeros":
             input = _ops.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = (0,) * self._dims
-        return self._convolve(input, weight, bias, padding)
-
-    def _convolve(self, input: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
-        raise NotImplementedError
+        convolve = getattr(_ops, self._operator)
+        return convolve(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
 
 class Conv1d(_Conv):
     """Convolution over one dimension of `(N, C, ...)` or `(C, ...)`; parameters as of its base class."""
 
     _dims = 1
-
-    def _convolve(self, input: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
-        return _ops.conv1d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+    _operator = "conv1d"
 
 
 class Conv2d(_Conv):
     """Convolution over two dimensions of `(N, C, ...)` or `(C, ...)`; parameters as of its base class."""
 
     _dims = 2
-
-    def _convolve(self, input: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
-        return _ops.conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+    _operator = "conv2d"
 
 
 class Conv3d(_Conv):
     """Convolution over three dimensions of `(N, C, ...)` or `(C, ...)`; parameters as of its base class."""
 
     _dims = 3
-
-    def _convolve(self, input: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
-        return _ops.conv3d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+    _operator = "conv3d"
 
 
 class _ConvTranspose(_ConvNd):
@@ -277,7 +270,7 @@ class _ConvTranspose(_ConvNd):
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """Convolve, to `output_size` where it is given."""
-        function = getattr(_ops, f"conv_transpose{self._dims}d")
+        function = getattr(_ops, self._operator)
         output_padding = self._output_padding(input, output_size)
         return function(
             input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups, self.dilation
@@ -314,15 +307,18 @@ class ConvTranspose1d(_ConvTranspose):
     """Transposed convolution over one dimension; parameters as of its base class."""
 
     _dims = 1
+    _operator = "conv_transpose1d"
 
 
 class ConvTranspose2d(_ConvTranspose):
     """Transposed convolution over two dimensions; parameters as of its base class."""
 
     _dims = 2
+    _operator = "conv_transpose2d"
 
 
 class ConvTranspose3d(_ConvTranspose):
     """Transposed convolution over three dimensions; parameters as of its base class."""
 
     _dims = 3
+    _operator = "conv_transpose3d"

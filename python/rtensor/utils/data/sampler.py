@@ -29,7 +29,7 @@ class Sampler(Generic[T]):
     """Base class of samplers: an iterable of indices."""
 
     def __iter__(self) -> Iterator[T]:
-        raise NotImplementedError
+        raise NotImplementedError("Subclasses of Sampler should implement __iter__.")
 
 
 class SequentialSampler(Sampler[int]):
