@@ -61,14 +61,36 @@ def trunc_normal_(
             stacklevel=2,
         )
 
-    def cdf(x: float) -> float:
-        return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
+    inside = _normal_cdf((b - mean) / std) - _normal_cdf((a - mean) / std)
+    # Normal draws are kept where they fall inside; where few do, uniform draws are thinned out instead.
+    redraw = _redraw_normal if inside > 0.3 else _thin_uniform
+    return redraw(tensor, mean, std, a, b, generator)
 
-    # The inverse of the cumulative distribution, at uniform draws between its values at the bounds.
-    low, high = cdf((a - mean) / std), cdf((b - mean) / std)
-    tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-    tensor.erfinv_().mul_(std * math.sqrt(2.0)).add_(mean)
-    return tensor.clamp_(min=a, max=b)
+
+def _normal_cdf(x: float) -> float:
+    return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
+
+
+def _redraw_normal(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any) -> Tensor:
+    # The bounds as the dtype holds them, so that no draw lies outside after rounding.
+    low, high = (tensor.new_tensor(bound, device="cpu").item() for bound in (a, b))
+    tensor.normal_(mean, std, generator=generator)
+    while (outside := (tensor < low) | (tensor > high)).any():
+        again = rtensor.empty_like(tensor).normal_(mean, std, generator=generator)
+        tensor.copy_(rtensor.where(outside, again, tensor))
+    return tensor
+
+
+def _thin_uniform(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any) -> Tensor:
+    peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
+    draws, chance = rtensor.empty_like(tensor), rtensor.empty_like(tensor)
+    pending = rtensor.ones_like(tensor, dtype=rtensor.bool)
+    while pending.any():
+        draws.uniform_(a, b, generator=generator)
+        tensor.copy_(rtensor.where(pending, draws, tensor))
+        log_density = ((draws - mean) / std) ** 2 * -0.5 - peak
+        pending &= chance.uniform_(generator=generator).log_() > log_density
+    return tensor
 
 
 @rtensor.no_grad()

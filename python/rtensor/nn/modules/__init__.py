@@ -16,3 +16,5 @@ from rtensor.nn.modules.parameter_containers import *
 from rtensor.nn.modules.pooling import *
 from rtensor.nn.modules.shape import *
 from rtensor.nn.modules.sparse import *
+
+__all__ = [name for name in dir() if name[:1].isupper()]
