@@ -63,7 +63,7 @@ bench-python: $(WHEEL)
 	$(BIN)/python benches/compare.py $(ARGS)
 
 stubs: $(WHEEL)
-	$(BIN)/python tools/stubs.py > python/rtensor/_C.pyi
+	$(BIN)/python tools/stubs.py
 
 clean:
 	rm -rf $(VENV) build out
