@@ -14,7 +14,9 @@ from rtensor.nn.modules.normalization import *
 from rtensor.nn.modules.padding import *
 from rtensor.nn.modules.parameter_containers import *
 from rtensor.nn.modules.pooling import *
+from rtensor.nn.modules.rnn import *
 from rtensor.nn.modules.shape import *
 from rtensor.nn.modules.sparse import *
+from rtensor.nn.modules.transformer import *
 
 __all__ = [name for name in dir() if name[:1].isupper()]
