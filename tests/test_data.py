@@ -106,7 +106,7 @@ def test_arguments_of_tensor():
         torch.tensor()
     with pytest.raises(TypeError):
         torch.tensor([1], 2)
-    with pytest.raises(TypeError, match="must be torch.dtype, not str"):
+    with pytest.raises(TypeError, match=r"must be torch.dtype, not str"):
         torch.tensor([1.0], dtype="float32")
     with pytest.raises(RuntimeError, match="can require gradients"):
         torch.tensor([1], requires_grad=True)
@@ -161,7 +161,7 @@ def test_old_style_constructors():
 def test_size():
     size = torch.ones(5, 3).shape
     assert repr(size) == "torch.Size([5, 3])" and size == (5, 3) and size.numel() == 15
-    assert type(size[:1]) is type(size + (1,)) is type(size * 2) is torch.Size
+    assert type(size[:1]) is type((1,) + size) is type(size * 2) is torch.Size
     assert pickle.loads(pickle.dumps(size)) == size and hash(size) == hash((5, 3))
     assert torch.Size() == () and torch.Size([1, 2])[-1] == 2
     with pytest.raises(TypeError, match="takes an iterable of 'int'"):
@@ -170,7 +170,12 @@ def test_size():
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 def test_pickle(protocol):
-    for tensor in (torch.tensor([[1.0, 2.0]]).t(), torch.tensor(3), torch.tensor([True]), torch.tensor([1.0], requires_grad=True)):
+    for tensor in (
+        torch.tensor([[1.0, 2.0]]).t(),
+        torch.tensor(3),
+        torch.tensor([True]),
+        torch.tensor([1.0], requires_grad=True),
+    ):
         back = pickle.loads(pickle.dumps(tensor, protocol))
         assert back.tolist() == tensor.tolist() and back.dtype is tensor.dtype
         assert back.stride() == tensor.stride() and back.requires_grad == tensor.requires_grad

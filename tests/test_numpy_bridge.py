@@ -8,7 +8,22 @@ import pytest
 
 import rtensor as torch
 
-DTYPES = "bool uint8 int8 int16 int32 int64 uint16 uint32 uint64 float16 float32 float64 complex64 complex128".split()
+DTYPES = [
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+]
 
 
 @pytest.mark.parametrize("name", DTYPES)
@@ -153,7 +168,10 @@ def test_frombuffer():
     assert tensor.tolist() == np.frombuffer(buffer, "i2").tolist()
     tensor[0] = 0
     assert buffer[:2] == b"\0\0"
-    assert torch.frombuffer(buffer, dtype=torch.int16, count=2, offset=1).tolist() == np.frombuffer(buffer[1:5], "i2").tolist()
+    assert (
+        torch.frombuffer(buffer, dtype=torch.int16, count=2, offset=1).tolist()
+        == np.frombuffer(buffer[1:5], "i2").tolist()
+    )
 
 
 @pytest.mark.parametrize(

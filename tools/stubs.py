@@ -237,7 +237,7 @@ def other_member(name: str, member) -> list[str]:
     return [f"    def {name}(self, *args: Any, **kwargs: Any) -> {result}: ..."]
 
 
-CLASSES = '''
+CLASSES = """
 _Number = _b.bool | _b.int | _b.float | _b.complex
 _Int = _b.int | "Tensor"
 _DType = "dtype | type[_b.float] | type[_b.int] | type[_b.bool] | type[_b.complex]"
@@ -275,7 +275,7 @@ class UntypedStorage:
     def data_ptr(self) -> _b.int: ...
     def __len__(self) -> _b.int: ...
     def __getattr__(self, name: _b.str) -> Any: ...
-'''
+"""
 
 
 def constants() -> list[str]:

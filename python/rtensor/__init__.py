@@ -4,7 +4,7 @@ import importlib
 from math import e, inf, nan, pi
 
 from rtensor import _C, _tensor, return_types
-from rtensor._C import *  # noqa: F403
+from rtensor._C import *
 from rtensor._C import Size, Tensor
 from rtensor._checks import (
     get_device,
@@ -22,17 +22,36 @@ from rtensor._checks import (
     typename,
 )
 from rtensor._creation import asarray, from_dlpack, set_default_tensor_type, to_dlpack
-from rtensor._type_info import finfo, iinfo
-from rtensor._settings import *  # noqa: F403
+from rtensor._settings import *
+from rtensor._statistics import *
 from rtensor._tensor_str import set_printoptions
-from rtensor.functional import *  # noqa: F403
+from rtensor._type_info import finfo, iinfo
+from rtensor.functional import *
 
 __version__ = _C.__version__
 newaxis = None
 
 _SUBMODULES = frozenset(
-    "autograd cuda distributions fft func functional linalg masked nn optim random serialization signal special "
-    "storage testing utils viz".split()
+    [
+        "autograd",
+        "cuda",
+        "distributions",
+        "fft",
+        "func",
+        "functional",
+        "linalg",
+        "masked",
+        "nn",
+        "optim",
+        "random",
+        "serialization",
+        "signal",
+        "special",
+        "storage",
+        "testing",
+        "utils",
+        "viz",
+    ]
 )
 
 # Names that live in a submodule which is imported at their first use.
@@ -43,14 +62,27 @@ _ELSEWHERE = {
     "save": "serialization",
     "vmap": "func",
     **dict.fromkeys(
-        ("no_grad", "enable_grad", "inference_mode", "set_grad_enabled", "is_grad_enabled", "is_inference_mode_enabled"),
+        (
+            "no_grad",
+            "enable_grad",
+            "inference_mode",
+            "set_grad_enabled",
+            "is_grad_enabled",
+            "is_inference_mode_enabled",
+        ),
         "autograd",
     ),
     **dict.fromkeys(
         ("manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state", "default_generator"), "random"
     ),
-    **{f"{kind}Tensor": "_legacy_types" for kind in "Bool Byte Char Short Int Long Half BFloat16 Float Double".split()},
-    **{f"{kind}Storage": "storage" for kind in "Bool Byte Char Short Int Long Half BFloat16 Float Double".split()},
+    **{
+        f"{kind}Tensor": "_legacy_types"
+        for kind in ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double"]
+    },
+    **{
+        f"{kind}Storage": "storage"
+        for kind in ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double"]
+    },
 }
 
 

@@ -60,7 +60,11 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> 
         return _C.tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
     result = _converted(shared, dtype, device, copy)
     if isinstance(obj, Tensor):
-        return result.detach().requires_grad_() if requires_grad and not result.requires_grad else _leaf(result, requires_grad)
+        return (
+            result.detach().requires_grad_()
+            if requires_grad and not result.requires_grad
+            else _leaf(result, requires_grad)
+        )
     return result.requires_grad_() if requires_grad else result
 
 

@@ -5,6 +5,7 @@ from rtensor import _C
 __all__ = [
     "are_deterministic_algorithms_enabled",
     "get_autocast_dtype",
+    "get_autocast_xla_dtype",
     "get_deterministic_debug_mode",
     "get_device_module",
     "get_float32_matmul_precision",
@@ -12,11 +13,14 @@ __all__ = [
     "is_anomaly_check_nan_enabled",
     "is_anomaly_enabled",
     "is_autocast_enabled",
+    "is_autocast_xla_enabled",
     "is_deterministic_algorithms_warn_only_enabled",
     "is_warn_always_enabled",
     "set_anomaly_enabled",
     "set_autocast_dtype",
     "set_autocast_enabled",
+    "set_autocast_xla_dtype",
+    "set_autocast_xla_enabled",
     "set_default_device",
     "set_deterministic_debug_mode",
     "set_float32_matmul_precision",
@@ -158,3 +162,23 @@ def get_autocast_dtype(device_type: str):
 def set_autocast_dtype(device_type: str, dtype) -> None:
     """Set the dtype of mixed precision for a kind of device."""
     _autocast_dtypes[device_type] = dtype
+
+
+def is_autocast_xla_enabled() -> bool:
+    """Whether mixed precision is on for XLA devices."""
+    return is_autocast_enabled("xla")
+
+
+def set_autocast_xla_enabled(enabled: bool) -> None:
+    """Switch mixed precision for XLA devices."""
+    set_autocast_enabled("xla", enabled)
+
+
+def get_autocast_xla_dtype():
+    """The dtype of mixed precision for XLA devices."""
+    return get_autocast_dtype("xla")
+
+
+def set_autocast_xla_dtype(dtype) -> None:
+    """Set the dtype of mixed precision for XLA devices."""
+    set_autocast_dtype("xla", dtype)

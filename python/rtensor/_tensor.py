@@ -4,7 +4,7 @@ import copy
 import weakref
 from collections import OrderedDict
 
-from rtensor import _C, functional
+from rtensor import _C, _statistics, functional
 from rtensor._C import Tensor
 
 
@@ -53,9 +53,7 @@ class _Methods:
     def __contains__(self, element) -> bool:
         if isinstance(element, (Tensor, int, float, complex)):
             return bool((element == self).any().item())
-        raise RuntimeError(
-            f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
-        )
+        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
 
     def __dir__(self) -> list[str]:
         return sorted({*dir(type(self)), *self.__dict__})
@@ -106,9 +104,9 @@ class _Methods:
     def __deepcopy__(self, memo) -> Tensor:
         if not self.is_leaf:
             raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
-                "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "
-                "see https://github.com/pytorch/pytorch/pull/103001"
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
+                "moment.  If you were attempting to deepcopy a module, this may be because of a "
+                "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
             )
         if id(self) in memo:
             return memo[id(self)]
@@ -130,6 +128,9 @@ class _Methods:
     def __setstate__(self, state) -> None:
         self.__dict__.update(state)
 
+    corrcoef = _statistics.corrcoef
+    cov = _statistics.cov
+    histogram = _statistics.histogram
     unique = functional.unique
     unique_consecutive = functional.unique_consecutive
 
@@ -163,10 +164,15 @@ class _Methods:
         wanted = getattr(dtype, "dtype", dtype)
         return self.to(wanted)
 
-    def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False) -> Tensor:
+    def new_tensor(
+        self, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False
+    ) -> Tensor:
         """A copy of the data with this tensor's dtype and device."""
         return _C.tensor(
-            data, dtype=dtype or self.dtype, device=self.device if device is None else device, requires_grad=requires_grad
+            data,
+            dtype=dtype or self.dtype,
+            device=self.device if device is None else device,
+            requires_grad=requires_grad,
         )
 
     def new(self, *args, **kwargs) -> Tensor:

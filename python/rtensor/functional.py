@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rtensor import _C
 from rtensor._C import Size, Tensor
 
-__all__ = ["broadcast_shapes", "einsum", "gradient", "histogramdd", "tensordot", "unique", "unique_consecutive"]
+__all__ = ["broadcast_shapes", "einsum", "gradient", "tensordot", "unique", "unique_consecutive"]
 
 
 def broadcast_shapes(*shapes) -> Size:
@@ -200,70 +200,3 @@ def _derivative(x: Tensor, dim: int, spacing, edge_order: int) -> Tensor:
 def _edge(x0: Tensor, x1: Tensor, x2: Tensor, h0: Tensor, h1: Tensor) -> Tensor:
     """The one-sided derivative at `x0` of the parabola through three values."""
     return -x0 * (2 * h0 + h1) / (h0 * (h0 + h1)) + x1 * (h0 + h1) / (h0 * h1) - x2 * h0 / (h1 * (h0 + h1))
-
-
-def histogramdd(input, bins, *, range=None, weight=None, density=False):
-    """Counts of points in the boxes of a grid.
-
-    Parameters
-    ----------
-    input : Tensor
-        Points; the last dimension holds their coordinates.
-    bins : int, list of ints or list of tensors
-        How many intervals each coordinate has, or their edges.
-    range : list of float, optional
-        Lowest and highest edge of each coordinate; those of the data, unless given.
-    weight : Tensor, optional
-        What each point counts.
-    density : bool, default False
-        Whether to divide by the total and the size of the box.
-    """
-    if input.dim() < 2:
-        raise RuntimeError("torch.histogramdd: input tensor should have at least 2 dimensions")
-    coordinates = input.shape[-1]
-    points = input.reshape(-1, coordinates)
-    edges = _edges(points, bins, range, coordinates)
-    inside = _C.ones(points.shape[0], dtype=_C.bool)
-    flat = _C.zeros(points.shape[0], dtype=_C.int64)
-    for i, edge in enumerate(edges):
-        x = points[:, i].contiguous()
-        inside &= (x >= edge[0]) & (x <= edge[-1])
-        at = (_C.searchsorted(edge, x, right=True) - 1).clamp(0, len(edge) - 2)
-        flat = flat * (len(edge) - 1) + at
-    shape = [len(edge) - 1 for edge in edges]
-    count = 1
-    for size in shape:
-        count *= size
-    weights = _C.ones(points.shape[0], dtype=input.dtype) if weight is None else weight.reshape(-1).to(input.dtype)
-    hist = _C.zeros(count, dtype=input.dtype).index_add(0, flat[inside], weights[inside]).reshape(shape)
-    if density:
-        hist = hist / hist.sum()
-        for i, edge in enumerate(edges):
-            sizes = [1] * coordinates
-            sizes[i] = -1
-            hist = hist / edge.diff().reshape(sizes)
-    from rtensor import return_types
-
-    return return_types._make("histogramdd", ("hist", "bin_edges"), (hist, tuple(edges)))
-
-
-def _edges(points: Tensor, bins, range, coordinates: int) -> list[Tensor]:
-    if not isinstance(bins, int) and len(bins) and isinstance(bins[0], Tensor):
-        return list(bins)
-    counts = [bins] * coordinates if isinstance(bins, int) else list(bins)
-    if len(counts) != coordinates:
-        raise RuntimeError(
-            f"torch.histogramdd: The size of bins must be equal to the innermost dimension of the input, got {len(counts)}"
-        )
-    edges = []
-    for i, count in enumerate(counts):
-        if range is not None:
-            low, high = range[2 * i], range[2 * i + 1]
-        elif points.shape[0] == 0:
-            low, high = 0.0, 1.0
-        else:
-            low, high = points[:, i].min().item(), points[:, i].max().item()
-        if low == high:
-            low, high = low - 0.5, high + 0.5
-        edges.append(_C.linspace(low, high, count + 1, dtype=points.dtype))
-    return edges
