@@ -37,6 +37,7 @@ pub mod random_normal;
 pub mod random_reject;
 pub mod range;
 pub mod reduce;
+mod reduce_columns;
 pub mod reduce_index;
 pub mod reduce_kinds;
 pub mod reduce_moments;

@@ -23,6 +23,8 @@ pub trait Number: Copy + Send + Sync + PartialEq + 'static {
     type Total: Copy + Send + Sync + 'static;
     /// Running sums, whose chains are long, round in this type.
     type Precise: Accumulator;
+    /// Is it worth code for each instruction set?
+    const HOT: bool = false;
     fn precise(self) -> Self::Precise;
     fn total_of_precise(acc: Self::Precise) -> Self::Total;
     fn widen(self) -> Self::Acc;
@@ -88,6 +90,7 @@ macro_rules! real {
             type Acc = $t;
             type Total = $t;
             type Precise = f64;
+            const HOT: bool = true;
             #[inline(always)]
             fn precise(self) -> f64 { f64::from(self) }
             #[inline(always)]
@@ -149,6 +152,7 @@ macro_rules! half_precision {
             type Acc = f32;
             type Total = $t;
             type Precise = f32;
+            const HOT: bool = true;
             #[inline(always)]
             fn precise(self) -> f32 { self.widen() }
             #[inline(always)]
@@ -259,6 +263,7 @@ impl Number for Bool {
     type Acc = i64;
     type Total = i64;
     type Precise = i64;
+    const HOT: bool = true;
     #[inline(always)]
     fn precise(self) -> i64 {
         self.widen()

@@ -96,28 +96,45 @@ pub unsafe fn extreme<T: Ordered, E: Extreme<T>>(
     );
 }
 
-multiversion! {
-unsafe fn rows[T: Ordered, E: Extreme<T>](e: E, src: *const T, plan: &Plan, line: Dim, outputs: Range<usize>, found: Found<T>) {
+unsafe fn rows<T: Ordered, E: Extreme<T>>(
+    e: E,
+    src: *const T,
+    plan: &Plan,
+    line: Dim,
+    outputs: Range<usize>,
+    found: Found<T>,
+) {
     let mut walk = Walk::starting_at(&plan.kept, outputs.start);
     for _ in outputs {
         // SAFETY: the walk stays inside the plan.
         unsafe {
             let row = src.offset(walk.input);
-            let index = if line.stride == 1 { row_position(e, row, line.size) } else { strided_position(e, row, line) };
-            found.put(walk.output, *row.offset(index as isize * line.stride), index as i64);
+            let index = if line.stride == 1 {
+                row_position(e, row, line.size)
+            } else {
+                strided_position(e, row, line)
+            };
+            found.put(
+                walk.output,
+                *row.offset(index as isize * line.stride),
+                index as i64,
+            );
         }
         walk.advance();
     }
 }
-}
 
-#[inline(always)]
 unsafe fn row_position<T: Ordered, E: Extreme<T>>(e: E, row: *const T, n: usize) -> usize {
     // SAFETY: n elements from row on.
     unsafe {
         let (mut best, mut block) = ((*row).rank(), 0);
         for start in (0..n).step_by(BLOCK) {
-            let here = block_extreme(e, row.add(start), BLOCK.min(n - start));
+            let (at, len) = (row.add(start), BLOCK.min(n - start));
+            let here = if E::SIMD {
+                block_vector(e, at, len)
+            } else {
+                block_extreme(e, at, len)
+            };
             if e.beats(here, best) {
                 (best, block) = (here, start);
             }
@@ -133,6 +150,13 @@ unsafe fn row_position<T: Ordered, E: Extreme<T>>(e: E, row: *const T, n: usize)
 #[allow(clippy::eq_op)]
 fn is_same<R: PartialOrd + Copy>(a: R, b: R) -> bool {
     a == b || (a != a && b != b)
+}
+
+multiversion! {
+unsafe fn block_vector[T: Ordered, E: Extreme<T>](e: E, src: *const T, n: usize) -> T::Rank {
+    // SAFETY: as the caller's.
+    unsafe { block_extreme(e, src, n) }
+}
 }
 
 #[inline(always)]
@@ -159,7 +183,6 @@ unsafe fn block_extreme<T: Ordered, E: Extreme<T>>(e: E, src: *const T, n: usize
     }
 }
 
-#[inline(always)]
 unsafe fn strided_position<T: Ordered, E: Extreme<T>>(e: E, row: *const T, line: Dim) -> usize {
     // SAFETY: line.size elements from row on, line.stride apart.
     unsafe {
@@ -174,17 +197,40 @@ unsafe fn strided_position<T: Ordered, E: Extreme<T>>(e: E, row: *const T, line:
     }
 }
 
-multiversion! {
-unsafe fn columns[T: Ordered, E: Extreme<T>](e: E, src: *const T, plan: &Plan, line: Dim, outputs: Range<usize>, found: Found<T>) {
-    let Some(inner) = plan.kept.last() else { return };
+unsafe fn columns<T: Ordered, E: Extreme<T>>(
+    e: E,
+    src: *const T,
+    plan: &Plan,
+    line: Dim,
+    outputs: Range<usize>,
+    found: Found<T>,
+) {
+    let Some(inner) = plan.kept.last() else {
+        return;
+    };
     let mut next = outputs.start;
     while next < outputs.end {
-        let width = COLUMNS.min(inner.size - next % inner.size).min(outputs.end - next);
+        let width = COLUMNS
+            .min(inner.size - next % inner.size)
+            .min(outputs.end - next);
         let at = Walk::starting_at(&plan.kept, next);
         // SAFETY: `width` columns from here lie in one run of the innermost kept dimension.
-        unsafe { column_block(e, src.offset(at.input), *inner, line, width, at.output, found) };
+        unsafe {
+            let block = src.offset(at.input);
+            if E::SIMD {
+                column_vector(e, block, *inner, line, width, at.output, found);
+            } else {
+                column_block(e, block, *inner, line, width, at.output, found);
+            }
+        }
         next += width;
     }
+}
+
+multiversion! {
+unsafe fn column_vector[T: Ordered, E: Extreme<T>](e: E, src: *const T, inner: Dim, line: Dim, width: usize, out: isize, found: Found<T>) {
+    // SAFETY: as the caller's.
+    unsafe { column_block(e, src, inner, line, width, out, found) }
 }
 }
 

@@ -23,6 +23,7 @@ macro_rules! folded {
         impl<T: Number> Reduction<T> for $name {
             type Acc = T::Acc;
             type Out = T::$out;
+            const SIMD: bool = T::HOT;
             #[inline(always)]
             fn identity(&self) -> T::Acc { T::Acc::$identity }
             #[inline(always)]
@@ -54,6 +55,7 @@ macro_rules! extremum {
         impl<T: Ordered> Reduction<T> for $name {
             type Acc = T::Rank;
             type Out = T;
+            const SIMD: bool = T::HOT;
             #[inline(always)]
             fn identity(&self) -> T::Rank { T::$identity }
             #[inline(always)]
@@ -86,6 +88,7 @@ pub struct CountNonzero;
 impl<T: Number> Reduction<T> for Any {
     type Acc = bool;
     type Out = Bool;
+    const SIMD: bool = T::HOT;
     #[inline(always)]
     fn identity(&self) -> bool {
         false
@@ -111,6 +114,7 @@ impl<T: Number> Reduction<T> for Any {
 impl<T: Number> Reduction<T> for All {
     type Acc = bool;
     type Out = Bool;
+    const SIMD: bool = T::HOT;
     #[inline(always)]
     fn identity(&self) -> bool {
         true
@@ -136,6 +140,7 @@ impl<T: Number> Reduction<T> for All {
 impl<T: Number> Reduction<T> for CountNonzero {
     type Acc = i64;
     type Out = i64;
+    const SIMD: bool = T::HOT;
     #[inline(always)]
     fn identity(&self) -> i64 {
         0
@@ -175,10 +180,11 @@ pub struct NormNegInf;
 pub struct NormP(pub f64);
 
 macro_rules! norm {
-    ($($name:ident: $identity:expr, |$self:ident, $x:ident| $map:expr, |$a:ident, $b:ident| $combine:expr, |$acc:ident| $finish:expr;)*) => {$(
+    ($($name:ident($simd:literal): $identity:expr, |$self:ident, $x:ident| $map:expr, |$a:ident, $b:ident| $combine:expr, |$acc:ident| $finish:expr;)*) => {$(
         impl<T: Magnitude> Reduction<T> for $name {
             type Acc = T::Real;
             type Out = T::Out;
+            const SIMD: bool = $simd && T::HOT;
             #[inline(always)]
             fn identity(&self) -> T::Real { $identity }
             #[inline(always)]
@@ -192,11 +198,11 @@ macro_rules! norm {
     )*};
 }
 norm! {
-    Norm0: T::Real::ZERO, |self, x| if x.is_zero() { T::Real::ZERO } else { T::Real::ONE }, |a, b| a.add(b), |acc| acc;
-    Norm1: T::Real::ZERO, |self, x| x.magnitude(), |a, b| a.add(b), |acc| acc;
-    Norm2: T::Real::ZERO, |self, x| x.square(), |a, b| a.add(b), |acc| acc.sqrt();
-    NormInf: T::Real::ZERO, |self, x| x.magnitude(), |a, b| if (a >= b) | (a != a) { a } else { b }, |acc| acc;
-    NormNegInf: T::Real::INFINITY, |self, x| x.magnitude(), |a, b| if (a <= b) | (a != a) { a } else { b }, |acc| acc;
-    NormP: T::Real::ZERO, |self, x| x.magnitude().powf(T::Real::of_f64(self.0)), |a, b| a.add(b),
+    Norm0(false): T::Real::ZERO, |self, x| if x.is_zero() { T::Real::ZERO } else { T::Real::ONE }, |a, b| a.add(b), |acc| acc;
+    Norm1(true): T::Real::ZERO, |self, x| x.magnitude(), |a, b| a.add(b), |acc| acc;
+    Norm2(true): T::Real::ZERO, |self, x| x.square(), |a, b| a.add(b), |acc| acc.sqrt();
+    NormInf(true): T::Real::ZERO, |self, x| x.magnitude(), |a, b| if (a >= b) | (a != a) { a } else { b }, |acc| acc;
+    NormNegInf(false): T::Real::INFINITY, |self, x| x.magnitude(), |a, b| if (a <= b) | (a != a) { a } else { b }, |acc| acc;
+    NormP(false): T::Real::ZERO, |self, x| x.magnitude().powf(T::Real::of_f64(self.0)), |a, b| a.add(b),
         |acc| acc.powf(T::Real::of_f64(1.0 / self.0));
 }

@@ -81,34 +81,49 @@ where
     }
     parallel_for(outputs, (grain::REDUCE / each.max(1)).max(1), |range| {
         let src = src;
-        // SAFETY: as the caller's.
-        unsafe {
-            if plan.is_vertical() {
-                columns(src.0, plan, range, &sink);
-            } else {
-                rows(src.0, plan, range, &sink);
+        let mut found = [Moments::EMPTY; COLUMNS];
+        let mut walk = Walk::starting_at(&plan.kept, range.start);
+        let mut next = range.start;
+        while next < range.end {
+            // SAFETY: as the caller's.
+            let count = unsafe { chunk(src.0, plan, next..range.end, &mut found) };
+            for m in &found[..count] {
+                sink(walk.output, *m);
+                walk.advance();
             }
+            next += count;
         }
     });
 }
 
-multiversion! {
-unsafe fn rows[T: Number<Acc: Real>, S: Fn(isize, Moments<T::Acc>)](src: *const T, plan: &Plan, outputs: Range<usize>, sink: &S) {
+/// The moments of the first outputs of a range, as many as it returns.
+unsafe fn chunk<T: Number<Acc: Real>>(
+    src: *const T,
+    plan: &Plan,
+    outputs: Range<usize>,
+    found: &mut [Moments<T::Acc>; COLUMNS],
+) -> usize {
     let mut walk = Walk::starting_at(&plan.kept, outputs.start);
-    let (outer, inner) = split(&plan.reduced);
-    for _ in outputs {
-        let mut total = Moments::EMPTY;
-        let mut lines = Walk::starting_at(outer, 0);
-        for _ in 0..numel(outer) {
-            // SAFETY: the walks stay inside the plan.
-            let line = unsafe { run_inlined(src.offset(walk.input + lines.input), inner.size, inner.stride) };
-            total = total.merge(line);
-            lines.advance();
+    // SAFETY: the walks stay inside the plan.
+    unsafe {
+        if let (true, Some(inner)) = (plan.is_vertical(), plan.kept.last()) {
+            let width = COLUMNS.min(inner.size - outputs.start % inner.size).min(outputs.len());
+            columns(src.offset(walk.input), inner.stride, &plan.reduced, &mut found[..width]);
+            return width;
         }
-        sink(walk.output, total);
-        walk.advance();
+        let count = COLUMNS.min(outputs.len());
+        let (outer, inner) = split(&plan.reduced);
+        for total in &mut found[..count] {
+            *total = Moments::EMPTY;
+            let mut lines = Walk::starting_at(outer, 0);
+            for _ in 0..numel(outer) {
+                *total = total.merge(run(src.offset(walk.input + lines.input), inner.size, inner.stride));
+                lines.advance();
+            }
+            walk.advance();
+        }
+        count
     }
-}
 }
 
 fn split(reduced: &[Dim]) -> (&[Dim], Dim) {
@@ -206,29 +221,8 @@ unsafe fn lane_sum<T: Number, const LANES: usize>(
 }
 
 multiversion! {
-unsafe fn columns[T: Number<Acc: Real>, S: Fn(isize, Moments<T::Acc>)](src: *const T, plan: &Plan, outputs: Range<usize>, sink: &S) {
-    let Some(inner) = plan.kept.last() else { return };
-    let mut next = outputs.start;
-    while next < outputs.end {
-        let width = COLUMNS.min(inner.size - next % inner.size).min(outputs.end - next);
-        let at = Walk::starting_at(&plan.kept, next);
-        // SAFETY: `width` columns from here lie in one run of the innermost kept dimension.
-        let (count, mean, m2) = unsafe { column_block(src.offset(at.input), inner.stride, width, &plan.reduced) };
-        for c in 0..width {
-            sink(at.output + c as isize * inner.out, Moments { count, mean: mean[c], m2: m2[c] });
-        }
-        next += width;
-    }
-}
-}
-
-#[inline(always)]
-unsafe fn column_block<T: Number<Acc: Real>>(
-    src: *const T,
-    stride: isize,
-    width: usize,
-    reduced: &[Dim],
-) -> (f64, [T::Acc; COLUMNS], [T::Acc; COLUMNS]) {
+unsafe fn columns[T: Number<Acc: Real>](src: *const T, stride: isize, reduced: &[Dim], found: &mut [Moments<T::Acc>]) {
+    let width = found.len();
     let mut mean = [T::Acc::ZERO; COLUMNS];
     let mut m2 = [T::Acc::ZERO; COLUMNS];
     let mut count = 0.0;
@@ -268,5 +262,8 @@ unsafe fn column_block<T: Number<Acc: Real>>(
         }
         count += rows as f64;
     }
-    (count, mean, m2)
+    for (c, found) in found.iter_mut().enumerate() {
+        *found = Moments { count, mean: mean[c], m2: m2[c] };
+    }
+}
 }

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use num_complex::Complex;
 
-use super::multiversion::multiversion;
 use super::number::{Accumulator, Number, Ordered};
 use super::pool::{grain, parallel_for};
 use super::reduce::Pointer;
@@ -174,18 +173,30 @@ unsafe fn rows<T: Copy, S: Scan<T>>(
     }
 }
 
-multiversion! {
-unsafe fn columns[T: Copy, S: Scan<T>](s: S, src: *const T, lines: &Lines, range: Range<usize>, out: *mut S::Out) {
-    let Some(inner) = lines.plan.kept.last() else { return };
+unsafe fn columns<T: Copy, S: Scan<T>>(
+    s: S,
+    src: *const T,
+    lines: &Lines,
+    range: Range<usize>,
+    out: *mut S::Out,
+) {
+    let Some(inner) = lines.plan.kept.last() else {
+        return;
+    };
     let mut next = range.start;
     while next < range.end {
-        let width = COLUMNS.min(inner.size - next % inner.size).min(range.end - next);
+        let width = COLUMNS
+            .min(inner.size - next % inner.size)
+            .min(range.end - next);
         let at = Walk::starting_at(&lines.plan.kept, next);
         let mut acc = [MaybeUninit::new(s.identity()); COLUMNS];
         for i in 0..lines.size as isize {
             // SAFETY: `width` columns from here lie in one run of the innermost kept dimension.
             unsafe {
-                let (row, to) = (src.offset(at.input + i * lines.stride), out.offset(at.output + i * lines.out));
+                let (row, to) = (
+                    src.offset(at.input + i * lines.stride),
+                    out.offset(at.output + i * lines.out),
+                );
                 for (c, acc) in acc[..width].iter_mut().enumerate() {
                     let now = s.step(acc.assume_init(), *row.offset(c as isize * inner.stride));
                     acc.write(now);
@@ -196,8 +207,6 @@ unsafe fn columns[T: Copy, S: Scan<T>](s: S, src: *const T, lines: &Lines, range
         next += width;
     }
 }
-}
-
 /// Running maximum (or minimum) with the position of its latest occurrence; NaN stays.
 ///
 /// # Safety

@@ -49,21 +49,6 @@ fn greater<A: Real>(a: A, b: A) -> A {
     if (a >= b) | a.is_nan() { a } else { b }
 }
 
-/// The greatest element of a line, or 0 where there is no finite one to subtract.
-#[inline(always)]
-unsafe fn shift<T: Soft>(x: View<T>, n: usize, unit: bool) -> T::Acc {
-    let lowest = T::Acc::of_f64(f64::NEG_INFINITY);
-    // SAFETY: the line has n elements.
-    unsafe {
-        if unit {
-            let x = View { stride: 1, ..x };
-            fold(n, lowest, |i| x.get(i), greater)
-        } else {
-            fold(n, lowest, |i| x.get(i), greater)
-        }
-    }
-}
-
 /// Softmax (or its logarithm) of every line.
 ///
 /// # Safety
@@ -104,7 +89,7 @@ unsafe fn forward_lines[T: Soft](log: bool, src: *const T, lines: &Lines, range:
 unsafe fn forward<T: Soft>(log: bool, x: View<T>, n: usize, y: *mut T, stride: isize) {
     // SAFETY: the line has n elements.
     unsafe {
-        let max = shift(x, n, x.stride == 1);
+        let max = fold(n, T::Acc::of_f64(f64::NEG_INFINITY), |i| x.get(i), greater);
         let put = |i: usize, value: T::Acc| *y.offset(i as isize * stride) = T::narrow(value);
         let sum = fold(n, T::Acc::ZERO, |i| x.get(i).sub(max).exp(), T::Acc::add);
         if log {

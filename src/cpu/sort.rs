@@ -5,46 +5,6 @@ use super::reduce::Pointer;
 use super::reduce_plan::{Lines, Walk};
 use super::sort_keys::{Packed, SortKey, sort_packed};
 
-/// Where a line's results go: values and positions, `stride` apart.
-struct Line<T> {
-    src: *const T,
-    size: usize,
-    stride: isize,
-    values: *mut T,
-    indices: *mut i64,
-    out: isize,
-}
-
-impl<T: SortKey> Line<T> {
-    #[inline(always)]
-    unsafe fn at(&self, i: usize) -> T {
-        // SAFETY: i < size.
-        unsafe { *self.src.offset(i as isize * self.stride) }
-    }
-
-    unsafe fn pack<P: Packed>(&self, items: &mut Vec<P>, descending: bool) {
-        let flip = if descending {
-            u64::MAX >> (64 - T::BITS)
-        } else {
-            0
-        };
-        items.clear();
-        // SAFETY: positions are below size.
-        items.extend((0..self.size).map(|i| P::pack(unsafe { self.at(i) }.key() ^ flip, i)));
-    }
-
-    /// Writes the elements at these positions as the line's results.
-    unsafe fn put(&self, positions: impl Iterator<Item = usize>) {
-        for (o, i) in positions.enumerate() {
-            // SAFETY: the caller gives as many positions as the line has outputs.
-            unsafe {
-                *self.values.offset(o as isize * self.out) = self.at(i);
-                *self.indices.offset(o as isize * self.out) = i as i64;
-            }
-        }
-    }
-}
-
 /// What happens to each line.
 #[derive(Clone, Copy)]
 pub enum Pick {
@@ -69,6 +29,15 @@ pub enum Pick {
     Mode,
 }
 
+impl Pick {
+    fn is_descending(self) -> bool {
+        matches!(
+            self,
+            Pick::Sort { descending: true } | Pick::Top { largest: true, .. }
+        )
+    }
+}
+
 /// Applies `pick` to each line of `src`; `lines.out` is the stride of the outputs along the dimension.
 ///
 /// # Safety
@@ -82,7 +51,7 @@ pub unsafe fn pick_lines<T: SortKey>(
 ) {
     // SAFETY: as the caller's.
     unsafe {
-        if T::BITS <= 32 && u32::try_from(lines.size).is_ok() {
+        if T::PACKS_IN_64 && u32::try_from(lines.size).is_ok() {
             each_line::<T, u64>(pick, src, lines, values, indices);
         } else {
             each_line::<T, u128>(pick, src, lines, values, indices);
@@ -98,6 +67,11 @@ unsafe fn each_line<T: SortKey, P: Packed>(
     indices: *mut i64,
 ) {
     let (src, values, indices) = (Pointer(src.cast_mut()), Pointer(values), Pointer(indices));
+    let flip = if pick.is_descending() {
+        u64::MAX >> (64 - T::BITS)
+    } else {
+        0
+    };
     parallel_for(
         lines.plan.outputs(),
         (grain::SORT / lines.size.max(1)).max(1),
@@ -106,17 +80,18 @@ unsafe fn each_line<T: SortKey, P: Packed>(
             let (mut items, mut scratch) = (Vec::<P>::with_capacity(lines.size), Vec::new());
             let mut walk = Walk::starting_at(&lines.plan.kept, range.start);
             for _ in range {
-                // SAFETY: every line is written by one task only.
+                items.clear();
+                // SAFETY: every line is written by one task only, and a selection has as many results as the output.
                 unsafe {
-                    let line = Line {
-                        src: src.0.offset(walk.input),
-                        size: lines.size,
-                        stride: lines.stride,
-                        values: values.0.offset(walk.output),
-                        indices: indices.0.offset(walk.output),
-                        out: lines.out,
-                    };
-                    run(pick, &line, &mut items, &mut scratch);
+                    let line = src.0.offset(walk.input);
+                    let at = |i: usize| *line.offset(i as isize * lines.stride);
+                    items.extend((0..lines.size).map(|i| P::pack(at(i).key() ^ flip, i)));
+                    select(pick, &mut items, &mut scratch, T::BITS, T::NAN_KEY);
+                    for (o, item) in items.iter().enumerate() {
+                        let to = walk.output + o as isize * lines.out;
+                        *values.0.offset(to) = at(item.position());
+                        *indices.0.offset(to) = item.position() as i64;
+                    }
                 }
                 walk.advance();
             }
@@ -124,80 +99,71 @@ unsafe fn each_line<T: SortKey, P: Packed>(
     );
 }
 
-unsafe fn run<T: SortKey, P: Packed>(
+/// Leaves the chosen items, in the order of the results.
+fn select<P: Packed>(
     pick: Pick,
-    line: &Line<T>,
     items: &mut Vec<P>,
     scratch: &mut Vec<P>,
+    bits: u32,
+    nan: Option<u64>,
 ) {
-    // SAFETY: as the caller's.
-    unsafe {
-        match pick {
-            Pick::Sort { descending } => {
-                line.pack(items, descending);
-                sort_packed(items, scratch, T::BITS);
-                line.put(items.iter().map(|x| x.position()));
+    match pick {
+        Pick::Sort { .. } => sort_packed(items, scratch, bits),
+        Pick::Top { k, sorted, .. } => {
+            if k < items.len() && k > 0 {
+                items.select_nth_unstable(k - 1);
             }
-            Pick::Top { k, largest, sorted } => {
-                line.pack(items, largest);
-                if k < items.len() && k > 0 {
-                    items.select_nth_unstable(k - 1);
+            items.truncate(k);
+            if sorted {
+                items.sort_unstable();
+            }
+        }
+        Pick::Kth { k } => keep(items, k),
+        Pick::Median { ignore_nan } => {
+            let is_nan = |item: &P| Some(item.key()) == nan;
+            match items.iter().position(is_nan) {
+                Some(first) if !ignore_nan => keep_at(items, first),
+                Some(first) => {
+                    let fallback = items[first];
+                    items.retain(|item| !is_nan(item));
+                    if items.is_empty() {
+                        items.push(fallback);
+                    }
+                    keep(items, (items.len() - 1) / 2);
                 }
-                items.truncate(k);
-                if sorted {
-                    items.sort_unstable();
-                }
-                line.put(items.iter().map(|x| x.position()));
+                None => keep(items, (items.len() - 1) / 2),
             }
-            Pick::Kth { k } => {
-                line.pack(items, false);
-                let position = items.select_nth_unstable(k).1.position();
-                line.put(std::iter::once(position));
-            }
-            Pick::Median { ignore_nan } => {
-                line.put(std::iter::once(median(line, items, ignore_nan)))
-            }
-            Pick::Mode => {
-                line.pack(items, false);
-                sort_packed(items, scratch, T::BITS);
-                line.put(std::iter::once(mode(items)));
-            }
+        }
+        Pick::Mode => {
+            sort_packed(items, scratch, bits);
+            keep_at(items, mode(items));
         }
     }
 }
 
-unsafe fn median<T: SortKey, P: Packed>(
-    line: &Line<T>,
-    items: &mut Vec<P>,
-    ignore_nan: bool,
-) -> usize {
-    // SAFETY: as the caller's.
-    unsafe {
-        let first_nan = (0..line.size).find(|&i| line.at(i).is_nan());
-        line.pack(items, false);
-        if let Some(nan) = first_nan {
-            if !ignore_nan {
-                return nan;
-            }
-            items.retain(|x| !line.at(x.position()).is_nan());
-            if items.is_empty() {
-                return nan;
-            }
-        }
-        let middle = (items.len() - 1) / 2;
-        items.select_nth_unstable(middle).1.position()
-    }
+/// Keeps the item that sorts to this place.
+fn keep<P: Packed>(items: &mut Vec<P>, place: usize) {
+    let item = *items.select_nth_unstable(place).1;
+    items.clear();
+    items.push(item);
 }
 
-/// Position of the last of the most frequent keys in sorted order.
+fn keep_at<P: Packed>(items: &mut Vec<P>, index: usize) {
+    let item = items[index];
+    items.clear();
+    items.push(item);
+}
+
+/// Index of the last of the most frequent keys in sorted order.
 fn mode<P: Packed>(items: &[P]) -> usize {
-    let (mut best, mut position) = (0, 0);
+    let (mut best, mut index, mut start) = (0, 0, 0);
     for run in items.chunk_by(|a, b| a.key() == b.key()) {
+        start += run.len();
         if run.len() > best {
-            (best, position) = (run.len(), run[run.len() - 1].position());
+            (best, index) = (run.len(), start - 1);
         }
     }
-    position
+    index
 }
 
 /// Distinct values of a row-major buffer: the order of first positions, and for each element its group.
@@ -210,17 +176,11 @@ pub struct Groups {
 
 /// Sorted groups of equal elements; `inverse` gets each element's group. Each NaN is a group of its own.
 pub fn group_sorted<T: SortKey>(src: &[T], inverse: Option<&mut [i64]>) -> Groups {
-    let line = Line {
-        src: src.as_ptr(),
-        size: src.len(),
-        stride: 1,
-        values: std::ptr::null_mut(),
-        indices: std::ptr::null_mut(),
-        out: 1,
-    };
-    let mut items: Vec<u128> = Vec::new();
-    // SAFETY: the line is the slice.
-    unsafe { line.pack(&mut items, false) };
+    let mut items: Vec<u128> = src
+        .iter()
+        .enumerate()
+        .map(|(i, x)| u128::pack(x.key(), i))
+        .collect();
     sort_packed(&mut items, &mut Vec::new(), T::BITS);
     group(
         items.iter().map(|x| x.position()),

@@ -8,6 +8,9 @@ use crate::tensor::Bool;
 /// Elements that map to unsigned keys in the same order; NaN maps to the greatest, -0 and 0 are equal.
 pub trait SortKey: Ordered {
     const BITS: u32;
+    const PACKS_IN_64: bool = Self::BITS <= 32;
+    /// The key of NaN, where there is one.
+    const NAN_KEY: Option<u64> = None;
     fn key(self) -> u64;
 }
 
@@ -45,6 +48,7 @@ macro_rules! float {
     ($($t:ident $bits:ident;)*) => {$(
         impl SortKey for $t {
             const BITS: u32 = $bits::BITS;
+            const NAN_KEY: Option<u64> = Some($bits::MAX as u64);
             #[inline(always)]
             #[allow(clippy::eq_op)]
             fn key(self) -> u64 {

@@ -1,12 +1,12 @@
 //! Reductions of one output: sums, products, means, extremes, truth.
 
-use super::reduce_dims::{Call, DimList, Reduced, dim_list};
+use super::reduce_dims::{Call, DimList, Reduced, compact, dim_list, dispatch_compact, through};
 use super::{Args, F, M, O, Op, Outs, STRIDED, Val, arg, kernel, out, rule};
 use crate::autograd::Ctx;
 use crate::cpu::reduce::{Reduction, reduce};
 use crate::cpu::reduce_kinds::{All, Any, CountNonzero, Max, Mean, Min, NanSum, Prod, Sum};
-use crate::tensor::{DType, Element, Tensor};
-use crate::{Result, backend, call, dispatch, ensure, err, grads};
+use crate::tensor::{Bool, DType, Element, Tensor, bf16, c64, c128, f16};
+use crate::{Result, call, dispatch, ensure, err, grads};
 
 /// The dtype of a result, and what the elements are converted to before they are reduced.
 #[derive(Clone, Copy, PartialEq)]
@@ -94,25 +94,18 @@ fn run<T: Element, R: Reduction<T>>(
     out: &Tensor,
     dtype: DType,
 ) -> Result<()> {
-    let target = if out.dtype() == dtype {
-        out.clone()
-    } else {
-        Tensor::empty(out.shape(), dtype)?
-    };
-    // SAFETY: the plan was made for these layouts, whose bounds were checked when the tensors were made.
-    unsafe {
-        reduce(
-            r,
-            x.ptr::<T>(),
-            &reduced.plan(x, &target),
-            target.data_ptr().cast(),
-        )
-    };
-    if out.dtype() == dtype {
+    through(out, dtype, |out| {
+        // SAFETY: the plan was made for these layouts, whose bounds were checked when the tensors were made.
+        unsafe {
+            reduce(
+                r,
+                x.ptr::<T>(),
+                &reduced.plan(x, out),
+                out.data_ptr().cast(),
+            )
+        };
         Ok(())
-    } else {
-        backend::copy(out, &target)
-    }
+    })
 }
 
 /// The dtype that sums of a dtype's elements come out in.
@@ -127,9 +120,20 @@ fn total(dtype: DType) -> DType {
 /// The input, converted where that is not the same as converting the result.
 fn converted(x: &Tensor, dtype: DType) -> Result<Tensor> {
     if x.dtype() == dtype || total(x.dtype()) == dtype {
-        Ok(x.clone())
+        plain(x)
     } else {
-        call!("_to_copy", x.detached(), dtype)
+        call!("_to_copy", x.detached(), dtype).and_then(|x| plain(&x))
+    }
+}
+
+/// Integers that no kernel exists for, in int64: sums and zeros are the same.
+fn plain(x: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::I8 | DType::I16 | DType::U16 | DType::U32 => {
+            call!("_to_copy", x.detached(), DType::I64)
+        }
+        DType::U64 => x.alias_as(x.layout().clone(), DType::I64, x.lazy()),
+        _ => Ok(x.clone()),
     }
 }
 
@@ -157,11 +161,17 @@ macro_rules! result_dtype {
     };
 }
 
-/// Every dtype, or those with an order.
+/// The dtypes that kernels exist for, after `converted` or `compact`.
 macro_rules! over {
-    (all $dtype:expr, $T:ident => $body:expr, $name:expr) => { dispatch!(all $dtype, $T => $body) };
+    (all $dtype:expr, $T:ident => $body:expr, $name:expr) => {
+        dispatch!(@arms $dtype, $T, $body, Err(unsupported($name, $dtype)), Bool Bool, U8 u8, I32 i32, I64 i64,
+            F16 f16, BF16 bf16, F32 f32, F64 f64, C64 c64, C128 c128)
+    };
+    (inexact $dtype:expr, $T:ident => $body:expr, $name:expr) => {
+        dispatch!(@arms $dtype, $T, $body, Err(unsupported($name, $dtype)), F16 f16, BF16 bf16, F32 f32, F64 f64, C64 c64, C128 c128)
+    };
     (ordered $dtype:expr, $T:ident => $body:expr, $name:expr) => {
-        dispatch!(ordered $dtype, $T => $body, else Err(unsupported($name, $dtype)))
+        dispatch_compact!($dtype, $T => $body, else Err(unsupported($name, $dtype)))
     };
 }
 
@@ -203,7 +213,8 @@ macro_rules! reduce {
         }),*];
     };
     (@convert total $x:expr, $dtype:expr) => { converted($x, $dtype)? };
-    (@convert $other:ident $x:expr, $dtype:expr) => { $x.clone() };
+    (@convert same $x:expr, $dtype:expr) => { compact($x)? };
+    (@convert $other:ident $x:expr, $dtype:expr) => { plain($x)? };
     (@grad) => { None };
     (@grad $grad:expr) => { Some($grad) };
 }
@@ -267,7 +278,7 @@ reduce! {
     });
 
     /// The mean of the elements, of all or along dimensions.
-    mean(typed): |n| Mean(n), all -> total, Mean, grad rule(0, |c| {
+    mean(typed): |n| Mean(n), inexact -> total, Mean, grad rule(0, |c| {
         let call = Call::of(c);
         grads![call.spread(&c.g()) / call.count()]
     });

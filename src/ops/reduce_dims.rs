@@ -6,7 +6,7 @@ use super::{Args, Out, Outs, Val, Value};
 use crate::autograd::Ctx;
 use crate::cpu::reduce_plan::Plan;
 use crate::tensor::{DType, Dims, Tensor, wrap_dim};
-use crate::{Result, ensure};
+use crate::{Result, backend, call, ensure};
 
 pub type DimList = SmallVec<[i64; 4]>;
 
@@ -134,6 +134,55 @@ impl Reduced {
     pub fn outs(&self, input: &Tensor, dtype: DType) -> Outs {
         smallvec::smallvec![self.out(input, dtype)]
     }
+}
+
+/// The input in one of the dtypes that kernels over ordered elements exist for: other integers go by way
+/// of int64, bool as bytes.
+pub fn compact(x: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::Bool => x.alias_as(x.layout().clone(), DType::U8, x.lazy()),
+        DType::I8 | DType::I16 | DType::U16 | DType::U32 => {
+            call!("_to_copy", x.detached(), DType::I64)
+        }
+        _ => Ok(x.clone()),
+    }
+}
+
+/// As `compact`, with few dtypes more: for kernels whose results are positions.
+pub fn widest(x: &Tensor) -> Result<Tensor> {
+    let dtype = match x.dtype() {
+        DType::F16 | DType::BF16 => DType::F32,
+        dtype if dtype.is_integral(true) && dtype != DType::U64 => DType::I64,
+        dtype => dtype,
+    };
+    Val::from(x.detached()).to(dtype).get()
+}
+
+/// Runs the body with `$T` bound to the type of a dtype that `compact` gives.
+macro_rules! dispatch_compact {
+    ($dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        $crate::dispatch!(@arms $dtype, $T, $body, $other, U8 u8, I32 i32, I64 i64, U64 u64,
+            F16 $crate::tensor::f16, BF16 $crate::tensor::bf16, F32 f32, F64 f64)
+    };
+}
+pub(super) use dispatch_compact;
+
+/// Runs the body with `$T` bound to the type of a dtype that `widest` gives.
+macro_rules! dispatch_widest {
+    ($dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        $crate::dispatch!(@arms $dtype, $T, $body, $other, I64 i64, U64 u64, F32 f32, F64 f64)
+    };
+}
+pub(super) use dispatch_widest;
+
+/// Gives `body` a tensor of the kernel's dtype to write, and copies it to `out` where that is another one.
+pub fn through(out: &Tensor, dtype: DType, body: impl FnOnce(&Tensor) -> Result<()>) -> Result<()> {
+    if out.dtype() == dtype {
+        return body(out);
+    }
+    let target = Tensor::empty(out.shape(), dtype)?;
+    body(&target)?;
+    backend::copy(out, &target)
 }
 
 /// A result (or its gradient) with the reduced dimensions put back as size 1.

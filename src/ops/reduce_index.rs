@@ -1,13 +1,13 @@
 //! Extremes with their positions: max, min, argmax, argmin, aminmax.
 
-use super::reduce_dims::{Call, Reduced, dim_list, unreduced};
+use super::reduce_dims::{Call, Reduced, compact, dim_list, dispatch_compact, through, unreduced};
 use super::{Args, F, Grads, M, O, Out, Outputs, Outs, Val, Value, arg, kernel, named, out, rule};
 use crate::autograd::Ctx;
 use crate::cpu::reduce::Pointer;
 use crate::cpu::reduce_index::{Extreme, Found, extreme};
 use crate::cpu::reduce_kinds::{Max, Min};
 use crate::tensor::{DType, Element, Tensor};
-use crate::{Result, call, dispatch, ensure, fail, grads, ops};
+use crate::{Result, call, ensure, fail, grads, ops};
 
 fn along(a: Args<'_>, dim: usize) -> Result<(&Tensor, Reduced)> {
     let x = a.t(0)?;
@@ -50,28 +50,34 @@ fn find<T: Element, E: Extreme<T>>(
     unsafe { extreme(e, x.ptr::<T>(), &reduced.plan(x, shaped), found) };
 }
 
-/// Finds the greatest (or least) along what is reduced; one dimension of it, or of a flat tensor.
+/// Finds the greatest (or least) along what is reduced: one dimension, or that of a flat tensor.
 fn search(
     is_max: bool,
-    name: &str,
     x: &Tensor,
     reduced: &Reduced,
     values: Option<&Tensor>,
     indices: Option<&Tensor>,
 ) -> Result<()> {
-    dispatch!(ordered x.dtype(), T => {
-        if is_max {
-            find::<T, _>(Max, x, reduced, values, indices);
-        } else {
-            find::<T, _>(Min, x, reduced, values, indices);
-        }
-        Ok(())
-    }, else fail!(NotImplemented, "\"{name}_cpu\" not implemented for '{}'", x.dtype().scalar_name()))
+    let x = &compact(x)?;
+    let run = |values: Option<&Tensor>| {
+        dispatch_compact!(x.dtype(), T => {
+            if is_max {
+                find::<T, _>(Max, x, reduced, values, indices);
+            } else {
+                find::<T, _>(Min, x, reduced, values, indices);
+            }
+            Ok(())
+        }, else fail!(NotImplemented, "max, min: not implemented for '{}'", x.dtype().scalar_name()))
+    };
+    match values {
+        Some(values) => through(values, x.dtype(), |values| run(Some(values))),
+        None => run(None),
+    }
 }
 
-fn pair_kernel(a: Args, outs: &[Tensor], is_max: bool, name: &str) -> Result<()> {
+fn pair_kernel(a: Args, outs: &[Tensor], is_max: bool) -> Result<()> {
     let (x, reduced) = along(a, 1)?;
-    search(is_max, name, x, &reduced, Some(&outs[0]), Some(&outs[1]))
+    search(is_max, x, &reduced, Some(&outs[0]), Some(&outs[1]))
 }
 
 fn arg_meta(a: Args, name: &str) -> Result<Outs> {
@@ -100,18 +106,17 @@ fn arg_meta(a: Args, name: &str) -> Result<Outs> {
     Ok(reduced.outs(x, DType::I64))
 }
 
-fn arg_kernel(a: Args, outs: &[Tensor], is_max: bool, name: &str) -> Result<()> {
+fn arg_kernel(a: Args, outs: &[Tensor], is_max: bool) -> Result<()> {
     let x = a.t(0)?;
     if let Some(dims) = dim_list(a, 1)? {
         let reduced = Reduced::new(x.ndim(), Some(&dims), a.bool(2)?)?;
-        return search(is_max, name, x, &reduced, None, Some(&outs[0]));
+        return search(is_max, x, &reduced, None, Some(&outs[0]));
     }
     // Positions count in row-major order, so the input is read in that order.
     let flat = call!("reshape", x.detached(), [-1])?;
     let target = call!("reshape", &outs[0], Vec::<i64>::new())?;
     search(
         is_max,
-        name,
         &flat,
         &Reduced::one(1, 0, false)?,
         None,
@@ -246,7 +251,7 @@ ops! {
 
     /// The greatest elements along a dimension, and where they are.
     "max/dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", F | M | O,
-        kernel(|a| pair_meta(a, "max"), |a, o| pair_kernel(a, o, true, "max")), grad rule(out(1), |c| picked(c, 1, 2));
+        kernel(|a| pair_meta(a, "max"), |a, o| pair_kernel(a, o, true)), grad rule(out(1), |c| picked(c, 1, 2));
 
     /// Elementwise the greater of two tensors.
     "max/other(Tensor self, Tensor other) -> Tensor", F | M | O, super::Body::Composite(|a| other(a, "maximum"));
@@ -257,18 +262,18 @@ ops! {
 
     /// The least elements along a dimension, and where they are.
     "min/dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", F | M | O,
-        kernel(|a| pair_meta(a, "min"), |a, o| pair_kernel(a, o, false, "min")), grad rule(out(1), |c| picked(c, 1, 2));
+        kernel(|a| pair_meta(a, "min"), |a, o| pair_kernel(a, o, false)), grad rule(out(1), |c| picked(c, 1, 2));
 
     /// Elementwise the lesser of two tensors.
     "min/other(Tensor self, Tensor other) -> Tensor", F | M | O, super::Body::Composite(|a| other(a, "minimum"));
 
     /// The position of the greatest element, of all or along a dimension.
     "argmax(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", F | M | O,
-        kernel(|a| arg_meta(a, "argmax"), |a, o| arg_kernel(a, o, true, "argmax"));
+        kernel(|a| arg_meta(a, "argmax"), |a, o| arg_kernel(a, o, true));
 
     /// The position of the least element, of all or along a dimension.
     "argmin(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", F | M | O,
-        kernel(|a| arg_meta(a, "argmin"), |a, o| arg_kernel(a, o, false, "argmin"));
+        kernel(|a| arg_meta(a, "argmin"), |a, o| arg_kernel(a, o, false));
 
     /// The least and the greatest element, of all or along a dimension.
     "aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", F | M | O,

@@ -1,12 +1,13 @@
 //! Scans along a dimension, and differences and integrals made of them.
 
+use super::reduce_dims::{compact, dispatch_compact, through};
 use super::{Args, F, Grads, I, M, O, Out, Outputs, Outs, Val, Value, arg, kernel, out, rule};
 use crate::autograd::Ctx;
 use crate::cpu::number::Number;
 use crate::cpu::reduce_plan::Lines;
 use crate::cpu::scan::{CumProd, CumSum, LogAddExp, LogCumSumExp, Scan, extreme_scan, scan};
-use crate::tensor::{DType, Element, Scalar, Tensor, wrap_dim};
-use crate::{Result, backend, call, dispatch, ensure, fail, grads, ops};
+use crate::tensor::{DType, Element, Scalar, Tensor, bf16, c64, c128, f16, wrap_dim};
+use crate::{Result, call, dispatch, ensure, fail, grads, ops};
 
 /// The walk along `dim` over a tensor and an output of the same sizes.
 pub(super) fn lines(x: &Tensor, out: &Tensor, dim: i64) -> Result<Lines> {
@@ -49,19 +50,12 @@ fn running(a: Args, outs: &[Tensor], is_sum: bool) -> Result<()> {
         call!("_to_copy", x.detached(), out.dtype())?
     };
     let dtype = total(x.dtype());
-    let target = if out.dtype() == dtype {
-        out.clone()
-    } else {
-        Tensor::empty(out.shape(), dtype)?
-    };
-    dispatch!(all x.dtype(), T => {
-        if is_sum { run::<T, _>(CumSum, &x, &target, a.int(1)?) } else { run::<T, _>(CumProd, &x, &target, a.int(1)?) }
-    })?;
-    if out.dtype() == dtype {
-        Ok(())
-    } else {
-        backend::copy(out, &target)
-    }
+    let x = Val::from(x).to(dtype).get()?;
+    through(out, dtype, |out| {
+        dispatch!(@arms dtype, T, {
+            if is_sum { run::<T, _>(CumSum, &x, out, a.int(1)?) } else { run::<T, _>(CumProd, &x, out, a.int(1)?) }
+        }, Ok(()), I64 i64, F16 f16, BF16 bf16, F32 f32, F64 f64, C64 c64, C128 c128)
+    })
 }
 
 fn log_meta(a: Args) -> Result<Outs> {
@@ -108,13 +102,15 @@ fn extreme_meta(a: Args, name: &str) -> Result<Outs> {
 }
 
 fn extreme_kernel(a: Args, outs: &[Tensor], is_max: bool) -> Result<()> {
-    let x = a.t(0)?;
-    let lines = lines(x, &outs[0], a.int(1)?)?;
-    dispatch!(ordered x.dtype(), T => {
-        // SAFETY: the lines were made for these layouts; both outputs are row-major.
-        unsafe { extreme_scan(is_max, x.ptr::<T>(), &lines, outs[0].ptr::<T>(), outs[1].ptr::<i64>()) };
-    }, else ());
-    Ok(())
+    let x = compact(a.t(0)?)?;
+    let lines = lines(&x, &outs[0], a.int(1)?)?;
+    through(&outs[0], x.dtype(), |values| {
+        dispatch_compact!(x.dtype(), T => {
+            // SAFETY: the lines were made for these layouts; both outputs are row-major.
+            unsafe { extreme_scan(is_max, x.ptr::<T>(), &lines, values.ptr::<T>(), outs[1].ptr::<i64>()) };
+        }, else ());
+        Ok(())
+    })
 }
 
 /// Sums from each position to the end.

@@ -1,5 +1,6 @@
 //! Binary search in sorted sequences, and counting: searchsorted, bucketize, bincount, histc.
 
+use super::reduce_dims::{dispatch_widest, widest};
 use super::{Args, Body, F, M, O, Out, Outs, Val, Value, kernel};
 use crate::cpu::search::{Bins, Search};
 use crate::tensor::{DType, FromScalar, Tensor};
@@ -162,7 +163,11 @@ fn search_meta(r: &Request) -> Outs {
 
 fn search(r: &Request, out: &Tensor) -> Result<()> {
     let dtype = r.boundaries.dtype().promote(r.values.dtype())?;
-    let plain = |t: &Tensor| Val::from(t.detached()).to(dtype).contiguous().get();
+    let plain = |t: &Tensor| {
+        Val(widest(&Val::from(t.detached()).to(dtype).get()?))
+            .contiguous()
+            .get()
+    };
     let (boundaries, values) = (plain(&r.boundaries)?, plain(&r.values)?);
     let sorter = r
         .sorter
@@ -171,7 +176,7 @@ fn search(r: &Request, out: &Tensor) -> Result<()> {
         .transpose()?;
     let row = r.boundaries.shape()[r.boundaries.ndim() - 1] as usize;
     let values_per_row = r.values.shape().last().map_or(1, |&n| n as usize);
-    dispatch!(ordered dtype, T => {
+    dispatch_widest!(boundaries.dtype(), T => {
         let request = Search {
             boundaries: boundaries.as_slice::<T>()?,
             sorter: sorter.as_ref().map(|t| t.as_slice::<i64>()).transpose()?,

@@ -1,5 +1,6 @@
 //! Distinct elements, and membership.
 
+use super::reduce_dims::{dispatch_widest, widest};
 use super::{Args, Body, F, O, Outputs, Val, Value};
 use crate::cpu::sort::{Groups, group, group_sorted};
 use crate::tensor::{Bool, DType, Element, Tensor, wrap_dim};
@@ -8,7 +9,8 @@ use crate::{Result, call, dispatch, ensure, fail, ops};
 /// Values, inverse and counts of the groups of a flat tensor.
 fn flat_groups(x: &Tensor, consecutive: bool) -> Result<(Groups, Vec<i64>)> {
     let mut inverse = vec![0i64; x.numel() as usize];
-    let groups = dispatch!(ordered x.dtype(), T => {
+    let x = &widest(x)?;
+    let groups = dispatch_widest!(x.dtype(), T => {
         let elements = x.as_slice::<T>()?;
         if consecutive {
             group(0..elements.len(), |a, b| elements[a] == elements[b], Some(&mut inverse))
@@ -81,7 +83,8 @@ fn row_groups(rows: &Tensor, consecutive: bool) -> Result<(Groups, Vec<i64>)> {
         group(order.into_iter(), |a, b| row(a) == row(b), Some(inverse))
     }
     let size = (n, width);
-    let groups = dispatch!(ordered rows.dtype(), T => {
+    let rows = &widest(rows)?;
+    let groups = dispatch_widest!(rows.dtype(), T => {
         run(rows.as_slice::<T>()?, size, consecutive, &mut inverse, |a, b| {
             crate::cpu::sort_keys::SortKey::key(*a).cmp(&crate::cpu::sort_keys::SortKey::key(*b))
         })
@@ -179,7 +182,7 @@ fn isin(a: Args) -> Result<Outputs> {
         Val(call!("sort", flat(&tests)?)).contiguous().get()?,
     );
     let invert = a.bool(3)?;
-    let found: Vec<Bool> = dispatch!(ordered dtype, T => {
+    let found: Vec<Bool> = dispatch_widest!(set.dtype(), T => {
         let set = set.as_slice::<T>()?;
         let contains = |x: &T| {
             let at = crate::cpu::search::position(|i| set[i], set.len(), *x, false);
