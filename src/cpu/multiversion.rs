@@ -11,16 +11,13 @@ pub enum Isa {
     Avx512,
 }
 
-/// The level of this machine.
+#[cfg(target_arch = "x86_64")]
 #[inline]
 pub fn isa() -> Isa {
     match LEVEL.load(Relaxed) {
         1 => Isa::Plain,
         2 => Isa::Avx2,
         3 => Isa::Avx512,
-        2 => Isa::Avx512,
-        1 => Isa::Avx2,
-        0 => Isa::Plain,
         _ => detect(),
     }
 }
@@ -42,18 +39,6 @@ fn detect() -> Isa {
         _ => is_x86_feature_detected!("avx512vl"),
     };
     let best = if wide.into_iter().all(has) {
-const UNKNOWN: u8 = u8::MAX;
-static LEVEL: AtomicU8 = AtomicU8::new(UNKNOWN);
-    let level = detected();
-    LEVEL.store(level as u8, Relaxed);
-    level
-}
-fn detected() -> Isa {
-    if is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl")
-    {
         Isa::Avx512
     } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         Isa::Avx2
@@ -71,7 +56,8 @@ fn detected() -> Isa {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn detected() -> Isa {
+#[inline]
+pub fn isa() -> Isa {
     Isa::Plain
 }
 
