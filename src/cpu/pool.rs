@@ -113,19 +113,22 @@ fn stop_at_fork() {}
 /// 1 in a child forked after the pool was built: its workers do not exist there.
 static FORKED: AtomicUsize = AtomicUsize::new(0);
 
+type Body<'a> = &'a (dyn Fn(Range<usize>) + Sync);
+
 /// Runs `body` over disjoint ranges that cover `0..n`, each of at least `grain` items where possible.
 #[inline]
-pub fn parallel_for<F: Fn(Range<usize>) + Sync>(n: usize, grain: usize, body: F) {
+pub fn parallel_for(n: usize, grain: usize, body: impl Fn(Range<usize>) + Sync) {
+    // A virtual call per range, so that the pool's machinery is compiled once and not per kernel.
+    spread(n, grain, &body);
+}
+
+fn spread(n: usize, grain: usize, body: Body) {
     if n <= grain || n < 2 {
         if n > 0 {
             body(0..n);
         }
         return;
     }
-    spread(n, grain, &body);
-}
-
-fn spread<F: Fn(Range<usize>) + Sync>(n: usize, grain: usize, body: &F) {
     let threads = threads();
     let tasks = n.div_ceil(grain.max(1)).min(threads * TASKS_PER_THREAD);
     if threads == 1 || tasks == 1 {
@@ -154,7 +157,7 @@ pub fn run_inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 }
 
 /// Task `i` of `tasks` covers the items `n * i / tasks .. n * (i + 1) / tasks`.
-fn split<F: Fn(Range<usize>) + Sync>(n: usize, which: Range<usize>, tasks: usize, body: &F) {
+fn split(n: usize, which: Range<usize>, tasks: usize, body: Body) {
     if which.len() == 1 {
         let bound = |i: usize| (n as u128 * i as u128 / tasks as u128) as usize;
         return body(bound(which.start)..bound(which.end));
