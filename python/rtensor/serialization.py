@@ -12,7 +12,7 @@ import zipfile
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
@@ -71,10 +71,10 @@ class _Storage:
         return self.flat.cpu().view(rtensor.uint8).numpy().tobytes() if self.flat.numel() else b""
 
 
-class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
+class _Pickler(pickle._Pickler):
     """Writes tensors, dtypes and devices under PyTorch's names."""
 
-    dispatch = pickle._Pickler.dispatch.copy()  # type: ignore[attr-defined]
+    dispatch: ClassVar[dict[Any, Any]] = pickle._Pickler.dispatch.copy()
 
     def __init__(self, file: IO[bytes], protocol: int):
         super().__init__(file, protocol)
@@ -116,8 +116,8 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
         tensor = tensor.resolve_conj().resolve_neg()
         name = _dtype_name(tensor.dtype)
         storage = self._storage_of(tensor, name)
-        arguments = (storage, tensor.storage_offset(), tuple(tensor.size()), tensor.stride())
-        arguments = (*arguments, tensor.requires_grad, OrderedDict())
+        place = (tensor.storage_offset(), tuple(tensor.size()), tensor.stride())
+        arguments: tuple = (storage, *place, tensor.requires_grad, OrderedDict())
         if name in _STORAGES.values():
             return self._named("torch._utils", "_rebuild_tensor_v2"), arguments
         return self._named("torch._utils", "_rebuild_tensor_v3"), (*arguments, tensor.dtype)

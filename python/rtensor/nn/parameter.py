@@ -49,7 +49,7 @@ class Parameter(Tensor):
         return result
 
     def __reduce_ex__(self, protocol: object) -> tuple:
-        arguments = (self.data, self.requires_grad, OrderedDict())
+        arguments: tuple = (self.data, self.requires_grad, OrderedDict())
         state = self.__dict__
         if state:
             return _rebuild_parameter_with_state, (*arguments, state)
@@ -116,7 +116,7 @@ class _Uninitialized:
         return memo[id(self)]
 
 
-class UninitializedParameter(_Uninitialized, Parameter):  # type: ignore[misc]
+class UninitializedParameter(_Uninitialized, Parameter):
     """A parameter whose shape a lazy module infers at its first call."""
 
     cls_to_become = Parameter
@@ -126,7 +126,7 @@ class UninitializedParameter(_Uninitialized, Parameter):  # type: ignore[misc]
         return Tensor._make_subclass(cls, rtensor.empty(0, device=device, dtype=dtype), requires_grad)
 
 
-class UninitializedBuffer(_Uninitialized, Buffer):  # type: ignore[misc]
+class UninitializedBuffer(_Uninitialized, Buffer):
     """A buffer whose shape a lazy module infers at its first call."""
 
     cls_to_become = Buffer

@@ -64,7 +64,7 @@ def _with_hooks(step: Hook) -> Hook:
             hook(self, args, kwargs)
         return result
 
-    wrapper.hooked = True  # type: ignore[attr-defined]
+    wrapper.hooked = True
     return wrapper
 
 
@@ -87,7 +87,7 @@ class Optimizer:
         super().__init_subclass__(**kwargs)
         step = cls.__dict__.get("step")
         if step is not None and not getattr(step, "hooked", False):
-            cls.step = _with_hooks(step)  # type: ignore[method-assign]
+            cls.step = _with_hooks(step)
 
     def __init__(self, params: Any, defaults: dict[str, Any]):
         self.defaults = defaults

@@ -103,7 +103,7 @@ def _places(layers: list[list[Node]]) -> dict[str, tuple[float, float, float, fl
         for node in layer
     }
     widths = [sum(sizes[n.key][0] + _GAP for n in layer) for layer in layers]
-    boxes = {}
+    boxes: dict[str, tuple[float, float, float, float]] = {}
     for level, (layer, width) in enumerate(zip(layers, widths, strict=True)):
         x = _GAP + (max(widths) - width) / 2
         for node in layer:

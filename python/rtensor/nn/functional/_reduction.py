@@ -27,7 +27,7 @@ def resolve(reduction: str, size_average: bool | None, reduce: bool | None) -> s
     return meant
 
 
-def reduced(loss, reduction: str):  # type: ignore[no-untyped-def]
+def reduced(loss, reduction: str):
     """The loss of each element, reduced as asked."""
     if reduction == "mean":
         return loss.mean()

@@ -80,11 +80,9 @@ class Sequential(_Numbered):
 
     def __init__(self, *args: Any):
         super().__init__()
-        if len(args) == 1 and isinstance(args[0], OrderedDict):
-            named = args[0].items()
-        else:
-            named = ((str(i), module) for i, module in enumerate(args))
-        for name, module in named:
+        is_named = len(args) == 1 and isinstance(args[0], OrderedDict)
+        named = args[0] if is_named else {str(i): module for i, module in enumerate(args)}
+        for name, module in named.items():
             self.add_module(name, module)
 
     def __getitem__(self, index: int | slice) -> Any:

@@ -97,7 +97,7 @@ class RNNBase(Module):
         for layer in range(num_layers):
             features = input_size if layer == 0 else state * directions
             for suffix in ("", "_reverse")[:directions]:
-                shapes = {"weight_ih": (gates, features), "weight_hh": (gates, state)}
+                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (gates, features), "weight_hh": (gates, state)}
                 if bias:
                     shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
                 if proj_size:

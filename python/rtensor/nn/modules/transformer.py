@@ -74,7 +74,7 @@ class _Layer(Module):
         Of the parameters.
     """
 
-    _attentions = ("self_attn",)
+    _attentions: tuple[str, ...] = ("self_attn",)
 
     def __init__(
         self,

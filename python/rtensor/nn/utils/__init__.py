@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 
-def skip_init(module_cls, *args, **kwargs):  # type: ignore[no-untyped-def]
+def skip_init(module_cls, *args, **kwargs):
     """Make a module without setting its parameters to initial values.
 
     Parameters

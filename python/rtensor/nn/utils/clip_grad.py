@@ -1,12 +1,12 @@
 """Limits on the gradients of parameters."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import rtensor
 from rtensor import Tensor
 
-Tensors = Tensor | Iterable[Tensor]
+Tensors: TypeAlias = Tensor | Iterable[Tensor]
 
 
 def _listed(tensors: Tensors) -> list[Tensor]:

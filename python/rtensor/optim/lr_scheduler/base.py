@@ -151,9 +151,9 @@ def _watch_steps(optimizer: Optimizer) -> None:
     reference = weakref.ref(optimizer)  # no cycle: optimisers hold much memory
 
     def watched(*args: Any, **kwargs: Any) -> Any:
-        owner = reference()
+        owner: Any = reference()
         owner._opt_called = True
         return step(owner, *args, **kwargs)
 
     watched._wrapped_by_lr_sched = True
-    optimizer.step = watched
+    optimizer.__dict__["step"] = watched

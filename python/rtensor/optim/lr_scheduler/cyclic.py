@@ -201,8 +201,10 @@ class OneCycleLR(_WithMomentum):
         share = (step - start) / (phase.end - start)
         if self.cycle_momentum:
             for group in self.optimizer.param_groups:
-                self._set_momentum(group, self._between(*(group[name] for name in phase.momenta), share))
-        return [self._between(*(group[name] for name in phase.rates), share) for group in self.optimizer.param_groups]
+                self._set_momentum(group, self._between(group[phase.momenta[0]], group[phase.momenta[1]], share))
+        return [
+            self._between(group[phase.rates[0]], group[phase.rates[1]], share) for group in self.optimizer.param_groups
+        ]
 
 
 def _phases(total: int, up: float, three: bool) -> list[_Phase]:

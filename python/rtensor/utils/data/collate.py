@@ -20,10 +20,10 @@ def _like(original: Any, items: Any) -> Any:
             made.update(items)
             return made
         if isinstance(original, MutableSequence):
-            made = copy.copy(original)
+            copied = copy.copy(original)
             for i, item in enumerate(items):
-                made[i] = item
-            return made
+                copied[i] = item
+            return copied
         return type(original)(items)
     except TypeError:
         return items
