@@ -148,7 +148,7 @@ class _Methods:
 
     def as_subclass(self, cls) -> Tensor:
         """The same data as an object of a subclass of ``Tensor``."""
-        return cls._make_subclass(self, self.requires_grad)
+        return Tensor._make_subclass(cls, self, self.requires_grad)
 
     def type(self, dtype=None, non_blocking=False, **kwargs):
         """The name of the old-style type; with a dtype (or such a type), a conversion."""

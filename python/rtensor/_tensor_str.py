@@ -232,7 +232,7 @@ def _join(text, suffixes, indent):
 
 def _str(tensor, *, tensor_contents=None):
     """Return the text of a tensor; `tensor_contents` stands for its values if given."""
-    plain = type(tensor) in (torch.Tensor, torch.nn.Parameter)
+    plain = type(tensor) is torch.Tensor or getattr(tensor, "_is_param", False)
     prefix = "tensor(" if plain else f"{type(tensor).__name__}("
     data = tensor.detach()
     device = [] if data.device.type == "cpu" else [f"device='{data.device}'"]

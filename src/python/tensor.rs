@@ -59,8 +59,8 @@ impl PyTensor {
     }
 
     /// An object of a subclass that shares the tensor's memory, as a leaf.
-    #[classmethod]
-    #[pyo3(signature = (data, require_grad = false))]
+    #[staticmethod]
+    #[pyo3(signature = (cls, data, require_grad = false))]
     fn _make_subclass<'py>(
         cls: &Bound<'py, PyType>,
         data: &Bound<'py, PyTensor>,
@@ -74,7 +74,9 @@ impl PyTensor {
         }
         tensor.set_requires_grad_flag(require_grad);
         let args = PyTuple::new(cls.py(), [Bound::new(cls.py(), Handle(tensor))?])?;
-        let object = cls.call_method1("__new__", (cls, args.get_item(0)?))?;
+        // Not the subclass's own `__new__`: that is what calls here.
+        let base = cls.py().get_type::<PyTensor>();
+        let object = base.call_method1("__new__", (cls, args.get_item(0)?))?;
         let native = object.cast::<PyTensor>()?;
         native.get().tensor.object().store(object.as_ptr().cast(), Ordering::Relaxed);
         Ok(object)

@@ -32,6 +32,8 @@ class Parameter(Tensor):
         Whether gradients are wanted.
     """
 
+    _is_param = True
+
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> "Parameter":
         """Make an alias of the data with this type."""
         if data is None:
