@@ -273,13 +273,6 @@ fn cross(a: Args) -> Result<Outputs> {
     cross_along(x, y, dim as i64)
 }
 
-/// The p-norm of a difference.
-fn dist(a: Args) -> Result<Outputs> {
-    let difference = Val::from(a.t(0)?).sub(a.t(1)?);
-    let p = a.scalar(2)?;
-    single(Val(call!("linalg.vector_norm", difference, p)))
-}
-
 fn pairwise_distance(a: Args) -> Result<Outputs> {
     let difference = Val::from(a.t(0)?).sub(a.t(1)?).add(a.float(3)?);
     let last = Value::Ints(vec![-1]);
@@ -323,8 +316,6 @@ ops! {
     "linalg.cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", F | O, Body::Composite(linalg_cross);
     /// Vector product along a dimension of size 3, the first such by default.
     "cross(Tensor self, Tensor other, int? dim=None) -> Tensor", F | M | O, Body::Composite(cross);
-    /// The p-norm of `self - other`.
-    "dist(Tensor self, Tensor other, Scalar p=2) -> Tensor", F | M, Body::Composite(dist);
     /// The p-norm of the differences of vectors.
     "pairwise_distance(Tensor x1, Tensor x2, float p=2.0, float eps=1e-06, bool keepdim=False) -> Tensor", F, Body::Composite(pairwise_distance);
     /// Vandermonde matrix: powers of the elements.

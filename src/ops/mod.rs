@@ -55,6 +55,10 @@ pub mod contract;
 pub mod einsum;
 pub mod conv;
 pub mod pooling;
+pub mod linalg;
+pub mod linalg_cholesky;
+pub mod linalg_spectral;
+pub mod linalg_norm;
 pub mod loss;
 pub mod embed;
 pub mod view;
@@ -395,6 +399,10 @@ static FAMILIES: &[&[Op]] = &[
     conv::OPS,
     pooling::OPS,
     loss::OPS,
+    linalg::OPS,
+    linalg_norm::OPS,
+    linalg_cholesky::OPS,
+    linalg_spectral::OPS,
     embed::OPS,
     optim::OPS,
 ];

@@ -1,0 +1,566 @@
+//! Batches of matrices for the linear algebra ops, and LU: `inv`, `det`, `solve`, `lu` and their kin.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use super::contract::square_matrix;
+use super::matmul::single;
+use super::{Args, Body, F, M, O, Outputs, Val, Value, arg, named, out};
+use crate::autograd::Ctx;
+use crate::cpu::linalg::{self, Field, Matrix};
+use crate::tensor::{DType, Element, Tensor};
+use crate::{Result, call, call_all, dispatch, ensure, fail, grads, ops};
+
+/// Rows and columns of the matrices of a batch.
+pub(super) fn size(t: &Tensor) -> (usize, usize) {
+    let s = t.shape();
+    (s[s.len() - 2] as usize, s[s.len() - 1] as usize)
+}
+
+/// How many matrices a batch has.
+pub(super) fn batch(t: &Tensor) -> usize {
+    t.shape()[..t.ndim() - 2].iter().product::<i64>() as usize
+}
+
+/// The batch dimensions with others behind them.
+pub(super) fn with_lead(t: &Tensor, last: &[usize]) -> Vec<i64> {
+    t.shape()[..t.ndim() - 2].iter().copied().chain(last.iter().map(|&n| n as i64)).collect()
+}
+
+/// Matrix `index` of a row-major batch.
+pub(super) fn matrix<T: Element>(t: &Tensor, index: usize) -> Matrix<T> {
+    let (rows, cols) = size(t);
+    // SAFETY: the tensor is row-major and lives as long as the op; every task has matrices of its own.
+    unsafe { Matrix::new(t.ptr::<T>().wrapping_add(index * rows * cols), rows, cols, cols as isize, 1) }
+}
+
+/// Row `index` of a row-major tensor, as a slice.
+///
+/// # Safety
+/// Every task has rows of its own.
+#[allow(clippy::mut_from_ref)]
+pub(super) unsafe fn row<T: Element>(t: &Tensor, index: usize) -> &mut [T] {
+    let n = t.shape()[t.ndim() - 1] as usize;
+    // SAFETY: the tensor is row-major; the caller's promise.
+    unsafe { std::slice::from_raw_parts_mut(t.ptr::<T>().wrapping_add(index * n), n) }
+}
+
+/// A row-major copy that the op may overwrite.
+pub(super) fn fresh(t: &Tensor) -> Result<Tensor> {
+    let copy = Tensor::empty(t.shape(), t.dtype())?;
+    crate::cpu::copy::copy(&copy, t)?;
+    Ok(copy)
+}
+
+/// At least two dimensions, in a dtype of LAPACK.
+pub(super) fn check_matrix(t: &Tensor, op: &str) -> Result<()> {
+    ensure!(t.ndim() >= 2, Runtime, "{op}: The input tensor A must have at least 2 dimensions.");
+    check_dtype(t.dtype(), op)
+}
+
+pub(super) fn check_dtype(dtype: DType, op: &str) -> Result<()> {
+    ensure!(
+        dtype.is_float() || dtype.is_complex(),
+        Runtime,
+        "{op}: Expected a floating point or complex tensor as input. Got {}",
+        dtype.scalar_name()
+    );
+    ensure!(
+        !matches!(dtype, DType::F16 | DType::BF16),
+        Runtime,
+        "{op}: Low precision dtypes not supported. Got {}",
+        dtype.scalar_name()
+    );
+    Ok(())
+}
+
+pub(super) fn check_square(t: &Tensor, op: &str) -> Result<()> {
+    square_matrix(t, op)?;
+    check_dtype(t.dtype(), op)
+}
+
+/// LAPACK's info of every matrix, which tasks fill.
+pub(super) struct Infos(Vec<AtomicI32>);
+
+impl Infos {
+    pub fn new(batch: usize) -> Infos {
+        Infos((0..batch).map(|_| AtomicI32::new(0)).collect())
+    }
+
+    pub fn set(&self, index: usize, info: usize) {
+        self.0[index].store(info as i32, Ordering::Relaxed);
+    }
+
+    /// The infos as a tensor of the batch's sizes.
+    pub fn tensor(&self, like: &Tensor) -> Result<Tensor> {
+        let values: Vec<i32> = self.0.iter().map(|i| i.load(Ordering::Relaxed)).collect();
+        Tensor::from_slice(&values, &with_lead(like, &[]))
+    }
+}
+
+/// Fails with `message(info)` for the first matrix whose info is not zero.
+pub(super) fn check_infos(op: &str, infos: &Tensor, message: impl Fn(i32) -> String) -> Result<()> {
+    let values = infos.to_vec::<i32>()?;
+    if let Some((i, &info)) = values.iter().enumerate().find(|(_, info)| **info != 0) {
+        let place = if infos.ndim() == 0 { String::new() } else { format!("(Batch element {i}): ") };
+        fail!(Linalg, "{op}: {place}{}", message(info));
+    }
+    Ok(())
+}
+
+fn singular(op: &'static str) -> impl Fn(i32) -> String {
+    move |info| {
+        let what = if op == "linalg.inv" { "inversion" } else { "solve" };
+        format!("The diagonal element {info} is zero, the {what} could not be completed because the input matrix is singular.")
+    }
+}
+
+/// (LU, pivots, info) of a batch.
+fn lu_factor_ex(a: Args) -> Result<Vec<Tensor>> {
+    let x = a.t(0)?;
+    check_matrix(x, "torch.linalg.lu_factor_ex")?;
+    ensure!(a.bool(1)?, Runtime, "linalg.lu_factor: LU without pivoting is not implemented on the CPU");
+    let lu = fresh(x)?;
+    let (rows, cols) = size(x);
+    let pivots = Tensor::empty(&with_lead(x, &[rows.min(cols)]), DType::I32)?;
+    let infos = Infos::new(batch(x));
+    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), rows * cols * rows.min(cols), |i, threads| {
+        let mut order = vec![0; rows.min(cols)];
+        infos.set(i, linalg::lu(&matrix::<T>(&lu, i), &mut order, threads));
+        // SAFETY: one row per matrix.
+        let target = unsafe { row::<i32>(&pivots, i) };
+        target.iter_mut().zip(order).for_each(|(p, o)| *p = o as i32 + 1);
+    }), else fail!(Runtime, "linalg.lu_factor: {}", x.dtype()));
+    let infos = infos.tensor(x)?;
+    if a.bool(2)? {
+        check_infos("torch.linalg.lu_factor_ex", &infos, |info| {
+            format!("U[{info},{info}] is zero and using it on lu_solve would result in a division by zero. If you still want to perform the factorization, consider calling linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)")
+        })?;
+    }
+    Ok(vec![lu, pivots, infos])
+}
+
+/// L and U of a packed factorisation.
+fn unpack(lu: &Val) -> (Val, Val) {
+    let shape = lu.shape();
+    let (rows, cols) = (shape[shape.len() - 2], shape[shape.len() - 1]);
+    let k = rows.min(cols);
+    let eye = Val(call!("eye", rows, k, lu.dtype()));
+    (lu.narrow(-1, 0, k).tril(-1).add(eye), lu.narrow(-2, 0, k).triu(0))
+}
+
+/// The permutation matrix of LAPACK's pivots.
+fn permutation(pivots: &Val, rows: i64, dtype: DType) -> Val {
+    Val(call!("_pivots_to_matrix", pivots, rows, dtype))
+}
+
+fn pivots_to_matrix(a: Args) -> Result<Vec<Tensor>> {
+    let (pivots, rows, dtype) = (a.t(0)?, a.int(1)? as usize, a.dtype(2)?);
+    let steps = pivots.shape()[pivots.ndim() - 1] as usize;
+    let mut shape = pivots.shape()[..pivots.ndim() - 1].to_vec();
+    shape.extend([rows as i64; 2]);
+    let values = pivots.to_vec::<i64>()?;
+    let mut ones = vec![0.0f64; shape.iter().product::<i64>() as usize];
+    for (matrix, pivots) in ones.chunks_mut((rows * rows).max(1)).zip(values.chunks(steps.max(1))) {
+        let mut order: Vec<usize> = (0..rows).collect();
+        for (i, &p) in pivots.iter().enumerate().take(steps) {
+            ensure!((1..=rows as i64).contains(&p), Runtime, "lu_unpack: pivot {p} is out of range for {rows} rows");
+            order.swap(i, p as usize - 1);
+        }
+        order.iter().enumerate().for_each(|(column, &from)| matrix[from * rows + column] = 1.0);
+    }
+    Ok(vec![Val(Tensor::from_slice(&ones, &shape)).to(dtype).get()?])
+}
+
+/// The gradient of A from those of the packed L and U.
+fn lu_grad(c: &Ctx) -> super::Grads {
+    let lu = c.y(0);
+    let (l, u) = unpack(&lu);
+    let shape = lu.shape();
+    let (rows, cols) = (shape[shape.len() - 2], shape[shape.len() - 1]);
+    let k = rows.min(cols);
+    let g = c.g();
+    let (gl, gu) = (g.narrow(-1, 0, k).tril(-1), g.narrow(-2, 0, k).triu(0));
+    let p = permutation(&c.y(1), rows, lu.dtype());
+    let (l1, u1) = (l.narrow(-2, 0, k), u.narrow(-1, 0, k));
+    let (gl1, gu1) = (gl.narrow(-2, 0, k), gu.narrow(-1, 0, k));
+    let mut lower = l1.mh().matmul(gl1);
+    let mut upper = gu1.matmul(u1.mh());
+    if cols > k {
+        let rest = |v: &Val| v.narrow(-1, k, cols - k);
+        lower = lower - rest(&gu).matmul(rest(&u).mh());
+    }
+    if rows > k {
+        let rest = |v: &Val| v.narrow(-2, k, rows - k);
+        upper = upper - rest(&l).mh().matmul(rest(&gl));
+    }
+    let core = lower.tril(-1) + upper.triu(0);
+    let core = triangular(&l1.mh(), &core, true, true, true);
+    let mut ga = triangular(&u1.mh(), &core, false, false, false);
+    if cols > k {
+        let right = triangular(&l1.mh(), &gu.narrow(-1, k, cols - k), true, true, true);
+        ga = Val(call!("cat", pair(ga, right), -1));
+    }
+    if rows > k {
+        let below = triangular(&u1.mh(), &gl.narrow(-2, k, rows - k), false, false, false);
+        ga = Val(call!("cat", pair(ga, below), -2));
+    }
+    grads![p.matmul(ga)]
+}
+
+pub(super) fn pair(a: Val, b: Val) -> Result<Vec<Tensor>> {
+    Ok(vec![a.get()?, b.get()?])
+}
+
+/// `solve_triangular(a, b)` with its switches.
+pub(super) fn triangular(a: &Val, b: &Val, upper: bool, left: bool, unit: bool) -> Val {
+    Val(call!("linalg.solve_triangular", a, b, upper, left, unit))
+}
+
+fn outputs(values: impl IntoIterator<Item = Val>) -> Result<Outputs> {
+    values.into_iter().map(|v| v.get().map(Value::Tensor)).collect()
+}
+
+fn lu_factor(a: Args) -> Result<Outputs> {
+    let mut outs = call_all!("linalg.lu_factor_ex", a.get(0), a.get(1), true)?;
+    outs.truncate(2);
+    Ok(outs)
+}
+
+/// torch.lu: (LU, pivots), and the infos where asked for.
+fn plain_lu(a: Args) -> Result<Outputs> {
+    let mut outs = call_all!("linalg.lu_factor_ex", a.get(0), a.get(1), false)?;
+    if !a.bool(2)? {
+        outs.truncate(2);
+    }
+    Ok(outs)
+}
+
+fn full_lu(a: Args) -> Result<Outputs> {
+    let x = a.t(0)?;
+    check_matrix(x, "linalg.lu")?;
+    let factored: Vec<Val> = call_all!("linalg.lu_factor_ex", x, a.get(1), false)?
+        .into_iter()
+        .map(|v| Val(v.into_tensor()))
+        .collect();
+    let (l, u) = unpack(&factored[0]);
+    outputs([permutation(&factored[1], size(x).0 as i64, x.dtype()), l, u])
+}
+
+fn lu_unpack(a: Args) -> Result<Outputs> {
+    let (lu, pivots, data, order) = (Val::from(a.t(0)?), Val::from(a.t(1)?), a.bool(2)?, a.bool(3)?);
+    ensure!(
+        pivots.dtype() == DType::I32,
+        Runtime,
+        "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype. Note: this function is intended to be used with the output produced by torch.linalg.lu_factor"
+    );
+    let none = || Val(call!("zeros", [0i64], lu.dtype()));
+    let rows = lu.shape()[lu.ndim() - 2];
+    let p = if order { permutation(&pivots, rows, lu.dtype()) } else { none() };
+    let (l, u) = if data { unpack(&lu) } else { (none(), none()) };
+    outputs([p, l, u])
+}
+
+/// `X` with `A X = B` (or its adjoint or transposed forms) from a packed factorisation.
+fn lu_solve(a: Args) -> Result<Outputs> {
+    let (lu, pivots, b) = (Val::from(a.t(0)?), Val::from(a.t(1)?), Val::from(a.t(2)?));
+    let (left, adjoint) = (a.bool(3)?, a.bool(4)?);
+    single(solve_factored(&lu, &pivots, &b, left, adjoint))
+}
+
+fn solve_factored(lu: &Val, pivots: &Val, b: &Val, left: bool, adjoint: bool) -> Val {
+    if !left {
+        return solve_factored(lu, pivots, &b.mh(), true, !adjoint).mh();
+    }
+    let rows = lu.shape()[lu.ndim() - 2];
+    let p = permutation(pivots, rows, lu.dtype());
+    if adjoint {
+        let y = triangular(&lu.mh(), b, false, true, false);
+        p.matmul(triangular(&lu.mh(), &y, true, true, true))
+    } else {
+        let y = triangular(lu, &p.mh().matmul(b), false, true, true);
+        triangular(lu, &y, true, true, false)
+    }
+}
+
+fn old_lu_solve(a: Args) -> Result<Outputs> {
+    let (b, lu, pivots) = (Val::from(a.t(0)?), Val::from(a.t(1)?), Val::from(a.t(2)?));
+    single(solve_factored(&lu, &pivots, &b, true, false))
+}
+
+/// (inverse, info) of a batch.
+fn inv_ex(a: Args) -> Result<Vec<Tensor>> {
+    let x = a.t(0)?;
+    check_square(x, "linalg.inv")?;
+    let (work, result) = (fresh(x)?, Tensor::empty(x.shape(), x.dtype())?);
+    let (n, infos) = (size(x).0, Infos::new(batch(x)));
+    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), 2 * n * n * n, |i, threads| {
+        let (lu, target) = (matrix::<T>(&work, i), matrix::<T>(&result, i));
+        let mut pivots = vec![0; n];
+        infos.set(i, linalg::lu(&lu, &mut pivots, threads));
+        target.set_identity();
+        linalg::lu_solve(&lu, &pivots, &target, threads);
+    }), else fail!(Runtime, "linalg.inv: {}", x.dtype()));
+    let infos = infos.tensor(x)?;
+    if a.bool(1)? {
+        check_infos("linalg.inv", &infos, singular("linalg.inv"))?;
+    }
+    Ok(vec![result, infos])
+}
+
+fn inv(a: Args) -> Result<Outputs> {
+    let mut outs = call_all!("linalg.inv_ex", a.get(0), false)?;
+    if let Some(infos) = outs.pop() {
+        check_infos("linalg.inv", &infos.into_tensor()?, singular("linalg.inv"))?;
+    }
+    Ok(outs)
+}
+
+/// (result, info) of `A X = B` for batches of matrices with the same batch.
+fn solve_matrices(a: Args) -> Result<Vec<Tensor>> {
+    let (x, b) = (a.t(0)?, a.t(1)?);
+    let (work, result) = (fresh(x)?, fresh(b)?);
+    let ((n, cols), infos) = (size(b), Infos::new(batch(x)));
+    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), n * n * (n + cols), |i, threads| {
+        let lu = matrix::<T>(&work, i);
+        let mut pivots = vec![0; n];
+        infos.set(i, linalg::lu(&lu, &mut pivots, threads));
+        linalg::lu_solve(&lu, &pivots, &matrix::<T>(&result, i), threads);
+    }), else fail!(Runtime, "linalg.solve: {}", x.dtype()));
+    Ok(vec![result, infos.tensor(x)?])
+}
+
+/// Is the right-hand side a batch of vectors? PyTorch's rule.
+fn is_vector(x: &Tensor, b: &Tensor) -> bool {
+    b.ndim() == 1 || (b.ndim() + 1 == x.ndim() && b.shape() == &x.shape()[..x.ndim() - 1])
+}
+
+/// (result, info): checks, broadcasts the batches, and turns vectors and right-hand problems round.
+fn solve_both(x: &Tensor, b: &Tensor, left: bool) -> Result<(Val, Tensor)> {
+    check_square(x, "linalg.solve")?;
+    ensure!(
+        x.dtype() == b.dtype(),
+        Runtime,
+        "linalg.solve: Expected A and B to have the same dtype, but found A of type {} and B of type {} instead",
+        x.dtype().scalar_name(),
+        b.dtype().scalar_name()
+    );
+    let vector = is_vector(x, b);
+    ensure!(
+        left || !vector,
+        Runtime,
+        "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case linalg.solve is equivalent to B / A.squeeze(-1)"
+    );
+    let mut v = if vector { Val::from(b).unsqueeze(-1) } else { b.into() };
+    let mut x = Val::from(x);
+    if !left {
+        (v, x) = (v.transpose(-2, -1), x.transpose(-2, -1));
+    }
+    let (rows, n) = (v.shape()[v.ndim() - 2], x.shape()[x.ndim() - 1]);
+    ensure!(
+        rows == n,
+        Runtime,
+        "linalg.solve: Incompatible shapes of A and B for the equation {}: {n}x{n} and {rows} rows",
+        if left { "AX = B" } else { "XA = B" }
+    );
+    let (x, v) = same_batch(x, v)?;
+    let mut outs = call_all!("_linalg_solve", x, v)?;
+    let infos = outs.pop().unwrap_or_default().into_tensor()?;
+    let mut result = Val(outs.pop().unwrap_or_default().into_tensor());
+    if !left {
+        result = result.transpose(-2, -1);
+    }
+    Ok((if vector { result.select(-1, 0) } else { result }, infos))
+}
+
+/// Both batches expanded to the sizes that they broadcast to.
+pub(super) fn same_batch(x: Val, y: Val) -> Result<(Val, Val)> {
+    let (xs, ys) = (x.shape().to_vec(), y.shape().to_vec());
+    let ((x_lead, x_mat), (y_lead, y_mat)) = (xs.split_at(xs.len() - 2), ys.split_at(ys.len() - 2));
+    if x_lead == y_lead {
+        return Ok((x, y));
+    }
+    let lead = crate::tensor::broadcast_shapes(x_lead, y_lead)?;
+    let grown = |v: Val, mat: &[i64]| v.expand([&lead[..], mat].concat());
+    Ok((grown(x, x_mat), grown(y, y_mat)))
+}
+
+fn solve(a: Args) -> Result<Outputs> {
+    let (result, infos) = solve_both(a.t(0)?, a.t(1)?, a.bool(2)?)?;
+    check_infos("torch.linalg.solve", &infos, singular("linalg.solve"))?;
+    single(result)
+}
+
+fn solve_ex(a: Args) -> Result<Outputs> {
+    let (result, infos) = solve_both(a.t(0)?, a.t(1)?, a.bool(2)?)?;
+    if a.bool(3)? {
+        check_infos("torch.linalg.solve", &infos, singular("linalg.solve"))?;
+    }
+    outputs([result, infos.into()])
+}
+
+/// The determinant from a packed factorisation.
+fn product_of_diagonal<T: Field>(lu: &Matrix<T>, pivots: &[usize]) -> T {
+    let swaps = pivots.iter().enumerate().filter(|(i, p)| i != *p).count();
+    let sign = if swaps % 2 == 0 { <T as crate::cpu::gemm::Gemm>::ONE } else { -<T as crate::cpu::gemm::Gemm>::ONE };
+    (0..lu.rows).fold(sign, |product, i| product * lu.get(i, i))
+}
+
+fn det(a: Args) -> Result<Vec<Tensor>> {
+    let x = a.t(0)?;
+    check_square(x, "linalg.det")?;
+    let (work, result) = (fresh(x)?, Tensor::empty(&with_lead(x, &[1]), x.dtype())?);
+    let n = size(x).0;
+    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), n * n * n, |i, threads| {
+        let (lu, mut pivots) = (matrix::<T>(&work, i), vec![0; n]);
+        linalg::lu(&lu, &mut pivots, threads);
+        // SAFETY: one element per matrix.
+        unsafe { row::<T>(&result, i)[0] = product_of_diagonal(&lu, &pivots) };
+    }), else fail!(Runtime, "linalg.det: {}", x.dtype()));
+    Ok(vec![Val::from(result).select(-1, 0).get()?])
+}
+
+/// `g * conj(det) * A^-H`; where a determinant is zero, the cofactors come from the singular values.
+fn det_grad(c: &Ctx) -> super::Grads {
+    let (x, det) = (c.x(0), c.y(0));
+    let spread = |v: Val| v.unsqueeze(-1).unsqueeze(-1);
+    let is_singular = Val(call!("any", det.eq(0.0))).get().and_then(|t| t.item());
+    if is_singular.is_ok_and(|s| s.to_bool()) {
+        return grads![cofactors(&x).map(|cofactors| spread(c.g()).mul(cofactors)).unwrap_or_else(|e| Val(Err(e)))];
+    }
+    let inverse = Val(call!("linalg.inv", x));
+    grads![spread(c.g().mul(det.conj_if_complex())).mul(inverse.mh())]
+}
+
+/// `conj(det(A)) A^-H` in a form that singular matrices have too.
+fn cofactors(x: &Val) -> Result<Val> {
+    let mut parts = call_all!("linalg.svd", x, true)?.into_iter().map(|v| Val(v.into_tensor()));
+    let mut next = || parts.next().unwrap_or_else(|| Val(Err(crate::err!(Runtime, "linalg.svd: no result"))));
+    let (u, s, vh) = (next(), next(), next());
+    let n = s.shape()[s.ndim() - 1];
+    let mut others = Vec::new();
+    for i in 0..n {
+        let rest: Vec<Val> = (0..n).filter(|&j| j != i).map(|j| s.select(-1, j)).collect();
+        let product = rest.into_iter().fold(s.select(-1, i).ones_like(), |p, v| p.mul(v));
+        others.push(product.unsqueeze(-1).get()?);
+    }
+    let scale = if others.is_empty() { s.clone() } else { Val(call!("cat", others, -1)) };
+    let turn = Val(call!("linalg.det", &u)).mul(Val(call!("linalg.det", &vh)));
+    let scaled = u.mul(scale.to(u.dtype()).unsqueeze(-2)).matmul(vh);
+    Ok(turn.conj_if_complex().unsqueeze(-1).unsqueeze(-1).mul(scaled))
+}
+
+/// (sign, logabsdet), which do not overflow.
+fn slogdet(a: Args) -> Result<Vec<Tensor>> {
+    let x = a.t(0)?;
+    check_square(x, "linalg.slogdet")?;
+    let work = fresh(x)?;
+    let sign = Tensor::empty(&with_lead(x, &[1]), x.dtype())?;
+    let log = Tensor::empty(&with_lead(x, &[1]), x.dtype().to_real())?;
+    let n = size(x).0;
+    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), n * n * n, |i, threads| {
+        type R = <T as Field>::Part;
+        let (lu, mut pivots) = (matrix::<T>(&work, i), vec![0; n]);
+        linalg::lu(&lu, &mut pivots, threads);
+        let swaps = pivots.iter().enumerate().filter(|(i, p)| i != *p).count();
+        let mut turn = if swaps % 2 == 0 { T::of(1.0) } else { T::of(-1.0) };
+        let mut sum: R = 0.0;
+        for d in 0..n {
+            let (value, length) = (lu.get(d, d), lu.get(d, d).modulus());
+            sum += length.ln();
+            turn = if length == 0.0 { T::of(0.0) } else { turn * (value / T::of(length)) };
+        }
+        // SAFETY: one element per matrix.
+        unsafe {
+            row::<T>(&sign, i)[0] = turn;
+            row::<R>(&log, i)[0] = sum;
+        }
+    }), else fail!(Runtime, "linalg.slogdet: {}", x.dtype()));
+    let first = |t: Tensor| Val::from(t).select(-1, 0).get();
+    Ok(vec![first(sign)?, first(log)?])
+}
+
+fn slogdet_grad(c: &Ctx) -> super::Grads {
+    let (x, sign) = (c.x(0), c.y(0));
+    let log = c.grad(1).map(|g| g.to(x.dtype()));
+    let turn = c.grad(0).filter(|_| x.is_complex()).map(|g| {
+        let imaginary = sign.conj().mul(g).imag();
+        Val(call!("complex", imaginary.zeros_like(), imaginary))
+    });
+    let weight = match (log, turn) {
+        (Some(log), Some(turn)) => log + turn,
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => sign.zeros_like(),
+    };
+    grads![weight.unsqueeze(-1).unsqueeze(-1).mul(Val(call!("linalg.inv", x)).mh())]
+}
+
+fn logdet(a: Args) -> Result<Outputs> {
+    let x = a.t(0)?;
+    check_square(x, "logdet")?;
+    let mut parts = call_all!("linalg.slogdet", x)?.into_iter().map(|v| Val(v.into_tensor()));
+    let (Some(sign), Some(log)) = (parts.next(), parts.next()) else {
+        fail!(Runtime, "logdet: no result");
+    };
+    if x.dtype().is_complex() {
+        return single(sign.log() + log);
+    }
+    single(log.masked_fill(sign.lt(0.0), f64::NAN))
+}
+
+fn inverse_grad(c: &Ctx) -> super::Grads {
+    let inverse = c.y(0).mh();
+    grads![-inverse.matmul(c.g()).matmul(&inverse)]
+}
+
+fn solve_grad(c: &Ctx) -> super::Grads {
+    let gb = Val(call!("linalg.solve", c.x(0).mh(), c.g()));
+    grads![c.when(0, || -gb.matmul(c.y(0).mh())), Some(gb.clone())]
+}
+
+ops! {
+    /// LU factorisation with partial pivoting, packed in one matrix, with LAPACK's info.
+    "linalg.lu_factor_ex(Tensor A, *, bool pivot=True, bool check_errors=False) -> (Tensor LU, Tensor pivots, Tensor info)",
+    F | O, Body::Dynamic { cpu: lu_factor_ex }, grad named("LinalgLuFactorExBackward0", out(0) | out(1), lu_grad);
+    /// LU factorisation with partial pivoting, packed in one matrix.
+    "linalg.lu_factor(Tensor A, *, bool pivot=True) -> (Tensor LU, Tensor pivots)", F | O, Body::Composite(lu_factor);
+    /// LU factorisation with partial pivoting, packed in one matrix.
+    "_lu_with_info(Tensor self, bool pivot=True, bool get_infos=False) -> (Tensor LU, Tensor pivots, Tensor info)", F | M, Body::Composite(plain_lu);
+    /// P, L and U with A = P L U.
+    "linalg.lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)", F | O, Body::Composite(full_lu);
+    /// P, L and U of a packed factorisation.
+    "lu_unpack(Tensor LU_data, Tensor LU_pivots, bool unpack_data=True, bool unpack_pivots=True) -> (Tensor P, Tensor L, Tensor U)",
+    F | O, Body::Composite(lu_unpack);
+    /// The permutation matrix of LAPACK's pivots.
+    "_pivots_to_matrix(Tensor pivots, int rows, ScalarType dtype) -> Tensor", 0, Body::Dynamic { cpu: pivots_to_matrix };
+    /// Solves a linear system with a packed factorisation.
+    "linalg.lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False) -> Tensor", F | O, Body::Composite(lu_solve);
+    /// Solves a linear system with a packed factorisation.
+    "lu_solve(Tensor self, Tensor LU_data, Tensor LU_pivots) -> Tensor", F | M | O, Body::Composite(old_lu_solve);
+    /// Inverses of square matrices, with LAPACK's info.
+    "linalg.inv_ex(Tensor A, *, bool check_errors=False) -> (Tensor inverse, Tensor info)", F | O,
+    Body::Dynamic { cpu: inv_ex }, grad named("LinalgInvExBackward0", out(0), inverse_grad);
+    /// Inverses of square matrices.
+    "linalg.inv(Tensor A) -> Tensor", F | O, Body::Composite(inv);
+    /// Inverses of square matrices.
+    "inverse(Tensor self) -> Tensor", F | M | O, Body::Composite(inv);
+    /// Solutions of linear systems, with LAPACK's info.
+    "_linalg_solve(Tensor A, Tensor B) -> (Tensor result, Tensor info)", 0,
+    Body::Dynamic { cpu: solve_matrices }, grad named("LinalgSolveExBackward0", arg(0) | out(0), solve_grad);
+    /// Solution of a system of linear equations.
+    "linalg.solve(Tensor A, Tensor B, *, bool left=True) -> Tensor", F | O, Body::Composite(solve);
+    /// Solution of a system of linear equations, with LAPACK's info.
+    "linalg.solve_ex(Tensor A, Tensor B, *, bool left=True, bool check_errors=False) -> (Tensor result, Tensor info)",
+    F | O, Body::Composite(solve_ex);
+    /// Determinants of square matrices.
+    "linalg.det(Tensor A) -> Tensor", F | O, Body::Dynamic { cpu: det },
+    grad named("LinalgDetBackward0", arg(0) | out(0), det_grad);
+    /// Determinants of square matrices.
+    "det(Tensor self) -> Tensor", F | M, Body::Composite(|a| single(Val(call!("linalg.det", a.get(0)))));
+    /// Sign and logarithm of the absolute value of determinants.
+    "linalg.slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)", F | O, Body::Dynamic { cpu: slogdet },
+    grad named("LinalgSlogdetBackward0", arg(0) | out(0), slogdet_grad);
+    /// Sign and logarithm of the absolute value of determinants.
+    "slogdet(Tensor self) -> (Tensor sign, Tensor logabsdet)", F | M | O, Body::Composite(|a| call_all!("linalg.slogdet", a.get(0)));
+    /// Logarithms of determinants.
+    "logdet(Tensor self) -> Tensor", F | M, Body::Composite(logdet);
+}
