@@ -13,6 +13,7 @@ pub mod copy;
 pub mod create;
 pub mod dropout;
 pub mod expr;
+pub mod index;
 pub mod indexing;
 mod memory_format;
 mod options;
@@ -46,7 +47,10 @@ pub mod rounding;
 pub mod special;
 pub mod unary;
 pub mod unique;
+pub mod masked;
 pub mod reinterpret;
+pub mod scatter;
+pub mod selection;
 pub mod shape;
 pub mod split;
 pub mod vector_norm;
@@ -375,6 +379,9 @@ static FAMILIES: &[&[Op]] = &[
     reinterpret::OPS,
     shape::OPS,
     split::OPS,
+    index::OPS,
+    scatter::OPS,
+    masked::OPS,
     reduce::OPS,
     reduce_index::OPS,
     create::OPS,

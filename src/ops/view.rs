@@ -15,6 +15,11 @@ pub fn zeros(shape: &[i64], like: &Tensor) -> Result<Tensor> {
     Tensor::from_storage(storage, layout, like.dtype())
 }
 
+/// The tensor on the CPU, where the kernels of this crate run.
+pub fn on_cpu(x: &Tensor) -> Result<Tensor> {
+    crate::backend::to_cpu(x)?.resolved()
+}
+
 /// Zeros of a shape, with `part` in the places that the view `look` reads: the gradient of that view.
 pub fn embed(part: &Val, shape: &[i64], look: impl FnOnce(&Val) -> Val) -> Val {
     let fill = || {
