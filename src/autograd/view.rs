@@ -101,7 +101,12 @@ impl Tensor {
 
     /// The same elements as a view without history, as a user's function returns an input.
     pub fn view_as_self(&self) -> Result<Tensor> {
-        let view = self.alias(self.layout().clone())?;
+        self.view_with(self.layout().clone())
+    }
+
+    /// A view under another layout that no gradient has to pass yet.
+    pub fn view_with(&self, layout: Layout) -> Result<Tensor> {
+        let view = self.alias(layout)?;
         mark(self, std::slice::from_ref(&view), false);
         Ok(view)
     }

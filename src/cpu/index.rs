@@ -41,7 +41,7 @@ pub unsafe fn gather<T: Copy>(
             gather_row((to - from) as usize, steps, out, index, source, step);
         }
     };
-    for_rows(&plan, size, grain::INDEX, row);
+    for_rows(&plan, size, grain::INDEX, &row);
 }
 
 fn pointers_of<T>(
@@ -88,7 +88,7 @@ pub fn for_rows<const N: usize>(
     plan: &Plan<N>,
     size: i64,
     grain: usize,
-    row: impl Fn([i64; N], i64, i64) + Sync,
+    row: &(dyn Fn([i64; N], i64, i64) + Sync),
 ) {
     let rows = plan.outer_count();
     if size == 0 || rows == 0 {

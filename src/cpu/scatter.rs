@@ -133,7 +133,7 @@ unsafe fn run<T: Copy>(s: &Scatter, combine: impl Fn(T, T) -> T + Sync) {
         }
     };
     if n > 0 {
-        for_rows(&plan, size, (grain::INDEX / n as usize).max(1), rows);
+        for_rows(&plan, size, (grain::INDEX / n as usize).max(1), &rows);
     }
 }
 

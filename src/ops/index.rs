@@ -3,7 +3,7 @@
 use super::selection::{check_given, long, row_major, select, whole_mask};
 use super::view::{int_list, on_cpu, zeros};
 use super::{
-    APART, Args, Body, F, Grads, I, M, O, Out, Outputs, Outs, SHAPES, STRIDED, Val, Value, arg,
+    APART, Args, Body, F, Grads, I, M, O, Out, Outputs, Outs, SHAPES, STRIDED, Val, arg,
     kernel, output, output_list, rule,
 };
 use crate::autograd::Ctx;

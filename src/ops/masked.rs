@@ -59,7 +59,7 @@ fn masked_fill(a: Args, outs: &[Tensor]) -> Result<()> {
         let value = T::from_scalar(value);
         let (target, bits) = (Pointer(out.ptr::<T>()), Pointer(mask.data_ptr()));
         let (target, bits) = (&target, &bits);
-        for_rows(&plan, size, grain::POINTWISE, move |[o, m], from, to| {
+        for_rows(&plan, size, grain::POINTWISE, &move |[o, m], from, to| {
             // SAFETY: the plan walks layouts that lie within their storages.
             unsafe {
                 let (out, mask) = (target.0.offset(o as isize), bits.0.offset(m as isize));

@@ -47,7 +47,9 @@ pub mod rounding;
 pub mod special;
 pub mod unary;
 pub mod unique;
+pub mod join;
 pub mod masked;
+pub mod rearrange;
 pub mod reinterpret;
 pub mod scatter;
 pub mod selection;
@@ -67,6 +69,7 @@ pub mod loss;
 pub mod embed;
 pub mod view;
 pub mod window;
+pub mod view_scatter;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -382,6 +385,9 @@ static FAMILIES: &[&[Op]] = &[
     index::OPS,
     scatter::OPS,
     masked::OPS,
+    join::OPS,
+    rearrange::OPS,
+    view_scatter::OPS,
     reduce::OPS,
     reduce_index::OPS,
     create::OPS,

@@ -2,7 +2,7 @@
 
 use super::index::{check_range, full_index, start_from};
 use super::selection::{long, row_major};
-use super::view::{on_cpu, zeros};
+use super::view::on_cpu;
 use super::{
     Args, F, Grads, I, M, O, Out, Outs, SHAPES, STRIDED, Val, Value, arg, kernel, named, out, rule,
 };

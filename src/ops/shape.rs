@@ -335,8 +335,6 @@ ops! {
     "narrow/Tensor(Tensor self, int dim, Tensor start, int length) -> Tensor", F | M, Body::Composite(narrow);
     /// A copy of what `narrow` views.
     "narrow_copy(Tensor self, int dim, int start, int length) -> Tensor", F | M | super::O, Body::Composite(narrow_copy);
-    /// The tensor without its history, on the same memory.
-    "detach(Tensor self) -> Tensor", F | M, Body::Composite(|a| output(Ok(a.t(0)?.detached())));
     /// A copy without history.
     "detach_copy(Tensor self) -> Tensor", F, Body::Composite(|a| output(call!("clone", a.t(0)?.detached())));
 }

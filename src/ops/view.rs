@@ -165,7 +165,7 @@ fn permute_back(c: &Ctx) -> Grads {
     grads![c.g().permute(inverse)]
 }
 
-fn select(a: Args) -> Result<Aliases> {
+pub(super) fn select(a: Args) -> Result<Aliases> {
     let x = a.t(0)?;
     ensure!(
         x.ndim() > 0,
@@ -184,7 +184,7 @@ fn select(a: Args) -> Result<Aliases> {
     alias(x.layout().select(dim, index))
 }
 
-fn slice(a: Args) -> Result<Aliases> {
+pub(super) fn slice(a: Args) -> Result<Aliases> {
     let x = a.t(0)?;
     ensure!(
         x.ndim() > 0,
@@ -251,7 +251,7 @@ pub fn diagonal_dims(dim1: i64, dim2: i64, ndim: usize) -> Result<(usize, usize)
     Ok((d1, d2))
 }
 
-fn diagonal(a: Args) -> Result<Aliases> {
+pub(super) fn diagonal(a: Args) -> Result<Aliases> {
     let x = a.t(0)?;
     let (d1, d2) = diagonal_dims(a.int(2)?, a.int(3)?, x.ndim())?;
     alias(x.layout().diagonal(a.int(1)?, d1, d2))
@@ -305,7 +305,7 @@ fn unfold_back(c: &Ctx) -> Grads {
     grads![Val(sum())]
 }
 
-fn as_strided(a: Args) -> Result<Aliases> {
+pub(super) fn as_strided(a: Args) -> Result<Aliases> {
     let (x, size, stride) = (a.t(0)?, a.ints(1)?, a.ints(2)?);
     ensure!(
         size.len() == stride.len(),
@@ -470,6 +470,8 @@ ops! {
     Body::View(as_strided), grad named("AsStridedBackward0", 0, as_strided_back);
     /// Another tensor on the same elements.
     "alias(Tensor self) -> Tensor", COPY, Body::View(alias_whole), grad rule(0, |c| grads![c.g()]);
+    /// The tensor without its history, on the same memory.
+    "detach(Tensor self) -> Tensor", F | M, Body::View(alias_whole);
     /// The conjugate as a view: carried out when it is read.
     "_conj(Tensor self) -> Tensor", F, Body::View(|a| lazy_flip(a, true, false)),
     grad named("ConjBackward0", 0, |c| grads![c.g().conj()]);
