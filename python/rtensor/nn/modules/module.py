@@ -101,12 +101,16 @@ class Module(HookRegistration, StateMixin, TreeMixin):
     # --- attributes
 
     def __getattr__(self, name: str) -> Any:
-        # Reached only by names that are no ordinary attribute.
+        # Reached only by names that are no ordinary attribute; unrolled, as every layer comes here.
         state = self.__dict__
-        for table in ("_parameters", "_buffers", "_modules"):
-            members = state.get(table)
-            if members is not None and name in members:
-                return members[name]
+        parameters = state.get("_parameters")
+        if parameters is not None:
+            if name in parameters:
+                return parameters[name]
+            if name in state["_modules"]:
+                return state["_modules"][name]
+            if name in state["_buffers"]:
+                return state["_buffers"][name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:
