@@ -27,7 +27,7 @@ pub fn backward(
     create_graph: bool,
     inputs: Option<&[Tensor]>,
 ) -> Result<()> {
-    let roots = start(roots, grads)?;
+    let roots = start_all(roots, grads)?;
     let targets = inputs.map(input_edges).transpose()?;
     for input in inputs.into_iter().flatten() {
         input.retain_grad()?;
@@ -47,22 +47,8 @@ pub fn grad(
     retain_graph: bool,
     create_graph: bool,
 ) -> Result<Vec<Option<Tensor>>> {
-    grad_edges(
-        start(roots, grads)?,
-        &input_edges(inputs)?,
-        retain_graph,
-        create_graph,
-    )
-}
-
-/// As `grad`, from edges with gradients to edges.
-pub fn grad_edges(
-    roots: Vec<(Edge, Tensor)>,
-    inputs: &[Edge],
-    retain_graph: bool,
-    create_graph: bool,
-) -> Result<Vec<Option<Tensor>>> {
-    backward_edges(roots, &Wanted::Capture(inputs), retain_graph, create_graph)
+    let wanted = Wanted::Capture(&input_edges(inputs)?);
+    backward_edges(start_all(roots, grads)?, &wanted, retain_graph, create_graph)
 }
 
 /// The pass itself, from edges with gradients.
@@ -78,26 +64,27 @@ pub fn backward_edges(
     run.walk(grads)
 }
 
-/// Roots with their gradients; those of scalars default to one.
-pub fn start(roots: &[Tensor], grads: &[Option<Tensor>]) -> Result<Vec<(Edge, Tensor)>> {
-    let mut started = Vec::with_capacity(roots.len());
-    for (i, root) in roots.iter().enumerate() {
-        let grad = match grads.get(i).and_then(Option::as_ref) {
-            Some(grad) => {
-                check_root_grad(i, root, grad)?;
-                grad.clone()
-            }
-            None => implicit_grad(root)?,
-        };
-        let edge = edge_of(root)?.ok_or_else(|| {
-            err!(
-                Runtime,
-                "element {i} of tensors does not require grad and does not have a grad_fn"
-            )
-        })?;
-        started.push((edge, grad));
-    }
-    Ok(started)
+fn start_all(roots: &[Tensor], grads: &[Option<Tensor>]) -> Result<Vec<(Edge, Tensor)>> {
+    let one = |(i, root)| start(i, root, grads.get(i).and_then(Option::as_ref));
+    roots.iter().enumerate().map(one).collect()
+}
+
+/// A root with its gradient; that of a scalar defaults to one. `i` is its number among the roots.
+pub fn start(i: usize, root: &Tensor, grad: Option<&Tensor>) -> Result<(Edge, Tensor)> {
+    let grad = match grad {
+        Some(grad) => {
+            check_root_grad(i, root, grad)?;
+            grad.clone()
+        }
+        None => implicit_grad(root)?,
+    };
+    let edge = edge_of(root)?.ok_or_else(|| {
+        err!(
+            Runtime,
+            "element {i} of tensors does not require grad and does not have a grad_fn"
+        )
+    })?;
+    Ok((edge, grad))
 }
 
 fn check_root_grad(i: usize, root: &Tensor, grad: &Tensor) -> Result<()> {

@@ -100,6 +100,12 @@ impl Hooks {
 }
 
 impl HookHandle {
+    /// A number that no other hook has.
+    #[must_use]
+    pub fn key(&self) -> u64 {
+        self.key
+    }
+
     pub fn remove(&self) {
         let removed = self.list.upgrade().and_then(|list| {
             let mut items = list.lock();

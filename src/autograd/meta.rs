@@ -120,6 +120,22 @@ impl Tensor {
         Ok(())
     }
 
+    /// Takes over another tensor's elements (`x.data = y`); history and gradient stay.
+    pub fn set_data(&self, data: &Tensor) -> Result<()> {
+        ensure!(
+            !self.requires_grad() || data.dtype().is_differentiable(),
+            Runtime,
+            "data set to a tensor that requires gradients must be floating point or complex dtype"
+        );
+        if self.dtype() != data.dtype() || self.shape() != data.shape() {
+            // An accumulator expects gradients of the old kind.
+            self.with_meta_mut(|m| m.accumulator = Weak::new());
+        }
+        // SAFETY: the call lock is held by whoever calls this, and no borrow of the layout is alive.
+        unsafe { self.set_body(data) }
+        Ok(())
+    }
+
     /// Cuts the tensor off its history, in place.
     pub fn detach_inplace(&self) -> Result<()> {
         ensure!(

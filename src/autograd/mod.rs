@@ -17,7 +17,7 @@ mod saved;
 mod view;
 
 pub use ctx::Ctx;
-pub use engine::{Wanted, backward, backward_edges, grad, grad_edges};
+pub use engine::{Wanted, backward, backward_edges, grad, start};
 pub use hooks::{Hook, HookHandle, HookList};
 pub use inplace::{InPlace, check_inplace, check_out, rebase};
 pub use meta::{Meta, leaf_flag_error};
@@ -28,7 +28,7 @@ pub use mode::{
 pub use node::{Edge, Extras, Function, Node, NodeBody, TensorInfo};
 pub use record::{edge_of, record, record_view};
 pub use saved::{
-    PackedTensor, Saved, SavedHooks, SavedTensor, forbid_saved_hooks, pop_saved_hooks,
+    PackedTensor, Saved, SavedHooks, SavedTensor, forbid_saved_hooks, freed_error, pop_saved_hooks,
     push_saved_hooks, tensor_type,
 };
 pub use view::{Creation, ViewInfo};

@@ -199,7 +199,9 @@ fn with_edge(tensor: &Tensor, edge: &Edge) -> Tensor {
     again
 }
 
-pub(super) fn freed_error() -> Error {
+/// The error of using a graph whose saved tensors were freed.
+#[must_use]
+pub fn freed_error() -> Error {
     err!(
         Runtime,
         "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."

@@ -29,6 +29,17 @@ pub enum Type {
     Index,
 }
 
+impl Type {
+    /// May an argument of this type be, or hold, tensors?
+    #[must_use]
+    pub fn holds_tensors(self) -> bool {
+        matches!(
+            self,
+            Type::Tensor | Type::Operand | Type::Tensors | Type::OptTensors | Type::Index
+        )
+    }
+}
+
 #[derive(Clone)]
 pub struct Param {
     pub name: &'static str,

@@ -1,5 +1,6 @@
 //! The extension module `rtensor._C`: the only place that knows Python.
 
+mod autograd;
 mod backend;
 mod convert;
 mod data;
@@ -35,5 +36,6 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     functions::register(module)?;
     backend::register(module)?;
     table::register(module)?;
+    autograd::register(module)?;
     entry::register(module)
 }

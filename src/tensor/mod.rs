@@ -232,15 +232,15 @@ impl Tensor {
         unsafe { &*self.0.body.get() }
     }
 
-    /// Takes over another tensor's layout, storage and dtype (`set_`, `x.data = y`).
+    /// Takes over another tensor's layout, storage and dtype (`set_`, `x.data = y`). Writes go on
+    /// being counted from where the count was.
     ///
     /// # Safety
     /// The caller holds the call lock, and no reference to this tensor's metadata lives on.
     pub unsafe fn set_body(&self, other: &Tensor) {
-        let (mut body, version) = (other.body().clone(), self.body().version.clone());
-        if version.is_some() {
-            body.version = version;
-        }
+        let mut body = other.body().clone();
+        let count = self.body().version.clone();
+        body.version = Some(count.unwrap_or_else(|| Arc::new(AtomicU32::new(self.version()))));
         // SAFETY: passed on to the caller.
         unsafe { *self.0.body.get() = body }
     }
