@@ -22,7 +22,7 @@ impl<'a> Ctx<'a> {
         let NodeBody::Op { saved, .. } = &node.body else {
             return Err(err!(Runtime, "{} saves no arguments", node.name));
         };
-        let saved = saved.lock();
+        let saved = saved.read_recursive();
         let saved = saved.as_ref().ok_or_else(freed_error)?;
         let history = super::recording();
         let mut args = saved.args.clone();

@@ -27,6 +27,7 @@ pub use mode::{
 };
 pub use node::{Edge, Extras, Function, Node, NodeBody, TensorInfo};
 pub use record::{edge_of, record, record_view};
+pub use run::{current_run, takes_part};
 pub use saved::{
     PackedTensor, Saved, SavedHooks, SavedTensor, forbid_saved_hooks, freed_error, pop_saved_hooks,
     push_saved_hooks, tensor_type,

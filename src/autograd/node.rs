@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicPtr, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
 use super::anomaly::{self, Trace};
@@ -71,7 +71,8 @@ pub trait Function: Send + Sync {
 pub enum NodeBody {
     Op {
         entry: &'static Entry,
-        saved: Mutex<Option<Saved>>,
+        /// Read while hooks of the user run, which may look at the node again.
+        saved: RwLock<Option<Saved>>,
     },
     /// The end of the tape at a leaf.
     Accumulate(Tensor),
@@ -194,7 +195,8 @@ impl Node {
     pub fn release(&self) {
         match &self.body {
             NodeBody::Op { saved, .. } => {
-                let freed = saved.lock().take();
+                // Whoever reads it now still needs it.
+                let freed = saved.try_write().and_then(|mut saved| saved.take());
                 remains::drop_later(SmallVec::new(), freed);
             }
             NodeBody::Custom(function) => function.release(),

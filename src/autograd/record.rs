@@ -109,7 +109,7 @@ pub(super) fn build(
     let outputs = results.iter().map(TensorInfo::from).collect();
     let body = NodeBody::Op {
         entry,
-        saved: parking_lot::Mutex::new(Some(saved)),
+        saved: parking_lot::RwLock::new(Some(saved)),
     };
     let mut node = Node::new(Cow::Borrowed(&entry.node_name), edges, outputs, body);
     node.input_shapes = shapes.map(Vec::into_boxed_slice);

@@ -1,5 +1,6 @@
 //! One walk over the tape: nodes run once all their gradients have arrived, latest first.
 
+use std::cell::Cell;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -48,9 +49,29 @@ pub(super) struct Run<'a> {
     captured: Vec<Option<Tensor>>,
     /// Do leaves accumulate?
     accumulates: bool,
+    /// The run around this one.
+    outer: u32,
 }
 
 static RUNS: AtomicU32 = AtomicU32::new(1);
+
+thread_local! {
+    /// The run that this thread is in.
+    static CURRENT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The number of the run that this thread is in; 0 outside of one.
+#[must_use]
+pub fn current_run() -> u32 {
+    CURRENT.get()
+}
+
+/// Does the node take part in the run that this thread is in?
+#[must_use]
+pub fn takes_part(node: &Node) -> bool {
+    let run = (node.mark.load(Ordering::Relaxed) >> 32) as u32;
+    run != 0 && run == CURRENT.get()
+}
 
 fn mark(run: u32, state: u32) -> u64 {
     u64::from(run) << 32 | u64::from(state)
@@ -69,6 +90,7 @@ impl<'a> Run<'a> {
             captures: Vec::new(),
             captured: Vec::new(),
             accumulates: true,
+            outer: 0,
         };
         run.discover();
         run
@@ -190,6 +212,7 @@ impl<'a> Run<'a> {
     /// Runs everything; gives the captured gradients.
     pub fn walk(mut self, grads: Vec<Tensor>) -> Result<Vec<Option<Tensor>>> {
         let _mode = GradMode::enter(self.create);
+        self.outer = CURRENT.replace(self.id);
         for (i, (edge, grad)) in self.roots.iter().zip(grads).enumerate() {
             self.deliver(edge, grad, &edge.node, i)?;
         }
@@ -241,11 +264,17 @@ impl<'a> Run<'a> {
         let node: &'a Arc<Node> = self.states[at].node;
         let mut grads = std::mem::take(&mut self.states[at].grads);
         grads.resize(node.outputs.len().max(grads.len()), None);
+        // As PyTorch: a gradient that is handed out and passed on is handed out as it came.
+        let passes = self.states[at].runs;
+        if passes {
+            self.capture(at as u32, &grads);
+        }
         run_tensor_hooks(node, &mut grads)?;
-        self.capture(at as u32, &grads);
+        if !passes {
+            self.capture(at as u32, &grads);
+        }
         if let NodeBody::Accumulate(leaf) = &node.body {
-            let State { runs, target, .. } = self.states[at];
-            if self.accumulates && (runs || target) {
+            if self.accumulates {
                 finish_leaf(leaf, node, grads)?;
             }
             return Ok(());
@@ -303,13 +332,18 @@ impl<'a> Run<'a> {
         for (i, edge) in node.edges.iter().enumerate() {
             let grad = results.next().flatten();
             let Some(edge) = edge else { continue };
+            let Some(child) = self.find(&edge.node) else {
+                continue;
+            };
+            let state = &mut self.states[child as usize];
+            if !(state.runs || state.target) {
+                continue;
+            }
+            state.waiting -= 1;
             if let Some(grad) = grad {
                 self.deliver(edge, grad, node, i)?;
             }
-            if let Some(child) = self.find(&edge.node) {
-                self.states[child as usize].waiting -= 1;
-                self.push_if_ready(child);
-            }
+            self.push_if_ready(child);
         }
         Ok(())
     }
@@ -317,6 +351,9 @@ impl<'a> Run<'a> {
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
+        if CURRENT.get() == self.id {
+            CURRENT.set(self.outer);
+        }
         for (i, state) in self.states.iter().enumerate() {
             let mine = mark(self.id, i as u32);
             // Contested nodes carry the mark of another run.

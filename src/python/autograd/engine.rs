@@ -175,6 +175,32 @@ fn _grad<'py>(
     Ok(items.to_tuple())
 }
 
+/// The edge at which a tensor's gradient arrives, as `(node, output)`.
+#[pyfunction]
+fn _gradient_edge(tensor: &Bound<'_, PyTensor>) -> PyResult<Option<(Py<PyAny>, u32)>> {
+    let edge = edge_of(&tensor.get().tensor)?;
+    edge.map(|edge| Ok((super::node::wrap_node(tensor.py(), &edge.node)?, edge.output))).transpose()
+}
+
+/// The number of the backward pass that this thread is in; 0 outside of one.
+#[pyfunction]
+fn _current_run() -> u32 {
+    crate::autograd::current_run()
+}
+
+/// Will the gradient of the tensor arrive in the pass that this thread is in?
+#[pyfunction]
+fn _takes_part(tensor: &Bound<'_, PyTensor>) -> PyResult<bool> {
+    let edge = edge_of(&tensor.get().tensor)?;
+    Ok(edge.is_some_and(|edge| crate::autograd::takes_part(&edge.node)))
+}
+
+/// Counts a write that autograd did not see.
+#[pyfunction]
+fn _bump_version(tensor: &Bound<'_, PyTensor>) {
+    tensor.get().tensor.bump_version();
+}
+
 fn zeros_like(tensor: &Tensor, requires_grad: bool) -> crate::Result<Tensor> {
     let zeros = crate::call!("zeros_like", &tensor.detached())?;
     zeros.set_requires_grad(requires_grad)?;
@@ -184,5 +210,9 @@ fn zeros_like(tensor: &Tensor, requires_grad: bool) -> crate::Result<Tensor> {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let backward = wrap_pyfunction!(backward, module)?;
     module.add("_backward", backward)?;
+    module.add_function(wrap_pyfunction!(_gradient_edge, module)?)?;
+    module.add_function(wrap_pyfunction!(_current_run, module)?)?;
+    module.add_function(wrap_pyfunction!(_takes_part, module)?)?;
+    module.add_function(wrap_pyfunction!(_bump_version, module)?)?;
     module.add_function(wrap_pyfunction!(_grad, module)?)
 }

@@ -27,7 +27,8 @@ pub struct PyFunction {
 struct State {
     /// The node holds the context, so the context must not hold the node.
     node: Weak<Node>,
-    saved: Vec<Option<SavedTensor>>,
+    /// Shared, because unpacking may call hooks that look at the context.
+    saved: Arc<Vec<Option<SavedTensor>>>,
     freed: bool,
     needs_input_grad: Option<Py<PyTuple>>,
 }
@@ -158,9 +159,10 @@ impl PyFunction {
         let Some(node) = state.node.upgrade() else {
             return Ok(PyTuple::empty(py));
         };
-        let items = state.saved.iter().map(|saved| saved.as_ref().map(|s| s.unpack(&node, true)).transpose());
-        let items = items.collect::<crate::Result<Vec<_>>>()?;
+        let saved = state.saved.clone();
         drop(state);
+        let items = saved.iter().map(|saved| saved.as_ref().map(|s| s.unpack(&node, true)).transpose());
+        let items = items.collect::<crate::Result<Vec<_>>>()?;
         let items = items.iter().map(|t| grad_object(py, t.as_ref()));
         PyTuple::new(py, items.collect::<PyResult<Vec<_>>>()?)
     }
@@ -265,7 +267,7 @@ fn _apply_function<'py>(cls: &Bound<'py, PyType>, args: &Bound<'py, PyTuple>) ->
     if let Some(node) = &node {
         function.state.lock().node = Arc::downgrade(node);
         let saved = save(&context, node)?;
-        function.state.lock().saved = saved;
+        function.state.lock().saved = Arc::new(saved);
     }
     context.call_method0("_forget_forward")?;
     match wrapped.first() {

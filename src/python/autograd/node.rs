@@ -223,7 +223,7 @@ fn saved_field(py: Python<'_>, node: &Arc<Node>, field: &str) -> PyResult<Option
     if !saved_names(node).iter().any(|name| &name["_saved_".len()..] == field) {
         return Ok(None);
     }
-    let saved = saved.lock();
+    let saved = saved.read_recursive();
     let saved = saved.as_ref().ok_or_else(crate::autograd::freed_error)?;
     if let Some(position) = entry.schema.position(field) {
         return argument(py, node, saved, position).map(Some);
