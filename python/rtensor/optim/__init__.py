@@ -3,10 +3,26 @@
 from typing import Any
 
 from rtensor.optim.adam import Adam, AdamW
+from rtensor.optim.adaptive import Adadelta, Adagrad, Adamax, NAdam, RAdam, RMSprop
+from rtensor.optim.averaged import ASGD, Rprop
 from rtensor.optim.optimizer import Optimizer
 from rtensor.optim.sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "lr_scheduler"]
+__all__ = [
+    "ASGD",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "lr_scheduler",
+]
 
 
 def __getattr__(name: str) -> Any:
