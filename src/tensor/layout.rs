@@ -103,7 +103,7 @@ impl Layout {
     #[inline]
     #[must_use]
     pub fn numel(&self) -> i64 {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |n: i64, &size| n.saturating_mul(size))
     }
 
     /// Row-major and dense; strides of dimensions of size 1 do not count.
@@ -119,7 +119,7 @@ impl Layout {
                 if stride != step {
                     return false;
                 }
-                step *= size;
+                step = step.saturating_mul(size);
             }
         }
         true
@@ -140,7 +140,7 @@ impl Layout {
             if self.strides[d as usize] != step {
                 return false;
             }
-            step *= self.shape[d as usize];
+            step = step.saturating_mul(self.shape[d as usize]);
         }
         true
     }
@@ -153,7 +153,7 @@ impl Layout {
             .iter()
             .zip(&self.strides)
             .filter(|&(&size, _)| size > 1)
-            .map(|(&size, &stride)| (stride.abs(), size))
+            .map(|(&size, &stride)| (stride.saturating_abs(), size))
             .collect();
         if self.numel() < 2 {
             return false;
@@ -164,7 +164,7 @@ impl Layout {
             if stride <= reach {
                 return true;
             }
-            reach += stride * (size - 1);
+            reach = stride.saturating_mul(size - 1).saturating_add(reach);
         }
         false
     }
