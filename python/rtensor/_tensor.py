@@ -29,6 +29,9 @@ def _storage_of(tensor: Tensor) -> _C.UntypedStorage:
     return _storages.setdefault(storage._cdata, storage)
 
 
+_set = Tensor.set_
+
+
 class _Methods:
     """What ``Tensor`` gets from Python."""
 
@@ -193,6 +196,17 @@ class _Methods:
             raise RuntimeError("Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead.")
         values = [callable(value) for value in self.flatten().tolist()]
         return self.copy_(_C.tensor(values, dtype=self.dtype).view(self.shape))
+
+    def set_(self, source=None, storage_offset=0, size=None, stride=None) -> Tensor:
+        """Let the tensor look at the memory of a tensor or storage."""
+        storage = getattr(source, "_untyped_storage", source)
+        if isinstance(storage, _C.UntypedStorage):
+            source = _C._tensor_on(storage, self.dtype, 0, (storage.nbytes() // self.dtype.itemsize,), (1,))
+        if source is None:
+            return _set(self)
+        if size is None:
+            return _set(self, source)
+        return _set(self, source, storage_offset, size, [] if stride is None else stride)
 
     def is_shared(self) -> bool:
         """Whether the memory is shared between processes."""

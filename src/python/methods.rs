@@ -1,13 +1,13 @@
 //! Methods of `Tensor` that exchange data with Python: numbers, lists, arrays, subscripts, storage.
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::PyDict;
 
 use super::objects::{PyDevice, parse_device};
 use super::storage::UntypedStorage;
 use super::tensor::{PyTensor, wrap};
-use super::{convert, dlpack, indexing, numpy, storage, values};
+use super::{dlpack, indexing, numpy, values};
 
 #[pymethods]
 impl PyTensor {
@@ -147,61 +147,6 @@ impl PyTensor {
 
     fn is_same_size(&self, other: &Bound<'_, PyTensor>) -> bool {
         self.tensor.shape() == other.get().tensor.shape()
-    }
-
-    /// Gives the tensor other sizes, row-major; new elements are not initialised.
-    #[pyo3(signature = (*sizes, memory_format = None))]
-    fn resize_<'py>(
-        slf: &Bound<'py, Self>,
-        sizes: &Bound<'py, PyTuple>,
-        memory_format: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let _ = memory_format;
-        if slf.get().tensor.requires_grad() {
-            return Err(PyRuntimeError::new_err(
-                "cannot resize variables that require grad",
-            ));
-        }
-        let shape: Vec<i64> = match sizes.get_item(0) {
-            Ok(first) if sizes.len() == 1 && convert::int(&first).is_none() => first.extract()?,
-            _ => sizes.extract()?,
-        };
-        crate::ops::resize(&slf.get().tensor, &shape)?;
-        Ok(slf.clone())
-    }
-
-    /// Gives the tensor the sizes of another one.
-    #[pyo3(signature = (tensor, memory_format = None))]
-    fn resize_as_<'py>(
-        slf: &Bound<'py, Self>,
-        tensor: &Bound<'py, PyTensor>,
-        memory_format: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let sizes = PyTuple::new(slf.py(), tensor.get().tensor.shape())?;
-        Self::resize_(slf, &sizes, memory_format)
-    }
-
-    /// Lets the tensor look at the memory of a tensor or storage.
-    #[pyo3(signature = (source = None, storage_offset = 0, size = None, stride = None))]
-    fn set_<'py>(
-        slf: &Bound<'py, Self>,
-        source: Option<&Bound<'py, PyAny>>,
-        storage_offset: i64,
-        size: Option<Vec<i64>>,
-        stride: Option<Vec<i64>>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let target = &slf.get().tensor;
-        let other = storage::source(source, target.dtype(), storage_offset, size, stride)?;
-        if other.dtype() != target.dtype() {
-            return Err(PyRuntimeError::new_err(format!(
-                "Could not set tensor of type {} to a tensor of type {}",
-                other.dtype(),
-                target.dtype()
-            )));
-        }
-        // SAFETY: the interpreter lock is the call lock, and no reference to the metadata is kept.
-        unsafe { target.set_body(&other) }
-        Ok(slf.clone())
     }
 
     /// Is the memory laid out row-major (or in another of PyTorch's formats)?

@@ -157,39 +157,6 @@ pub fn tensor_on(
     Ok(Tensor::from_storage(storage.0.clone(), layout, dtype)?)
 }
 
-/// What `Tensor.set_` looks at: nothing, a tensor, or a stretch of a storage.
-pub fn source(
-    source: Option<&Bound<'_, PyAny>>,
-    dtype: DType,
-    offset: i64,
-    size: Option<Vec<i64>>,
-    stride: Option<Vec<i64>>,
-) -> PyResult<Tensor> {
-    let Some(source) = source else {
-        return Ok(Tensor::empty(&[0], dtype)?);
-    };
-    let storage = match super::tensor::unwrap(source) {
-        Some(tensor) if size.is_none() => return Ok(tensor.detached()),
-        Some(tensor) => UntypedStorage(tensor.storage().clone()),
-        None => {
-            let untyped = source.getattr("_untyped_storage");
-            UntypedStorage(
-                untyped
-                    .as_ref()
-                    .unwrap_or(source)
-                    .cast::<UntypedStorage>()?
-                    .get()
-                    .0
-                    .clone(),
-            )
-        }
-    };
-    let all = (storage.0.nbytes() / dtype.size()) as i64 - offset;
-    let size = size.unwrap_or_else(|| vec![all]);
-    let stride = stride.unwrap_or_else(|| crate::tensor::contiguous_strides(&size).to_vec());
-    tensor_on(&storage, dtype, offset, &size, &stride)
-}
-
 /// `frombuffer`: a tensor on the memory of an object with the buffer protocol.
 pub fn from_buffer(
     object: &Bound<'_, PyAny>,
