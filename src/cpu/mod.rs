@@ -29,6 +29,7 @@ pub mod number;
 pub mod optim;
 pub mod pool;
 pub mod conv;
+pub mod fft;
 pub mod gemm;
 pub mod linalg;
 pub mod linalg_factor;

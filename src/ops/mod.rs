@@ -61,6 +61,7 @@ pub mod contract;
 pub mod einsum;
 pub mod conv;
 pub mod pooling;
+pub mod fft;
 pub mod linalg;
 pub mod linalg_cholesky;
 pub mod linalg_spectral;
@@ -413,6 +414,7 @@ static FAMILIES: &[&[Op]] = &[
     pooling::OPS,
     loss::OPS,
     linalg::OPS,
+    fft::OPS,
     linalg_norm::OPS,
     linalg_cholesky::OPS,
     linalg_spectral::OPS,
