@@ -1,5 +1,5 @@
 """Discrete Fourier transforms: PyTorch's ``torch.fft``."""
 
-from rtensor import _namespaces
+from rtensor import _operators
 
-__all__ = _namespaces.fill(globals(), "fft")
+__all__ = _operators.fill(globals(), "fft")

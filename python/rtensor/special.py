@@ -1,5 +1,5 @@
 """Special functions of mathematics: PyTorch's ``torch.special``."""
 
-from rtensor import _namespaces
+from rtensor import _operators
 
-__all__ = _namespaces.fill(globals(), "special")
+__all__ = _operators.fill(globals(), "special")

@@ -202,7 +202,7 @@ fn repeat_back(c: &Ctx) -> Grads {
             .map(|d| if d < lead { d } else { lead + 2 * (d - lead) } as i64)
             .collect();
         let split = c.g().reshape(interleaved(&shape, &repeats));
-        call!("sum/dim", split, dims)
+        call!("sum", split, dims)
     };
     grads![Val(sum())]
 }

@@ -191,7 +191,7 @@ fn sum_to_size(a: Args) -> Result<Outputs> {
     let sum = if summed.is_empty() {
         x.clone()
     } else {
-        call!("sum/dim", x, summed, true)?
+        call!("sum", x, summed, true)?
     };
     output(if lead > 0 {
         call!("view", sum, &size[..])
