@@ -34,6 +34,7 @@ pub mod quantile;
 pub mod reduce_moments;
 pub mod scan;
 pub mod search;
+pub mod segment;
 pub mod softmax;
 pub mod sort;
 pub mod activation;
@@ -404,6 +405,7 @@ static FAMILIES: &[&[Op]] = &[
     unique::OPS,
     search::OPS,
     quantile::OPS,
+    segment::OPS,
     softmax::OPS,
     vector_norm::OPS,
     norm::OPS,

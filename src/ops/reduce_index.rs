@@ -1,7 +1,7 @@
 //! Extremes with their positions: max, min, argmax, argmin, aminmax.
 
 use super::reduce_dims::{Call, Reduced, compact, dim_list, dispatch_compact, through, unreduced};
-use super::{Args, F, Grads, M, O, Out, Outputs, Outs, Val, Value, arg, kernel, named, out, rule};
+use super::{APART, Args, EXACT, F, Grads, M, O, Out, Outputs, Outs, Val, Value, arg, kernel, named, out, rule};
 use crate::autograd::Ctx;
 use crate::cpu::reduce::Pointer;
 use crate::cpu::reduce_index::{Extreme, Found, extreme};
@@ -246,36 +246,36 @@ fn other(a: Args, name: &str) -> Result<Outputs> {
 
 ops! {
     /// The greatest element.
-    "max(Tensor self) -> Tensor", F | M | O, kernel(|a| whole_meta(a, "max"), |a, o| whole(a, o, true)),
+    "max(Tensor self) -> Tensor", F | M | O | APART | EXACT, kernel(|a| whole_meta(a, "max"), |a, o| whole(a, o, true)),
         grad rule(arg(0) | out(0), evenly);
 
     /// The greatest elements along a dimension, and where they are.
-    "max/dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", F | M | O,
+    "max/dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", F | M | O | APART,
         kernel(|a| pair_meta(a, "max"), |a, o| pair_kernel(a, o, true)), grad rule(out(1), |c| picked(c, 1, 2));
 
     /// Elementwise the greater of two tensors.
     "max/other(Tensor self, Tensor other) -> Tensor", F | M | O, super::Body::Composite(|a| other(a, "maximum"));
 
     /// The least element.
-    "min(Tensor self) -> Tensor", F | M | O, kernel(|a| whole_meta(a, "min"), |a, o| whole(a, o, false)),
+    "min(Tensor self) -> Tensor", F | M | O | APART, kernel(|a| whole_meta(a, "min"), |a, o| whole(a, o, false)),
         grad rule(arg(0) | out(0), evenly);
 
     /// The least elements along a dimension, and where they are.
-    "min/dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", F | M | O,
+    "min/dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", F | M | O | APART,
         kernel(|a| pair_meta(a, "min"), |a, o| pair_kernel(a, o, false)), grad rule(out(1), |c| picked(c, 1, 2));
 
     /// Elementwise the lesser of two tensors.
     "min/other(Tensor self, Tensor other) -> Tensor", F | M | O, super::Body::Composite(|a| other(a, "minimum"));
 
     /// The position of the greatest element, of all or along a dimension.
-    "argmax(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", F | M | O,
+    "argmax(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", F | M | O | APART,
         kernel(|a| arg_meta(a, "argmax"), |a, o| arg_kernel(a, o, true));
 
     /// The position of the least element, of all or along a dimension.
-    "argmin(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", F | M | O,
+    "argmin(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", F | M | O | APART,
         kernel(|a| arg_meta(a, "argmin"), |a, o| arg_kernel(a, o, false));
 
     /// The least and the greatest element, of all or along a dimension.
-    "aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", F | M | O,
+    "aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", F | M | O | APART,
         kernel(aminmax_meta, aminmax), grad named("AminmaxBackward0", arg(0) | out(0) | out(1), aminmax_rule);
 }

@@ -2,7 +2,7 @@
 
 use super::reduce_dims::Reduced;
 use super::reduce_index::{evenly, picked};
-use super::{Args, Body, F, Grads, M, O, Out, Outputs, Outs, arg, kernel, out, rule};
+use super::{APART, Args, Body, F, Grads, M, O, Out, Outputs, Outs, arg, kernel, out, rule};
 use crate::autograd::Ctx;
 use crate::cpu::reduce_plan::Lines;
 use crate::cpu::sort::{Pick, pick_lines};
@@ -195,30 +195,30 @@ ops! {
     });
 
     /// The k greatest or least elements along a dimension, and where they are.
-    "topk(Tensor self, int k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)", F | M | O,
+    "topk(Tensor self, int k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)", F | M | O | APART,
         kernel(top_meta, top_kernel), grad rule(out(1), |c| moved(c, 2));
 
     /// The k-th least element along a dimension, and where it is.
-    "kthvalue(Tensor self, int k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)", F | M | O,
+    "kthvalue(Tensor self, int k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)", F | M | O | APART,
         kernel(kth_meta, |a, o| single_kernel(a, o, 2, Pick::Kth { k: a.int(1)? as usize - 1 })), grad rule(out(1), |c| picked(c, 2, 3));
 
     /// The lower median of all elements; NaN if there is one.
-    "median(Tensor self) -> Tensor", F | M | O, kernel(|a| median_meta(a, "median"), |a, o| median_all(a, o, false)),
+    "median(Tensor self) -> Tensor", F | M | O | APART, kernel(|a| median_meta(a, "median"), |a, o| median_all(a, o, false)),
         grad rule(arg(0) | out(0), evenly);
 
     /// The lower medians along a dimension, and where they are.
-    "median/dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", F | M | O,
+    "median/dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", F | M | O | APART,
         kernel(|a| single_meta(a, "median", 1), |a, o| single_kernel(a, o, 1, MEDIAN)), grad rule(out(1), |c| picked(c, 1, 2));
 
     /// The lower median of all elements that are not NaN.
-    "nanmedian(Tensor self) -> Tensor", F | M | O, kernel(|a| median_meta(a, "nanmedian"), |a, o| median_all(a, o, true)),
+    "nanmedian(Tensor self) -> Tensor", F | M | O | APART, kernel(|a| median_meta(a, "nanmedian"), |a, o| median_all(a, o, true)),
         grad rule(arg(0) | out(0), evenly);
 
     /// The lower medians of the elements that are not NaN along a dimension, and where they are.
-    "nanmedian/dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", F | M | O,
+    "nanmedian/dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", F | M | O | APART,
         kernel(|a| single_meta(a, "nanmedian", 1), |a, o| single_kernel(a, o, 1, NANMEDIAN)), grad rule(out(1), |c| picked(c, 1, 2));
 
     /// The most frequent elements along a dimension, and where they are.
-    "mode(Tensor self, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)", F | M | O,
+    "mode(Tensor self, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)", F | M | O | APART,
         kernel(|a| single_meta(a, "mode", 1), |a, o| single_kernel(a, o, 1, Pick::Mode)), grad rule(out(1), |c| picked(c, 1, 2));
 }
