@@ -1,5 +1,7 @@
 //! PyTorch's CPU random number generator: MT19937, drawn in blocks, with the saved state that `get_rng_state` writes.
 
+use super::multiversion::multiversion;
+
 /// Words of the Mersenne twister's state.
 const N: usize = 624;
 const M: usize = 397;
@@ -110,9 +112,8 @@ impl Generator {
         while !rest.is_empty() {
             let words = self.block(rest.len());
             let (head, tail) = rest.split_at_mut(words.len());
-            for (o, &w) in head.iter_mut().zip(words) {
-                *o = f(w);
-            }
+            // SAFETY: both slices have the same length.
+            unsafe { map_words(head.as_mut_ptr(), words.as_ptr(), words.len(), &f) };
             rest = tail;
         }
     }
@@ -131,9 +132,8 @@ impl Generator {
             }
             let words = self.block(2 * pairs.min(rest.len()));
             let (head, tail) = rest.split_at_mut(words.len() / 2);
-            for (o, w) in head.iter_mut().zip(words.chunks_exact(2)) {
-                *o = f(u64::from(w[0]) << 32 | u64::from(w[1]));
-            }
+            // SAFETY: there are two words for each element.
+            unsafe { map_pairs(head.as_mut_ptr(), words.as_ptr(), head.len(), &f) };
             rest = tail;
         }
     }
@@ -152,8 +152,8 @@ impl Generator {
     }
 
     fn refill(&mut self) {
-        twist(&mut self.state);
-        temper(&self.state, &mut self.words);
+        // SAFETY: references are valid pointers.
+        unsafe { next_words(&raw mut self.state, &raw mut self.words) };
         self.next = 0;
         self.left = N;
     }
@@ -219,8 +219,41 @@ pub fn unit_f64(word: u64) -> f64 {
     (word & ((1 << 53) - 1)) as i64 as f64 * (1.0 / 9_007_199_254_740_992.0)
 }
 
+multiversion! {
+    unsafe fn map_words[T, F: Fn(u32) -> T](out: *mut T, words: *const u32, count: usize, f: &F) {
+        for i in 0..count {
+            // SAFETY: the caller passes `count` of both.
+            unsafe { out.add(i).write(f(*words.add(i))) };
+        }
+    }
+}
+
+multiversion! {
+    unsafe fn map_pairs[T, F: Fn(u64) -> T](out: *mut T, words: *const u32, count: usize, f: &F) {
+        for i in 0..count {
+            // SAFETY: the caller passes `count` elements and twice as many words.
+            unsafe {
+                let (high, low) = (*words.add(2 * i), *words.add(2 * i + 1));
+                out.add(i).write(f((u64::from(high) << 32) | u64::from(low)));
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// The next state, and its words.
+    unsafe fn next_words[](state: *mut [u32; N], words: *mut [u32; N]) {
+        // SAFETY: the caller passes valid, distinct pointers.
+        unsafe {
+            twist(&mut *state);
+            temper(&*state, &mut *words);
+        }
+    }
+}
+
 /// Replaces the state by the next one. Each loop reads only what it has not yet written or what lies more than
 /// a vector behind, so it vectorises.
+#[inline(always)]
 fn twist(s: &mut [u32; N]) {
     let mix = |u: u32, v: u32| {
         let bits = (u & 0x8000_0000) | (v & 0x7fff_ffff);
@@ -235,6 +268,7 @@ fn twist(s: &mut [u32; N]) {
     s[N - 1] = s[M - 1] ^ mix(s[N - 1], s[0]);
 }
 
+#[inline(always)]
 fn temper(state: &[u32; N], words: &mut [u32; N]) {
     for (word, &s) in words.iter_mut().zip(state) {
         let y = s ^ (s >> 11);

@@ -1,7 +1,6 @@
 //! Permutations and draws from a discrete distribution.
 
 use super::random::Generator;
-use super::random_fill::Sample;
 
 /// From this length on a permutation is drawn from 64-bit words.
 const LONG: usize = u32::MAX as usize / 20;
@@ -15,11 +14,11 @@ pub enum BadWeights {
 }
 
 /// A random permutation of `0..out.len()` (Fisher-Yates).
-pub fn permutation<T: Sample>(generator: &mut Generator, out: &mut [T]) {
+pub fn permutation(generator: &mut Generator, out: &mut [i64]) {
     let n = out.len();
     if n < LONG {
         for (i, o) in out.iter_mut().enumerate() {
-            *o = T::from_i64(i as i64);
+            *o = i as i64;
         }
         for i in 0..n.saturating_sub(1) {
             let other = i + generator.next_u32() as usize % (n - i);
@@ -30,7 +29,7 @@ pub fn permutation<T: Sample>(generator: &mut Generator, out: &mut [T]) {
     for i in 0..n {
         let other = (generator.next_u64() % (i as u64 + 1)) as usize;
         out[i] = out[other];
-        out[other] = T::from_i64(i as i64);
+        out[other] = i as i64;
     }
 }
 

@@ -1,187 +1,133 @@
 //! Fills slices with samples of the distributions, one draw (or as many as PyTorch takes) per element, in order.
-
-use crate::tensor::{Bool, bf16, f16};
+//!
+//! Integers are drawn as i64 and most floats as f64, whatever they are stored as: PyTorch, too, computes them
+//! wide and rounds once, and so few types have to be compiled.
 
 use super::random::{Generator, unit_f32, unit_f64};
-use super::random_normal::{self, BLOCK};
+use super::random_normal::{self, BLOCK, NormalBlock};
+use crate::tensor::DType;
 
 /// From this range on integers are drawn from 64 bits, so that `%` stays within 5 % of uniform.
 const WIDE_RANGE: u64 = 1 << 28;
 
-/// An element that can hold a sample.
-pub trait Sample: Copy {
-    fn from_f64(value: f64) -> Self;
-    fn from_i64(value: i64) -> Self;
-    /// An integer of the range that the type holds exactly, for `random_` without bounds.
-    fn whole(generator: &mut Generator, out: &mut [Self]);
+/// The value, or `from` where rounding reached the open end `to`.
+#[inline(always)]
+fn below<T: PartialEq>(value: T, to: T, from: T) -> T {
+    if value == to { from } else { value }
 }
 
-/// A floating-point element.
-pub trait Real: Sample {
-    /// Uniform on [from, to).
-    fn uniform(generator: &mut Generator, out: &mut [Self], from: f64, to: f64);
-    /// Normal samples for sixteen or more elements.
-    fn normal_blocks(generator: &mut Generator, out: &mut [Self], mean: f64, std: f64);
+/// Rounds values to half precision; where that reaches the open end `to`, `from` takes its place.
+pub fn round_below(out: &mut [f32], from: f32, to: f32, round: fn(f32) -> f32) {
+    let (low, high) = (round(from), round(to));
+    out.iter_mut().for_each(|v| *v = below(round(*v), high, low));
 }
 
-macro_rules! sample {
-    ($($t:ty: $from_f64:expr, $from_i64:expr, $draw:ident $whole:expr;)*) => {$(
-        impl Sample for $t {
-            #[inline(always)]
-            fn from_f64(value: f64) -> Self {
-                $from_f64(value)
-            }
-            #[inline(always)]
-            fn from_i64(value: i64) -> Self {
-                $from_i64(value)
-            }
-            fn whole(generator: &mut Generator, out: &mut [Self]) {
-                generator.$draw(out, $whole);
-            }
-        }
-    )*};
+/// Uniform on [from, to), in f32 as half precision and float32 are drawn.
+pub fn uniform_f32(generator: &mut Generator, out: &mut [f32], from: f32, to: f32) {
+    let span = to - from;
+    generator.map_u32(out, |w| below(unit_f32(w).mul_add(span, from), to, from));
 }
 
-sample! {
-    Bool: |v| Bool::from(v != 0.0), |v| Bool::from(v != 0), map_u32 |w| Bool::from(w & 1 == 1);
-    u8: |v: f64| v as i64 as u8, |v| v as u8, map_u32 |w| w as u8;
-    i8: |v: f64| v as i32 as i8, |v| v as i8, map_u32 |w| (w & 0x7f) as i8;
-    i16: |v: f64| v as i32 as i16, |v| v as i16, map_u32 |w| (w & 0x7fff) as i16;
-    i32: |v| v as i32, |v| v as i32, map_u32 |w| (w & 0x7fff_ffff) as i32;
-    u16: |v: f64| v as i64 as u16, |v| v as u16, map_u32 |w| w as u16;
-    u32: |v: f64| v as i64 as u32, |v| v as u32, map_u32 |w| w;
-    u64: |v| v as u64, |v| v as u64, map_u64 |w| w;
-    i64: |v| v as i64, |v| v, map_u64 |w| (w & 0x7fff_ffff_ffff_ffff) as i64;
-    f16: |v: f64| f16::from_f32(v as f32), |v| f16::from_f32(v as f32), map_u32 |w| f16::from_f32((w % 2049) as f32);
-    bf16: |v: f64| bf16::from_f32(v as f32), |v| bf16::from_f32(v as f32), map_u32 |w| bf16::from_f32((w % 257) as f32);
-    f32: |v| v as f32, |v| v as f32, map_u32 |w| (w % 16_777_217) as f32;
-    f64: |v| v, |v| v as f64, map_u64 |w| (w % ((1 << 53) + 1)) as f64;
+/// Uniform on [from, to).
+pub fn uniform_f64(generator: &mut Generator, out: &mut [f64], from: f64, to: f64) {
+    let span = to - from;
+    generator.map_u64(out, |w| below(unit_f64(w).mul_add(span, from), to, from));
 }
 
-macro_rules! real {
-    ($($t:ty, $compute:ty, $draw:ident, $unit:ident, $narrow:expr, $normal:ident;)*) => {$(
-        impl Real for $t {
-            fn uniform(generator: &mut Generator, out: &mut [Self], from: f64, to: f64) {
-                let (low, high) = ($narrow(from as $compute), $narrow(to as $compute));
-                let (from, span) = (from as $compute, to as $compute - from as $compute);
-                generator.$draw(out, |w| {
-                    let value = $narrow($unit(w).mul_add(span, from));
-                    // Rounding may reach the open end.
-                    if value == high { low } else { value }
-                });
-            }
-            fn normal_blocks(generator: &mut Generator, out: &mut [Self], mean: f64, std: f64) {
-                $normal(generator, out, mean as $compute, std as $compute);
-            }
-        }
-    )*};
+/// Normal samples computed in the type itself, for sixteen or more elements.
+pub fn normal_blocks<T: NormalBlock>(generator: &mut Generator, out: &mut [T], mean: T, std: T) {
+    random_normal::fill(generator, out, mean, std);
 }
 
-use random_normal::fill as normal_direct;
-
-real! {
-    f16, f32, map_u32, unit_f32, f16::from_f32, normal_narrowed;
-    bf16, f32, map_u32, unit_f32, bf16::from_f32, normal_narrowed;
-    f32, f32, map_u32, unit_f32, std::convert::identity, normal_direct;
-    f64, f64, map_u64, unit_f64, std::convert::identity, normal_direct;
-}
-
-/// Normal samples computed in f32, block by block.
-fn normal_narrowed<T: Sample>(generator: &mut Generator, out: &mut [T], mean: f32, std: f32) {
-    let mut block = |target: &mut [T]| {
-        let mut samples = [0.0_f32; BLOCK];
-        random_normal::fill(generator, &mut samples, mean, std);
-        for (t, s) in target.iter_mut().zip(samples) {
-            *t = T::from_f64(f64::from(s));
-        }
-    };
-    out.chunks_exact_mut(BLOCK).for_each(&mut block);
-    if out.len() % BLOCK != 0 {
-        let start = out.len() - BLOCK;
-        block(&mut out[start..]);
+/// Normal samples for half precision: each block draws and computes by itself, the last one from its own draws.
+pub fn normal_blocks_apart(generator: &mut Generator, out: &mut [f32], mean: f32, std: f32) {
+    let (whole, last) = (out.len() / BLOCK * BLOCK, out.len() - BLOCK);
+    for block in out[..whole].chunks_exact_mut(BLOCK) {
+        random_normal::fill(generator, block, mean, std);
+    }
+    if whole < out.len() {
+        random_normal::fill(generator, &mut out[last..], mean, std);
     }
 }
 
-/// Normal samples; `blocks` says that the destination is contiguous, which decides how PyTorch draws.
-pub fn normal<T: Real>(
-    generator: &mut Generator,
-    out: &mut [T],
-    mean: f64,
-    std: f64,
-    blocks: bool,
-) {
-    if blocks && out.len() >= BLOCK {
-        return T::normal_blocks(generator, out, mean, std);
-    }
-    for o in out {
-        *o = T::from_f64(generator.normal().mul_add(std, mean));
-    }
+/// Normal samples one by one, as PyTorch draws fewer than sixteen, or into memory with gaps.
+pub fn normal_each(generator: &mut Generator, out: &mut [f64], mean: f64, std: f64) {
+    out.fill_with(|| generator.normal().mul_add(std, mean));
 }
 
 /// `exp` of normal samples.
-pub fn log_normal<T: Sample>(generator: &mut Generator, out: &mut [T], mean: f64, std: f64) {
-    for o in out {
-        *o = T::from_f64(generator.normal().mul_add(std, mean).exp());
-    }
+pub fn log_normal(generator: &mut Generator, out: &mut [f64], mean: f64, std: f64) {
+    out.fill_with(|| generator.normal().mul_add(std, mean).exp());
 }
 
 /// Integers from `base` to `base + range - 1`.
-pub fn integers<T: Sample>(generator: &mut Generator, out: &mut [T], range: u64, base: i64) {
+pub fn integers(generator: &mut Generator, out: &mut [i64], range: u64, base: i64) {
     if range >= WIDE_RANGE {
-        generator.map_u64(out, |w| {
-            T::from_i64(((w % range) as i64).wrapping_add(base))
-        });
-        return;
+        return generator.map_u64(out, |w| ((w % range) as i64).wrapping_add(base));
     }
     // Lemire's remainder by a fixed divisor: exact for 32-bit words, and two products instead of a division.
     let inverse = (u64::MAX / range).wrapping_add(1);
     generator.map_u32(out, |w| {
         let fraction = inverse.wrapping_mul(u64::from(w));
         let rest = (u128::from(fraction) * u128::from(range)) >> 64;
-        T::from_i64((rest as i64).wrapping_add(base))
+        (rest as i64).wrapping_add(base)
     });
 }
 
 /// Integers of the whole range of i64.
-pub fn integers_64<T: Sample>(generator: &mut Generator, out: &mut [T]) {
-    generator.map_u64(out, |w| T::from_i64(w as i64));
+pub fn integers_64(generator: &mut Generator, out: &mut [i64]) {
+    generator.map_u64(out, |w| w as i64);
+}
+
+/// Integers from 0 to the largest that a dtype and all below it hold exactly, for `random_` without bounds.
+pub fn integers_of(generator: &mut Generator, out: &mut [i64], dtype: DType) {
+    let count = match dtype {
+        DType::I64 => return generator.map_u64(out, |w| (w & (u64::MAX >> 1)) as i64),
+        DType::F64 => return generator.map_u64(out, |w| (w % ((1 << 53) + 1)) as i64),
+        DType::F32 => (1 << 24) + 1,
+        DType::F16 => (1 << 11) + 1,
+        DType::BF16 => (1 << 8) + 1,
+        DType::Bool => 2,
+        DType::I8 => 1 << 7,
+        DType::U8 => 1 << 8,
+        DType::I16 => 1 << 15,
+        _ => 1_u32 << 31,
+    };
+    generator.map_u32(out, |w| i64::from(w % count));
 }
 
 /// Ones with probability `p`, else zeros.
-pub fn bernoulli<T: Sample>(generator: &mut Generator, out: &mut [T], p: f64) {
-    let (zero, one) = (T::from_i64(0), T::from_i64(1));
-    generator.map_u64(out, |w| if unit_f64(w) < p { one } else { zero });
+pub fn bernoulli<T: Copy + From<u8>>(generator: &mut Generator, out: &mut [T], p: f64) {
+    generator.map_u64(out, |w| T::from(u8::from(unit_f64(w) < p)));
 }
 
 /// Ones with the probability that `p` has for each element, drawn in double precision.
-pub fn bernoulli_each_f64<T: Sample>(generator: &mut Generator, out: &mut [T], p: &[f64]) {
+pub fn bernoulli_each_f64(generator: &mut Generator, out: &mut [i64], p: &[f64]) {
     for (o, &p) in out.iter_mut().zip(p) {
-        *o = T::from_i64(i64::from(generator.uniform_f64() < p));
+        *o = i64::from(generator.uniform_f64() < p);
     }
 }
 
 /// The same in single precision, which takes one word per element instead of two.
-pub fn bernoulli_each_f32<T: Sample>(generator: &mut Generator, out: &mut [T], p: &[f32]) {
+pub fn bernoulli_each_f32(generator: &mut Generator, out: &mut [i64], p: &[f64]) {
     for (o, &p) in out.iter_mut().zip(p) {
-        *o = T::from_i64(i64::from(generator.uniform_f32() < p));
+        *o = i64::from(f64::from(generator.uniform_f32()) < p);
     }
 }
 
 /// The number of trials up to the first success.
-pub fn geometric<T: Sample>(generator: &mut Generator, out: &mut [T], p: f64) {
+pub fn geometric(generator: &mut Generator, out: &mut [f64], p: f64) {
     let log_failure = (-p).ln_1p();
-    generator.map_u64(out, |w| {
-        T::from_f64((unit_f64(w).ln() / log_failure).ceil())
-    });
+    out.fill_with(|| (generator.uniform_f64().ln() / log_failure).ceil());
 }
 
-pub fn exponential<T: Sample>(generator: &mut Generator, out: &mut [T], lambda: f64) {
-    generator.map_u64(out, |w| T::from_f64(-1.0 / lambda * (-unit_f64(w)).ln_1p()));
+pub fn exponential(generator: &mut Generator, out: &mut [f64], lambda: f64) {
+    out.fill_with(|| -1.0 / lambda * (-generator.uniform_f64()).ln_1p());
 }
 
-pub fn cauchy<T: Sample>(generator: &mut Generator, out: &mut [T], median: f64, sigma: f64) {
-    generator.map_u64(out, |w| {
-        let tangent = (std::f64::consts::PI * (unit_f64(w) - 0.5)).tan();
-        T::from_f64(sigma.mul_add(tangent, median))
+pub fn cauchy(generator: &mut Generator, out: &mut [f64], median: f64, sigma: f64) {
+    out.fill_with(|| {
+        let tangent = (std::f64::consts::PI * (generator.uniform_f64() - 0.5)).tan();
+        sigma.mul_add(tangent, median)
     });
 }

@@ -1,16 +1,21 @@
 //! Box-Muller in blocks of sixteen: the values that PyTorch's `normal_` gives for sixteen or more elements.
 
+use super::multiversion::multiversion;
 use super::random::{Generator, unit_f32, unit_f64};
 
 /// Elements per block: eight radii, then eight angles.
 pub const BLOCK: usize = 16;
 
+/// Blocks that are computed together, so that the loop over their elements vectorises.
+const BATCH: usize = 16;
+const HALF: usize = BLOCK / 2;
+
 /// A type in which normal samples are computed.
-pub trait NormalBlock: Copy {
+pub trait NormalBlock: Copy + Default {
     /// Fills `out` with uniform samples on [0, 1).
     fn uniform(generator: &mut Generator, out: &mut [Self]);
-    /// Turns sixteen uniform samples into normal ones.
-    fn transform(data: &mut [Self; BLOCK], mean: Self, std: Self);
+    /// Turns two uniform samples into two normal ones.
+    fn pair(u1: Self, u2: Self, mean: Self, std: Self) -> (Self, Self);
 }
 
 impl NormalBlock for f32 {
@@ -19,13 +24,13 @@ impl NormalBlock for f32 {
     }
 
     #[inline(always)]
-    fn transform(data: &mut [f32; BLOCK], mean: f32, std: f32) {
-        for j in 0..BLOCK / 2 {
-            let radius = (-2.0 * log(1.0 - data[j])).sqrt();
-            let (sin, cos) = sin_cos(std::f32::consts::TAU * data[j + BLOCK / 2]);
-            data[j] = (radius * cos).mul_add(std, mean);
-            data[j + BLOCK / 2] = (radius * sin).mul_add(std, mean);
-        }
+    fn pair(u1: f32, u2: f32, mean: f32, std: f32) -> (f32, f32) {
+        let radius = (-2.0 * log(1.0 - u1)).sqrt();
+        let (sin, cos) = sin_cos(std::f32::consts::TAU * u2);
+        (
+            (radius * cos).mul_add(std, mean),
+            (radius * sin).mul_add(std, mean),
+        )
     }
 }
 
@@ -34,30 +39,51 @@ impl NormalBlock for f64 {
         generator.map_u64(out, unit_f64);
     }
 
-    fn transform(data: &mut [f64; BLOCK], mean: f64, std: f64) {
-        for j in 0..BLOCK / 2 {
-            let radius = (-2.0 * (1.0 - data[j]).ln()).sqrt();
-            let theta = std::f64::consts::TAU * data[j + BLOCK / 2];
-            data[j] = (radius * theta.cos()).mul_add(std, mean);
-            data[j + BLOCK / 2] = (radius * theta.sin()).mul_add(std, mean);
-        }
+    #[inline(always)]
+    fn pair(u1: f64, u2: f64, mean: f64, std: f64) -> (f64, f64) {
+        let radius = (-2.0 * (1.0 - u1).ln()).sqrt();
+        let theta = std::f64::consts::TAU * u2;
+        (
+            (radius * theta.cos()).mul_add(std, mean),
+            (radius * theta.sin()).mul_add(std, mean),
+        )
     }
 }
 
 /// Fills sixteen or more elements. Where the last block is not whole, the last sixteen are drawn again.
 pub fn fill<T: NormalBlock>(generator: &mut Generator, out: &mut [T], mean: T, std: T) {
     T::uniform(generator, out);
-    transform_blocks(out, mean, std);
+    for batch in out.as_chunks_mut::<BLOCK>().0.chunks_mut(BATCH) {
+        // SAFETY: the pointer and the count are those of a slice.
+        unsafe { transform(batch.as_mut_ptr(), batch.len(), mean, std) };
+    }
     let whole = out.len() % BLOCK == 0;
     if let (false, Some(last)) = (whole, out.last_chunk_mut::<BLOCK>()) {
         T::uniform(generator, last);
-        T::transform(last, mean, std);
+        // SAFETY: as above.
+        unsafe { transform(last, 1, mean, std) };
     }
 }
 
-fn transform_blocks<T: NormalBlock>(out: &mut [T], mean: T, std: T) {
-    for block in out.as_chunks_mut::<BLOCK>().0 {
-        T::transform(block, mean, std);
+multiversion! {
+    /// Turns up to `BATCH` blocks of uniform samples into normal ones.
+    unsafe fn transform[T: NormalBlock](blocks: *mut [T; BLOCK], count: usize, mean: T, std: T) {
+        // SAFETY: the caller passes `count` blocks.
+        let blocks = unsafe { std::slice::from_raw_parts_mut(blocks, count.min(BATCH)) };
+        let mut first = [T::default(); BATCH * HALF];
+        let mut second = [T::default(); BATCH * HALF];
+        for (i, block) in blocks.iter().enumerate() {
+            first[i * HALF..][..HALF].copy_from_slice(&block[..HALF]);
+            second[i * HALF..][..HALF].copy_from_slice(&block[HALF..]);
+        }
+        let used = blocks.len() * HALF;
+        for (a, b) in first[..used].iter_mut().zip(&mut second[..used]) {
+            (*a, *b) = T::pair(*a, *b, mean, std);
+        }
+        for (i, block) in blocks.iter_mut().enumerate() {
+            block[..HALF].copy_from_slice(&first[i * HALF..][..HALF]);
+            block[HALF..].copy_from_slice(&second[i * HALF..][..HALF]);
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 use smallvec::smallvec;
 
 use super::options::one;
+use super::random::with_generator;
 use super::random_real::bernoulli_into;
 use super::{Args, Body, F, I, Out, Outputs, Outs, Val, kernel, named, out};
-use crate::cpu::random::Generator;
+use crate::cpu::copy;
 use crate::tensor::{DType, Dims, Tensor};
-use crate::{Result, backend, call, call_all, dispatch, ensure, grads, ops};
+use crate::{Result, backend, call, call_all, ensure, grads, ops};
 
 /// Where an argument list has no generator: the default one draws.
 const NO_GENERATOR: usize = usize::MAX;
@@ -78,24 +79,28 @@ fn meta_rrelu(args: Args) -> Result<Outs> {
 
 fn run_rrelu(args: Args, outs: &[Tensor]) -> Result<()> {
     let (x, lower, upper) = (args.t(0)?, args.float(1)?, args.float(2)?);
-    let values = x.to_vec::<f64>()?;
-    let shared = args.object::<parking_lot::Mutex<Generator>>(3);
-    let mut generator = shared
-        .unwrap_or_else(|| super::random::default_generator())
-        .lock();
-    dispatch!(float x.dtype(), T => {
-        use crate::cpu::random_fill::Sample;
-        // SAFETY: both outputs are fresh.
-        let (result, noise) = unsafe { (outs[0].as_mut_slice::<T>()?, outs[1].as_mut_slice::<T>()?) };
-        for (i, &value) in values.iter().enumerate() {
-            // The slope is rounded to the type that half precision computes in before it is used.
-            let slope = if value <= 0.0 { generator.uniform_f64() * (upper - lower) + lower } else { 1.0 };
-            let slope = if x.dtype() == DType::F64 { slope } else { f64::from(slope as f32) };
-            noise[i] = <T as Sample>::from_f64(slope);
-            result[i] = <T as Sample>::from_f64(value * slope);
+    ensure!(
+        x.dtype().is_float(),
+        NotImplemented,
+        "\"rrelu_with_noise_out_cpu\" not implemented for '{}'",
+        x.dtype().scalar_name()
+    );
+    let mut result = x.to_vec::<f64>()?;
+    let mut noise = vec![1.0; result.len()];
+    with_generator(args, 3, |generator| {
+        for (value, slope) in result.iter_mut().zip(&mut noise) {
+            if *value <= 0.0 {
+                let drawn = generator.uniform_f64() * (upper - lower) + lower;
+                // Rounded to the type that half precision computes in before it is used.
+                *slope = if x.dtype() == DType::F64 { drawn } else { f64::from(drawn as f32) };
+                *value *= *slope;
+            }
         }
-        Ok(())
-    }, else Err(crate::err!(NotImplemented, "\"rrelu_with_noise_out_cpu\" not implemented for '{}'", x.dtype().scalar_name())))
+    });
+    for (out, values) in outs.iter().zip([result, noise]) {
+        copy::copy(out, &Tensor::from_slice(&values, x.shape())?)?;
+    }
+    Ok(())
 }
 
 fn rrelu(args: Args) -> Result<Outputs> {

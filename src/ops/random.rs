@@ -9,17 +9,14 @@ use super::options::{Options, empty_as, one};
 use super::random_choice::{meta_multinomial, run_multinomial};
 use super::random_int::{digits, integers_into, limits};
 use super::random_real::{
-    bernoulli_each, draw_any, each, normal_into, run_bernoulli_p, run_cauchy, run_exponential,
-    run_gamma, run_geometric, run_log_normal, run_normal, run_poisson, run_uniform, uniform_into,
-    unsupported,
+    bernoulli_each, draw_as, each, normal_into, run_bernoulli_p, run_cauchy, run_exponential, run_gamma,
+    run_geometric, run_log_normal, run_normal, run_poisson, run_uniform, uniform_into,
 };
 use super::{Args, Body, EXACT, F, I, M, O, Out, Outputs, Outs, STRIDED, Val, Value, kernel, rule};
-use crate::cpu::fill::in_memory_order;
 use crate::cpu::random::Generator;
-use crate::cpu::random_fill::Sample;
-use crate::cpu::{random_choice, random_reject};
+use crate::cpu::{random_choice, random_fill as fills, random_reject};
 use crate::tensor::{DType, Tensor, default_dtype};
-use crate::{Result, autograd, call, dispatch, ensure, fail, grads, ops};
+use crate::{Result, autograd, call, ensure, fail, grads, ops};
 
 /// A generator as ops take it (`Value::Object` holds the inside of the `Arc`).
 pub type SharedGenerator = Arc<Mutex<Generator>>;
@@ -65,13 +62,8 @@ fn run_random(args: Args, outs: &[Tensor]) -> Result<()> {
         "\"random_kernel_cpu\" not implemented for '{}'",
         target.dtype().scalar_name()
     );
-    draw_any!(
-        "random_kernel_cpu",
-        target,
-        args,
-        1,
-        |g, out| Sample::whole(g, out)
-    )
+    let dtype = target.dtype();
+    draw_as(target, args, 1, &mut |g, out| fills::integers_of(g, out, dtype))
 }
 
 /// A fresh tensor of the sizes at a position, filled by `draw`.
@@ -115,10 +107,7 @@ fn randperm(args: Args) -> Result<Outputs> {
         dtype.scalar_name()
     );
     let out = Tensor::empty(&[n], dtype)?;
-    dispatch!(real dtype, T => in_memory_order::<T>(&out, |out| {
-        with_generator(args, 1, |g| random_choice::permutation(g, out));
-        Ok(())
-    }), else Err(unsupported("randperm", dtype)))?;
+    draw_as(&out, args, 1, &mut |g, out| random_choice::permutation(g, out))?;
     options.finish(out)
 }
 

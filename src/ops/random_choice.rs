@@ -3,12 +3,11 @@
 use smallvec::smallvec;
 
 use super::random::with_generator;
-use super::random_real::draw_float;
+use super::random_real::draw_as;
 use super::{Args, Out, Outs};
-use crate::cpu::fill::in_memory_order;
 use crate::cpu::random_choice::{self, BadWeights};
-use crate::cpu::random_fill::{self as fills, Sample};
-use crate::tensor::{DType, Element, FromScalar, Tensor};
+use crate::cpu::random_fill as fills;
+use crate::tensor::{DType, FromScalar, Scalar, Tensor};
 use crate::{Result, call, dispatch, ensure, err};
 
 pub(super) fn meta_multinomial(args: Args) -> Result<Outs> {
@@ -99,10 +98,8 @@ fn without_replacement(args: Args, p: &Tensor, out: &mut [i64], count: usize) ->
         "invalid multinomial distribution (sum of probabilities <= 0)"
     );
     let noise: Tensor = call!("empty_like", p)?;
-    draw_float!("exponential_cpu", &noise, args, 3, |g, out| {
-        fills::exponential(g, out, 1.0)
-    })?;
-    let narrow = |v: f64| dispatch!(float p.dtype(), T => rounded::<T>(v), else v);
+    draw_as(&noise, args, 3, &mut |g, out| fills::exponential(g, out, 1.0))?;
+    let narrow = |v: f64| dispatch!(float p.dtype(), T => T::from_scalar(Scalar::Float(v)).to_scalar().to_f64(), else v);
     let scores: Vec<f64> = weights
         .iter()
         .zip(noise.to_vec::<f64>()?)
@@ -114,8 +111,4 @@ fn without_replacement(args: Args, p: &Tensor, out: &mut [i64], count: usize) ->
         out.iter_mut().zip(order).for_each(|(o, i)| *o = i as i64);
     }
     Ok(())
-}
-
-fn rounded<T: Sample + Element + FromScalar>(value: f64) -> f64 {
-    <T as Sample>::from_f64(value).to_scalar().to_f64()
 }

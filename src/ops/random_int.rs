@@ -2,11 +2,9 @@
 
 use super::Args;
 use super::options::largest;
-use super::random::with_generator;
-use super::random_real::draw_any;
-use crate::cpu::fill::in_memory_order;
-use crate::cpu::random_fill::{self as fills, Sample};
-use crate::tensor::{DType, Tensor};
+use super::random_real::draw_as;
+use crate::cpu::random_fill as fills;
+use crate::tensor::{DType, FromScalar, Scalar, Tensor};
 use crate::{Result, dispatch, ensure, error};
 
 /// The whole numbers that a floating-point dtype holds exactly are below 2 to this power.
@@ -21,10 +19,7 @@ pub(super) fn digits(dtype: DType) -> u32 {
 
 /// A whole number after a round trip through a floating-point dtype.
 fn through(dtype: DType, value: i64) -> i64 {
-    dispatch!(float dtype, T => {
-        let stored = <T as Sample>::from_i64(value);
-        crate::tensor::FromScalar::to_scalar(stored).to_i64()
-    }, else value)
+    dispatch!(float dtype, T => T::from_scalar(Scalar::Int(value)).to_scalar().to_i64(), else value)
 }
 
 /// The smallest bound from `from` on that the dtype's rounding does not carry below it.
@@ -102,13 +97,7 @@ pub(super) fn integers_into(
             Runtime,
             "random_full_64_bits_range_kernel_cpu handles only int64, double, float and bfloat16"
         );
-        return draw_any!(
-            "random_full_64_bits_range_kernel_cpu",
-            target,
-            args,
-            at,
-            |g, out| fills::integers_64(g, out)
-        );
+        return draw_as(target, args, at, &mut |g, out| fills::integers_64(g, out));
     }
     if let Some(to) = to {
         ensure!(
@@ -130,7 +119,5 @@ pub(super) fn integers_into(
     }
     check_bounds(first, last, dtype)?;
     let range = (last as u64).wrapping_sub(first as u64).wrapping_add(1);
-    draw_any!("random_from_to_kernel_cpu", target, args, at, |g, out| {
-        fills::integers(g, out, range, first)
-    })
+    draw_as(target, args, at, &mut |g, out| fills::integers(g, out, range, first))
 }

@@ -162,7 +162,7 @@ fn eye_of(rows: i64, columns: i64, options: &Options) -> Result<Outputs> {
         "m must be greater or equal to 0, got {columns}"
     );
     let out = Tensor::zeros(&[rows, columns], options.dtype())?;
-    cpu::range::eye(&out, rows, columns);
+    cpu::range::eye(&out, rows, columns)?;
     options.finish(out)
 }
 

@@ -87,8 +87,9 @@ fn run<'py>(
     raw: RawArgs<'_, 'py>,
 ) -> PyResult<Py<PyAny>> {
     let mut reasons = Vec::new();
+    let called_as = if in_place { I } else if slf.is_some() { M | P } else { F };
     for entry in &name.entries {
-        if in_place && !entry.has(I) {
+        if !entry.has(called_as) {
             continue;
         }
         match parse(entry, slf, raw) {
