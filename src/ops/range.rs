@@ -12,6 +12,7 @@ fn is_integral(s: Scalar) -> bool {
 /// The number of elements of `arange`, with PyTorch's errors for ranges that make none.
 fn arange_size(start: Scalar, end: Scalar, step: Scalar, dtype: DType) -> Result<i64> {
     let (mut a, mut b, mut s) = (start.to_f64(), end.to_f64(), step.to_f64());
+    ensure!(s != 0.0, Runtime, "step must be nonzero");
     if dtype.is_integral(true) {
         (a, b, s) = (
             start.to_i64() as f64,
