@@ -57,12 +57,14 @@ fn stored(dtype: DType, value: f64) -> f64 {
 
 /// Exponents or values of a range of `steps`: both halves are computed from their own end.
 fn spaced(start: f64, end: f64, steps: i64) -> impl Fn(i64) -> f64 + Sync {
-    let (last, step) = (steps - 1, (end - start) / (steps - 1) as f64);
+    // At least one, for the range of a single step.
+    let last = (steps - 1).max(1);
+    let step = (end - start) / last as f64;
     move |i| if i < steps / 2 { start + step * i as f64 } else { end - step * (last - i) as f64 }
 }
 
 fn spaced_complex(start: Scalar, end: Scalar, steps: i64) -> impl Fn(i64) -> c128 + Sync {
-    let (a, b, last) = (start.to_c128(), end.to_c128(), steps - 1);
+    let (a, b, last) = (start.to_c128(), end.to_c128(), (steps - 1).max(1));
     let step = (b - a) / last as f64;
     move |i| if i < steps / 2 { a + step * i as f64 } else { b - step * (last - i) as f64 }
 }

@@ -67,10 +67,7 @@ fn meshgrid(args: Args) -> Result<Outputs> {
     }
     let mut swapped = tensors.to_vec();
     swapped.swap(0, 1);
-    let mut grids = grid(&swapped)?
-        .iter()
-        .map(|t| call!("transpose", t, 0, 1))
-        .collect::<Result<Vec<_>>>()?;
+    let mut grids = grid(&swapped)?;
     grids.swap(0, 1);
     Ok(smallvec![Value::Tensors(grids)])
 }

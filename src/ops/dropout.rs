@@ -111,7 +111,7 @@ fn rrelu(args: Args) -> Result<Outputs> {
         "Lower bound should be less than or equal to the upper bound"
     );
     if !args.bool(3)? {
-        return one(call!("leaky_relu", x, (lower + upper) / 2.0)?);
+        return one(call!("nn.functional.leaky_relu", x, (lower + upper) / 2.0)?);
     }
     let mut outs = call_all!("_rrelu_with_noise", x, lower, upper, args.get(4))?;
     outs.truncate(1);

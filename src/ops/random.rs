@@ -14,9 +14,9 @@ use super::random_real::{
 };
 use super::{Args, Body, EXACT, F, I, M, O, Out, Outputs, Outs, STRIDED, Val, Value, kernel, rule};
 use crate::cpu::random::Generator;
-use crate::cpu::{random_choice, random_fill as fills, random_reject};
-use crate::tensor::{DType, Tensor, default_dtype};
-use crate::{Result, autograd, call, ensure, fail, grads, ops};
+use crate::cpu::{copy, random_choice, random_fill as fills, random_reject};
+use crate::tensor::{DType, Dims, Tensor, broadcast_shapes, default_dtype};
+use crate::{Result, autograd, call, ensure, grads, ops};
 
 /// A generator as ops take it (`Value::Object` holds the inside of the `Arc`).
 pub type SharedGenerator = Arc<Mutex<Generator>>;
@@ -111,57 +111,31 @@ fn randperm(args: Args) -> Result<Outputs> {
     options.finish(out)
 }
 
-/// Normal samples of the common shape of `mean` and `std`, scaled and moved by them.
-fn normal_of(mean: &Value, std: &Value, args: Args, at: usize) -> Result<Outputs> {
+/// Normal samples have the common shape of `mean` and `std`, and the dtype of the first tensor of them.
+fn meta_normal(args: Args) -> Result<Outs> {
+    let (mean, std) = (args.get(0), args.get(1));
+    let negative = match std {
+        Value::Tensor(std) => {
+            ensure!(!std.dtype().is_complex(), Runtime, "normal expects standard deviation to be non-complex");
+            !std.to_vec::<f64>()?.iter().all(|&s| s >= 0.0)
+        }
+        _ => !(args.float(1)? >= 0.0),
+    };
+    ensure!(!negative, Runtime, "normal expects all elements of std >= 0.0");
+    let shape = |v: &Value| v.tensor().map_or_else(Dims::new, |t| t.layout().shape.clone());
+    let dtype = mean.tensor().or(std.tensor()).map_or_else(default_dtype, Tensor::dtype);
+    Ok(smallvec![Out::new(&broadcast_shapes(&shape(mean), &shape(std))?, dtype)])
+}
+
+/// Standard normal samples, scaled by `std` and moved by `mean`.
+fn run_normal_of(args: Args, outs: &[Tensor]) -> Result<()> {
     let _guard = autograd::NoGrad::enter();
-    let number = |v: &Value| match v {
-        Value::Num(s) => Some(s.to_f64()),
-        _ => None,
-    };
-    let std_number = number(std);
-    if let Some(std) = std_number {
-        ensure!(
-            std >= 0.0,
-            Runtime,
-            "normal expects std >= 0.0, but found std {std}"
-        );
-    }
-    if let Value::Tensor(std) = std {
-        ensure!(
-            !std.dtype().is_complex(),
-            Runtime,
-            "normal expects standard deviation to be non-complex"
-        );
-        ensure!(
-            std.to_vec::<f64>()?.iter().all(|&s| s >= 0.0),
-            Runtime,
-            "normal expects all elements of std >= 0.0"
-        );
-    }
-    let shape = match (mean.tensor(), std.tensor()) {
-        (Some(m), Some(s)) => crate::tensor::broadcast_shapes(m.shape(), s.shape())?,
-        (Some(one), None) | (None, Some(one)) => one.layout().shape.clone(),
-        (None, None) => fail!(Type, "normal() expects a tensor for mean or std"),
-    };
-    let dtype = mean
-        .tensor()
-        .or(std.tensor())
-        .map_or_else(default_dtype, Tensor::dtype);
-    let out = Tensor::empty(&shape, dtype)?;
-    normal_into(&out, 0.0, std_number.unwrap_or(1.0), args, at)?;
-    let mut result = Val::from(out);
-    if let Value::Tensor(std) = std {
-        result = &result * &Val::from(std);
-    }
-    let result = match mean {
-        Value::Tensor(mean) => (&result + &Val::from(mean)).get()?,
-        _ => (&result + number(mean).unwrap_or(0.0)).get()?,
-    };
-    one(if result.dtype() == dtype {
-        result
-    } else {
-        call!("_to_copy", result, dtype)?
-    })
+    let (mean, std) = (args.get(0), args.get(1));
+    let drawn = Tensor::empty(outs[0].shape(), outs[0].dtype())?;
+    let number = if std.tensor().is_some() { 1.0 } else { args.float(1)? };
+    normal_into(&drawn, 0.0, number, args, 2)?;
+    let scaled = if std.tensor().is_some() { Val(call!("mul", drawn, std)) } else { drawn.into() };
+    copy::copy(&outs[0], &call!("add", scaled, mean)?)
 }
 
 fn zeros_grad(c: &autograd::Ctx) -> super::Grads {
@@ -206,16 +180,16 @@ ops! {
     F, Body::Composite(|a| made_like(a, 4, |t| integers_into(t, a.int(1)?, Some(a.int(2)?), a, 3)));
 
     /// Numbers drawn from normal distributions with the given means and standard deviations.
-    "normal/Tensor_float(Tensor mean, float std=1, *, Generator? generator=None) -> Tensor", F | O,
-    Body::Composite(|a| normal_of(a.get(0), a.get(1), a, 2));
+    "normal/Tensor_float(Tensor mean, float std=1, *, Generator? generator=None) -> Tensor", F | O | EXACT, kernel(meta_normal, run_normal_of),
+    grad rule(0, zeros_grad);
 
     /// Numbers drawn from normal distributions with the given means and standard deviations.
-    "normal/float_Tensor(float mean, Tensor std, *, Generator? generator=None) -> Tensor", F | O,
-    Body::Composite(|a| normal_of(a.get(0), a.get(1), a, 2));
+    "normal/float_Tensor(float mean, Tensor std, *, Generator? generator=None) -> Tensor", F | O | EXACT, kernel(meta_normal, run_normal_of),
+    grad rule(0, zeros_grad);
 
     /// Numbers drawn from normal distributions with the given means and standard deviations.
-    "normal/Tensor_Tensor(Tensor mean, Tensor std, *, Generator? generator=None) -> Tensor", F | O,
-    Body::Composite(|a| normal_of(a.get(0), a.get(1), a, 2));
+    "normal/Tensor_Tensor(Tensor mean, Tensor std, *, Generator? generator=None) -> Tensor", F | O | EXACT, kernel(meta_normal, run_normal_of),
+    grad rule(0, |c| grads![c.when(0, || c.g().zeros_like()), c.when(1, || c.g().zeros_like())]);
 
     /// Numbers drawn from one normal distribution.
     "normal/float_float(float mean, float std, int[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor",

@@ -145,8 +145,11 @@ fn linspace(args: Args) -> Result<Outputs> {
 fn logspace(args: Args) -> Result<Outputs> {
     let base = args.float(3)?;
     let (start, end, out, options) = spaced("logspace", args, 4)?;
-    if out.numel() > 0 {
-        cpu::range::logspace(&out, start, end, base)?;
+    match out.numel() {
+        0 => {}
+        // The only exponent is the start.
+        1 => cpu::range::logspace(&out, start, start, base)?,
+        _ => cpu::range::logspace(&out, start, end, base)?,
     }
     options.finish(out)
 }
