@@ -1,12 +1,11 @@
-//! Tensors built of several: grids, products, block matrices, complex numbers of parts.
+//! Tensors built of several: grids, products, block matrices, powers.
 
 use smallvec::smallvec;
 
 use super::options::one;
-use super::{Args, Body, EXACT, F, O, Out, Outputs, Outs, Val, Value, kernel, result_type, rule};
-use crate::cpu::iter::for_each_offset;
-use crate::tensor::{DType, Tensor, broadcast_shapes, c64, c128};
-use crate::{Result, call, ensure, err, error, fail, grads, ops};
+use super::{Args, Body, F, Outputs, Val, Value, result_type};
+use crate::tensor::{DType, Tensor};
+use crate::{Result, call, ensure, error, fail, ops};
 
 /// Every input, expanded along the dimension of its own.
 fn grid(tensors: &[Tensor]) -> Result<Vec<Tensor>> {
@@ -212,67 +211,6 @@ impl Val {
     }
 }
 
-/// The dtype of a complex number of two parts, which must have one floating-point dtype.
-fn parts_dtype(a: &Tensor, b: &Tensor) -> Result<DType> {
-    let fits = |d: DType| matches!(d, DType::F16 | DType::F32 | DType::F64);
-    let (x, y) = (a.dtype(), b.dtype());
-    ensure!(
-        fits(x) && fits(y),
-        Runtime,
-        "Expected both inputs to be Half, Float or Double tensors but got {} and {}",
-        x.scalar_name(),
-        y.scalar_name()
-    );
-    ensure!(
-        x == y,
-        Runtime,
-        "Expected object of scalar type {} but got scalar type {} for second argument",
-        x.scalar_name(),
-        y.scalar_name()
-    );
-    Ok(x.to_complex())
-}
-
-fn meta_parts(args: Args) -> Result<Outs> {
-    let (a, b) = (args.t(0)?, args.t(1)?);
-    Ok(smallvec![Out::new(
-        &broadcast_shapes(a.shape(), b.shape())?,
-        parts_dtype(a, b)?
-    )])
-}
-
-/// Writes `join(a, b)` of the broadcast parts to each element.
-fn run_parts(args: Args, outs: &[Tensor], join: fn(f64, f64) -> c128) -> Result<()> {
-    let out = &outs[0];
-    let part = |t: &Tensor| t.alias(t.layout().expand(out.shape())?)?.to_vec::<f64>();
-    let (a, b) = (part(args.t(0)?)?, part(args.t(1)?)?);
-    let mut pairs = a.into_iter().zip(b);
-    match out.dtype() {
-        DType::C64 => for_each_offset(out.shape(), out.strides(), |offset| {
-            if let Some((x, y)) = pairs.next() {
-                let z = join(x, y);
-                // SAFETY: the layout lies within the storage.
-                unsafe {
-                    *out.ptr::<c64>().offset(offset as isize) = c64::new(z.re as f32, z.im as f32)
-                };
-            }
-        }),
-        DType::C128 => for_each_offset(out.shape(), out.strides(), |offset| {
-            if let Some((x, y)) = pairs.next() {
-                // SAFETY: as above.
-                unsafe { *out.ptr::<c128>().offset(offset as isize) = join(x, y) };
-            }
-        }),
-        dtype => {
-            return Err(err!(
-                NotImplemented,
-                "complex numbers of dtype {dtype} are not supported"
-            ));
-        }
-    }
-    Ok(())
-}
-
 ops! {
     /// The grids of coordinates that the vectors span, one for each vector.
     "meshgrid(Tensor[] tensors, *, str? indexing=None) -> Tensor[]", F, Body::Composite(meshgrid);
@@ -288,21 +226,4 @@ ops! {
 
     /// The powers of the elements of a vector, one row for each element.
     "vander(Tensor x, int? N=None, bool increasing=False) -> Tensor", F, Body::Composite(vander);
-
-    /// Complex numbers of their real and imaginary parts.
-    "complex(Tensor real, Tensor imag) -> Tensor", F | O | EXACT,
-    kernel(meta_parts, |a, outs| run_parts(a, outs, c128::new)),
-    grad rule(0, |c| grads![c.when(0, || c.g().real()), c.when(1, || c.g().imag())]);
-
-    /// Complex numbers of their absolute values and angles.
-    "polar(Tensor abs, Tensor angle) -> Tensor", F | O | EXACT,
-    kernel(meta_parts, |a, outs| run_parts(a, outs, c128::from_polar)),
-    grad rule(super::arg(0) | super::arg(1), |c| {
-        let (abs, angle, g) = (c.x(0), c.x(1), c.g());
-        let (sin, cos) = (angle.sin(), angle.cos());
-        grads![
-            c.when(0, || g.real() * &cos + g.imag() * &sin),
-            c.when(1, || abs * (g.imag() * &cos - g.real() * &sin)),
-        ]
-    });
 }

@@ -4,7 +4,7 @@ use num_complex::Complex;
 
 use super::pointwise::{Kind, Loops, Pointwise, Spec, cpu, fill_with, meta};
 use super::pointwise_checks::{not_bool, parts_of_complex};
-use super::{Args, F, Grads, I, M, O, Out, Outs, STRIDED, Val, arg, kernel, out, rule};
+use super::{EXACT, Args, F, Grads, I, M, O, Out, Outs, STRIDED, Val, arg, kernel, out, rule};
 use crate::autograd::Ctx;
 use crate::cpu::lanes::Field;
 use crate::cpu::pointwise::{Map, Run, run};
@@ -226,10 +226,10 @@ ops! {
     "angle(Tensor self) -> Tensor", F | M | O | STRIDED, kernel(meta::<Argument>, cpu::<Argument>),
     grad rule(arg(0), angle_grad);
     /// Complex numbers of real and imaginary parts.
-    "complex(Tensor real, Tensor imag) -> Tensor", F | O | STRIDED, kernel(meta::<Parts>, cpu::<Parts>),
+    "complex(Tensor real, Tensor imag) -> Tensor", F | O | STRIDED | EXACT, kernel(meta::<Parts>, cpu::<Parts>),
     grad rule(0, |c| grads![c.when(0, || c.g().real()), c.when(1, || c.g().imag())]);
     /// Complex numbers of absolute values and angles.
-    "polar(Tensor abs, Tensor angle) -> Tensor", F | O | STRIDED, kernel(meta::<Polar>, cpu::<Polar>),
+    "polar(Tensor abs, Tensor angle) -> Tensor", F | O | STRIDED | EXACT, kernel(meta::<Polar>, cpu::<Polar>),
     grad rule(out(0), polar_grad);
     /// Mantissa and exponent of each element.
     "frexp(Tensor self) -> (Tensor mantissa, Tensor exponent)", F | M | O | STRIDED, kernel(frexp_meta, frexp),

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use smallvec::smallvec;
 
-use super::options::{Options, empty_as, one};
+use super::options::{Options, empty_as};
 use super::random_choice::{meta_multinomial, run_multinomial};
 use super::random_int::{digits, integers_into, limits};
 use super::random_real::{
