@@ -121,13 +121,13 @@ def amin(input, dim=None, *, keepdim=False, dtype=None, mask=None) -> Tensor:
 def argmax(input, dim=None, *, keepdim=False, dtype=None, mask=None) -> Tensor:
     """Return where the greatest of the selected elements is (arguments as for `sum`; one dimension)."""
     filled = _filled(input, mask, _extreme(input.dtype, -1))
-    return torch.argmax(filled, dim, bool(keepdim)).to(dtype or torch.int64)
+    return torch.argmax(filled, dim, bool(keepdim)).to(dtype or input.dtype)
 
 
 def argmin(input, dim=None, *, keepdim=False, dtype=None, mask=None) -> Tensor:
     """Return where the least of the selected elements is (arguments as for `sum`; one dimension)."""
     filled = _filled(input, mask, _extreme(input.dtype, 1))
-    return torch.argmin(filled, dim, bool(keepdim)).to(dtype or torch.int64)
+    return torch.argmin(filled, dim, bool(keepdim)).to(dtype or input.dtype)
 
 
 def cumsum(input, dim, *, dtype=None, mask=None) -> Tensor:
@@ -184,7 +184,7 @@ def _spread(input, dim, correction, keepdim, dtype, mask) -> Tensor:
     squares = (centered * centered.conj()).real if dtype.is_complex else centered * centered
     total = sum(squares, dim, keepdim=bool(keepdim), mask=mask)
     free = count if keepdim else count.reshape(total.shape)
-    return total / torch.clamp(free - correction, min=0)
+    return (total / torch.clamp(free - correction, min=0)).to(dtype)
 
 
 def _correction(unbiased, correction) -> float:
@@ -232,10 +232,8 @@ def normalize(input, ord, dim, *, eps=1e-12, dtype=None, mask=None) -> Tensor:
 
 def logsumexp(input, dim=None, *, keepdim=False, dtype=None, mask=None) -> Tensor:
     """Return the logarithm of the sum of exp over the selected elements (arguments as for `sum`)."""
-    if dtype is None:
-        dtype = input.dtype if input.dtype.is_floating_point or input.dtype.is_complex else torch.float32
-    filled = _filled(input.to(dtype), mask, float("-inf"))
-    return torch.logsumexp(filled, _dims(dim, input.ndim), bool(keepdim))
+    filled = _filled(input, mask, _extreme(input.dtype, -1) if not input.dtype.is_complex else float("-inf"))
+    return torch.logsumexp(filled, _dims(dim, input.ndim), bool(keepdim)).to(dtype or input.dtype)
 
 
 def logaddexp(input, other, *, dtype=None, input_mask=None, other_mask=None) -> Tensor:

@@ -252,19 +252,28 @@ fn normalized_rows(x: &Val, rows: i64, eps: f64) -> Result<(Val, Val, Val)> {
 }
 
 fn native_group_norm(a: Args) -> Result<Outputs> {
-    let (x, weight, bias) = (a.t(0)?, a.opt_t(1)?, a.opt_t(2)?);
+    let (x, eps) = (a.t(0)?, a.float(7)?);
     let (batch, channels, groups) = (a.int(3)?, a.int(4)?, a.int(6)?);
-    check_groups(x, channels, groups, weight, bias)?;
-    let (y, mean, rstd) = normalized_rows(&Val::from(x), batch * groups, a.float(7)?)?;
-    let y = affine(y.reshape(x.shape()), weight, bias)
-        .to(x.dtype())
-        .get()?;
+    let y = grouped(x, a.opt_t(1)?, a.opt_t(2)?, (batch, channels, groups), eps)?;
+    // The statistics by themselves: unlike those of the fused layer norm, they are differentiable.
+    let rows = Val::from(x).reshape([batch * groups, -1]);
+    let mean = rows.mean([-1], true);
+    let rstd = ((rows - &mean).square().mean([-1], true) + eps).rsqrt();
     let statistics = |v: Val| v.reshape([batch, groups]).get().map(Value::from);
-    Ok(smallvec::smallvec![
-        y.into(),
-        statistics(mean)?,
-        statistics(rstd)?
-    ])
+    Ok(smallvec::smallvec![y.into(), statistics(mean)?, statistics(rstd)?])
+}
+
+/// Group norm of (batch, channels, ...) with the channels in so many groups.
+fn grouped(
+    x: &Tensor,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    (batch, channels, groups): (i64, i64, i64),
+    eps: f64,
+) -> Result<Tensor> {
+    check_groups(x, channels, groups, weight, bias)?;
+    let (y, _, _) = normalized_rows(&Val::from(x), batch * groups, eps)?;
+    affine(y.reshape(x.shape()), weight, bias).to(x.dtype()).get()
 }
 
 fn check_groups(
@@ -308,21 +317,8 @@ fn group_norm(a: Args) -> Result<Outputs> {
         x.ndim()
     );
     let (batch, channels) = (x.shape()[0], x.shape()[1]);
-    check_groups(x, channels, groups, a.opt_t(2)?, a.opt_t(3)?)?;
-    let rest: i64 = x.shape()[2..].iter().product();
-    let mut all = call_all!(
-        "native_group_norm",
-        x,
-        a.get(2),
-        a.get(3),
-        batch,
-        channels,
-        rest,
-        groups,
-        a.float(4)?
-    )?;
-    all.truncate(1);
-    Ok(all)
+    let y = grouped(x, a.opt_t(2)?, a.opt_t(3)?, (batch, channels, groups), a.float(4)?)?;
+    Ok(smallvec::smallvec![y.into()])
 }
 
 /// Moves a running statistic towards a new one, in place and off the tape.
@@ -340,13 +336,8 @@ fn native_batch_norm(a: Args) -> Result<Outputs> {
     let x = a.t(0)?;
     let (weight, bias, mean, variance) = (a.opt_t(1)?, a.opt_t(2)?, a.opt_t(3)?, a.opt_t(4)?);
     let (training, momentum, eps) = (a.bool(5)?, a.float(6)?, a.float(7)?);
-    ensure!(
-        x.ndim() >= 2,
-        Runtime,
-        "batch_norm: expected at least 2 dimensions, got {}",
-        x.ndim()
-    );
-    let channels = x.shape()[1];
+    ensure!(x.ndim() >= 1, Runtime, "batch_norm: expected at least 1 dimension, got 0");
+    let channels = x.shape().get(1).copied().unwrap_or(x.numel());
     for (name, t) in [
         ("weight", weight),
         ("bias", bias),

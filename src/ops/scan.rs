@@ -201,8 +201,9 @@ fn logcumsumexp_rule(c: &Ctx) -> Grads {
     let low = Val(call!("full_like", &g, f64::NEG_INFINITY));
     let part = |sign: f64| {
         let size = &g * sign;
-        let log = size.gt(&zero).select_where(&size, f64::NAN).log() - &y;
-        let log = size.gt(&zero).select_where(&log, &low);
+        let positive = size.gt(&zero);
+        let log = size.select_where(&positive, 1.0).log() - &y;
+        let log = log.select_where(&positive, &low);
         let sums = Val(call!("logcumsumexp", log.flip([dim]), dim)).flip([dim]);
         (sums + &x).exp()
     };

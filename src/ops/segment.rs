@@ -256,7 +256,7 @@ fn gradient_of(c: &Ctx) -> Result<Val> {
             let others = own(&others);
             let lone = others.masked_fill(zeros.ne(1.0), 0.0);
             let plain = (&others / x.masked_fill(&zero, 1.0)).masked_fill(zeros.ne(0.0), 0.0);
-            each * zero.select_where(&lone, plain)
+            each * lone.select_where(&zero, plain)
         }
     })
 }
