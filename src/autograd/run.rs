@@ -25,6 +25,8 @@ struct State<'a> {
     runs: bool,
     /// Is the node itself the end of a wanted edge?
     target: bool,
+    /// Has it had its turn, or a place in the heap? A node may be a root more than once.
+    queued: bool,
     grads: GradVec,
 }
 
@@ -120,6 +122,7 @@ impl<'a> Run<'a> {
             waiting: 0,
             runs: true,
             target: false,
+            queued: false,
             grads: GradVec::new(),
         });
         let free = node.mark.compare_exchange(
@@ -221,19 +224,15 @@ impl<'a> Run<'a> {
                 self.push_if_ready(state);
             }
         }
-        let mut last = None;
         while let Some((_, state)) = self.ready.pop() {
-            // A root that is named twice was pushed twice.
-            if last.replace(state) != Some(state) {
-                self.step(state as usize)?;
-            }
+            self.step(state as usize)?;
         }
         Ok(std::mem::take(&mut self.captured))
     }
 
     fn push_if_ready(&mut self, state: u32) {
-        let it = &self.states[state as usize];
-        if it.waiting == 0 {
+        let it = &mut self.states[state as usize];
+        if it.waiting == 0 && !std::mem::replace(&mut it.queued, true) {
             self.ready.push((it.node.sequence, state));
         }
     }
