@@ -9,6 +9,7 @@ import rows_create  # noqa: F401
 import rows_linalg  # noqa: F401
 import rows_nn  # noqa: F401
 import rows_pointwise  # noqa: F401
+import rows_special  # noqa: F401
 from rows import ROWS, Row, key
 
 __all__ = ["ROWS", "Row", "key"]

@@ -20,7 +20,7 @@ unary(
     grad=False,
     isposinf=None,
 )
-unary("relu relu6 selu silu mish hardswish hardsigmoid softplus log_sigmoid tanhshrink", AWAY, grad=False)
+
 unary("deg2rad rad2deg sinc i0 angle real conj conj_physical positive nan_to_num", AWAY, i0=np.i0, sinc=np.sinc)
 unary("logit", PROB)
 unary("bitwise_not", lambda *s: MASK(*s), grad=False)

@@ -35,12 +35,9 @@ _SUBMODULES = frozenset(
     [
         "autograd",
         "cuda",
-        "distributions",
         "fft",
-        "func",
         "functional",
         "linalg",
-        "masked",
         "nn",
         "optim",
         "random",
@@ -60,7 +57,6 @@ _ELSEWHERE = {
     "TypedStorage": "storage",
     "load": "serialization",
     "save": "serialization",
-    "vmap": "func",
     **dict.fromkeys(
         (
             "no_grad",

@@ -45,7 +45,7 @@ pub fn set(x: &Tensor, items: &[IndexItem], value: &Value) -> Result<()> {
             write(&x.alias(layout)?, value)
         }
         Some(_) => match (applied(x, items)?.view, value) {
-            (place, Value::Num(number)) => inplace!("fill", place, *number),
+            (place, Value::Num(number)) => inplace!("fill/Scalar", place, *number),
             (place, _) => {
                 let value = value.clone().into_tensor()?;
                 super::copy_into(&place, &fitted(&value, place.ndim())?)
@@ -71,7 +71,7 @@ fn write(place: &Tensor, value: &Value) -> Result<()> {
             place.bump_version();
             Ok(())
         }
-        Value::Num(number) => inplace!("fill", place, *number),
+        Value::Num(number) => inplace!("fill/Scalar", place, *number),
         _ => {
             let value = fitted(&value.clone().into_tensor()?, place.ndim())?;
             if value.shares_storage(place) {

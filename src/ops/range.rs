@@ -20,7 +20,7 @@ fn arange_size(start: Scalar, end: Scalar, step: Scalar, dtype: DType) -> Result
             step.to_i64() as f64,
         );
     }
-    ensure!(s != 0.0 && !s.is_nan(), Value, "step must be nonzero");
+    ensure!(s != 0.0 && !s.is_nan(), Runtime, "step must be nonzero");
     ensure!(
         a.is_finite() && b.is_finite(),
         Runtime,

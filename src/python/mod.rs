@@ -37,5 +37,13 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     backend::register(module)?;
     table::register(module)?;
     autograd::register(module)?;
-    entry::register(module)
+    entry::register(module)?;
+    hide_private_names(module)
+}
+
+/// `from rtensor._C import *` is to bring public names only.
+fn hide_private_names(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let names: Vec<String> = module.index()?.extract()?;
+    let public = names.into_iter().filter(|name| !name.starts_with('_'));
+    module.setattr("__all__", public.collect::<Vec<_>>())
 }

@@ -6,10 +6,8 @@ from rtensor import _C
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
     for operators in (_C._namespaces.get("nn.functional", {}), vars(_C)):
         if name in operators:
             globals()[name] = operators[name]
             return operators[name]
-    raise NotImplementedError(f"rtensor has no operator '{name}' yet")
+    raise AttributeError(f"rtensor has no operator '{name}'")

@@ -106,10 +106,6 @@ impl PyNode {
         }
     }
 
-    fn __repr__(slf: &Bound<'_, Self>) -> String {
-        format!("<{} object at {:#x}>", slf.get().node.name, slf.as_ptr() as usize)
-    }
-
     /// The name of the kind of node.
     fn name(&self) -> String {
         match (&self.node.body, self.node.name.as_ref()) {
