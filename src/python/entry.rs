@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::convert::outputs;
+use super::errors::guarded;
 use super::parse::{Mismatch, Parsed, RawArgs, no_match, parse, signature_text};
 use super::tensor::{PyTensor, wrap};
 use crate::ops::{Entry, F, I, M, P, call, call_inplace, call_out, table};
@@ -75,7 +76,7 @@ unsafe fn dispatch(
             _ => None,
         };
         let in_place = matches!(kind, IN_PLACE_METHOD | IN_PLACE_FUNCTION);
-        run(py, name, in_place, slf.as_ref(), raw).map(Py::into_ptr)
+        guarded(name.text, || run(py, name, in_place, slf.as_ref(), raw).map(Py::into_ptr))
     }
 }
 

@@ -52,3 +52,12 @@ pub fn warn(message: &str) -> crate::Result<()> {
         PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 1).map_err(Error::from)
     })
 }
+
+/// Runs an op; a defect that panics raises instead of tearing the interpreter down.
+pub fn guarded<R>(op: &str, work: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+        Err(PyRuntimeError::new_err(format!("{op}: internal error: {text}")))
+    })
+}

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
 
 use super::convert::{number, outputs};
+use super::errors::guarded;
 use super::tensor::PyTensor;
 use crate::ops::{Entry, Value, find_overload};
 use crate::{Result, err};
@@ -38,7 +39,7 @@ fn operand(other: &Bound<'_, PyAny>) -> Option<Value> {
 
 fn call2(py: Python<'_>, slot: &Slot, left: Value, right: Value) -> PyResult<Py<PyAny>> {
     let entry = slot.entry()?;
-    outputs(py, entry, entry.call(smallvec::smallvec![left, right])?)
+    guarded(slot.0, || outputs(py, entry, entry.call(smallvec::smallvec![left, right])?))
 }
 
 fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, slot: &Slot, swapped: bool) -> PyResult<Py<PyAny>> {
@@ -52,12 +53,15 @@ fn binary_in_place(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, slot: &S
     let other = operand(other).ok_or_else(|| {
         err!(Type, "{}_(): argument 'other' (position 1) must be Tensor, not {}", slot.0, super::convert::type_name(other))
     })?;
-    Ok(slot.entry()?.call_inplace(smallvec::smallvec![Value::Tensor(slf.get().tensor.clone()), other])?)
+    let entry = slot.entry()?;
+    let args = smallvec::smallvec![Value::Tensor(slf.get().tensor.clone()), other];
+    guarded(slot.0, || Ok(entry.call_inplace(args)?))
 }
 
 fn unary(slf: &Bound<'_, PyTensor>, slot: &Slot) -> PyResult<Py<PyAny>> {
     let entry = slot.entry()?;
-    outputs(slf.py(), entry, entry.call(smallvec::smallvec![Value::Tensor(slf.get().tensor.clone())])?)
+    let args = smallvec::smallvec![Value::Tensor(slf.get().tensor.clone())];
+    guarded(slot.0, || outputs(slf.py(), entry, entry.call(args)?))
 }
 
 macro_rules! operators {

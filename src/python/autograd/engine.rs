@@ -8,6 +8,7 @@ use super::grad_object;
 use super::node::node_of;
 use crate::Tensor;
 use crate::autograd::{Edge, Wanted, backward_edges, edge_of, start};
+use crate::python::errors::guarded;
 use crate::python::tensor::PyTensor;
 
 /// One tensor (or `GradientEdge`), or a sequence of them.
@@ -86,6 +87,16 @@ fn input_edges(inputs: &[Bound<'_, PyAny>]) -> PyResult<Vec<Edge>> {
     inputs.iter().enumerate().map(edge).collect()
 }
 
+/// The core's walk over the tape.
+fn walk(
+    roots: Vec<(Edge, Tensor)>,
+    wanted: &Wanted,
+    retain: bool,
+    create: bool,
+) -> PyResult<Vec<Option<Tensor>>> {
+    guarded("backward", || Ok(backward_edges(roots, wanted, retain, create)?))
+}
+
 /// Accumulates gradients into leaves.
 pub fn run_backward(
     tensors: &Bound<'_, PyAny>,
@@ -103,14 +114,14 @@ pub fn run_backward(
     let started = roots(&outputs, &grads)?;
     let retain = retain_graph.unwrap_or(create_graph);
     let Some(inputs) = inputs else {
-        backward_edges(started, &Wanted::Leaves, retain, create_graph)?;
+        walk(started, &Wanted::Leaves, retain, create_graph)?;
         return Ok(());
     };
     let edges = input_edges(&inputs)?;
     for tensor in inputs.iter().filter_map(tensor_of) {
         tensor.retain_grad()?;
     }
-    backward_edges(started, &Wanted::Accumulate(&edges), retain, create_graph)?;
+    walk(started, &Wanted::Accumulate(&edges), retain, create_graph)?;
     Ok(())
 }
 
@@ -158,7 +169,7 @@ fn _grad<'py>(
     let started = roots(&outputs, &given_grads(grad_outputs, outputs.len())?)?;
     let edges = input_edges(&inputs)?;
     let retain = retain_graph.unwrap_or(create_graph);
-    let grads = backward_edges(started, &Wanted::Capture(&edges), retain, create_graph)?;
+    let grads = walk(started, &Wanted::Capture(&edges), retain, create_graph)?;
     let items = PyList::empty(py);
     for (i, (grad, input)) in grads.into_iter().zip(&inputs).enumerate() {
         if grad.is_none() && !materialize_grads && allow_unused != Some(true) {
