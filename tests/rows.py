@@ -19,6 +19,8 @@ class Row:
     grad: bool = True
     # False: two calls with equal arguments differ.
     deterministic: bool = True
+    # False: the result is unique up to signs only, or its shape follows the dtype.
+    unique: bool = True
 
 
 ROWS: dict[str, Row] = {}
@@ -29,11 +31,9 @@ def call(*args, **kwargs) -> Sample:
     return Sample(args, kwargs)
 
 
-def row(
-    name: str, *samples: Sample, ref: Callable | None = None, grad: bool = True, deterministic: bool = True
-) -> None:
-    """Add the row of an op."""
-    ROWS[name] = Row(list(samples), ref, grad, deterministic)
+def row(name: str, *samples: Sample, ref: Callable | None = None, **known: bool) -> None:
+    """Add the row of an op; `known` are the flags of `Row`."""
+    ROWS[name] = Row(list(samples), ref, **known)
 
 
 def unary(names: str, domain: Callable[..., In] = F, *, grad: bool = True, **references: Callable) -> None:

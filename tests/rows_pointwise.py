@@ -33,7 +33,8 @@ binary(
     rsub=lambda a, b: b - a,
 )
 binary("div divide true_divide atan2 arctan2 copysign heaviside", AWAY, POS, heaviside=None)
-binary("pow float_power xlogy", POS, AWAY)
+binary("pow float_power", POS, AWAY)
+binary("xlogy", AWAY, POS)
 binary("remainder fmod floor_divide", AWAY, POS, grad=False)
 binary(
     "eq ne lt le gt ge equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor",
