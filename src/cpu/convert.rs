@@ -1,23 +1,13 @@
-//! Moving a run of elements between a tensor and the lane type that a formula computes in.
+//! Moving a run of elements between a tensor and the lane type that a formula computes in: f32, f64,
+//! complex128 or i64, into which narrower types widen.
 
 use super::copy::Cast;
 use super::multiversion::multiversion;
 use crate::dispatch;
-use crate::tensor::DType;
+use crate::tensor::{Bool, DType, c128};
 
 /// Converts `n` elements; steps are in elements of each side.
 pub type Convert = unsafe fn(source: *const u8, step: isize, target: *mut u8, target_step: isize, n: usize);
-
-/// The dtype in which a formula computes on elements of another.
-#[must_use]
-pub const fn lane(dtype: DType) -> DType {
-    match dtype {
-        DType::F16 | DType::BF16 => DType::F32,
-        DType::U8 | DType::I8 | DType::I16 | DType::U16 => DType::I32,
-        DType::U32 | DType::U64 => DType::I64,
-        other => other,
-    }
-}
 
 /// How to get from one dtype to another.
 #[must_use]
@@ -27,8 +17,17 @@ pub fn converter(from: DType, to: DType) -> Convert {
         (DType::F32, DType::BF16) => f32_to_bf16,
         (DType::F16, DType::F32) => f16_to_f32,
         (DType::F32, DType::F16) => f32_to_f16,
-        _ if from == to && from != DType::Bool => dispatch!(bytes from, T => copy::<T>),
-        _ => dispatch!(all from, S => dispatch!(all to, T => cast::<S, T>)),
+        _ if from == to => dispatch!(bytes from, T => copy::<T>),
+        (_, DType::F32) => dispatch!(all from, S => cast::<S, f32>),
+        (_, DType::F64) => dispatch!(all from, S => cast::<S, f64>),
+        (_, DType::C128) => dispatch!(all from, S => cast::<S, c128>),
+        (_, DType::I64) => dispatch!(all from, S => cast::<S, i64>),
+        (DType::F32, _) => dispatch!(all to, T => cast::<f32, T>),
+        (DType::F64, _) => dispatch!(all to, T => cast::<f64, T>),
+        (DType::C128, _) => dispatch!(all to, T => cast::<c128, T>),
+        (DType::I64, _) => dispatch!(all to, T => cast::<i64, T>),
+        // Loops compute in the types above, and write bool besides.
+        _ => cast::<Bool, Bool>,
     }
 }
 

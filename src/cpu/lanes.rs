@@ -191,3 +191,19 @@ pub trait Real: Field + Ordered {
     real_functions!(declare_unary);
     real_functions2!(declare_binary);
 }
+
+/// [`Real`] where one loop in `f64` serves all floats: functions that are computed in `f64` anyway.
+pub trait Wide: Real {}
+impl<T: Real> Wide for T {}
+
+/// [`Wide`] for functions that are calls and do not vectorise.
+pub trait Rare: Real {}
+impl<T: Real> Rare for T {}
+
+/// [`Field`] where one loop in `f64` serves all real floats.
+pub trait WideField: Field {}
+impl<T: Field> WideField for T {}
+
+/// [`Ordered`] for integer divisions and the like, which do not vectorise.
+pub trait Divided: Ordered {}
+impl<T: Ordered> Divided for T {}

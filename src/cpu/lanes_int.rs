@@ -1,4 +1,4 @@
-//! Integers (wrapping) and bool as lanes.
+//! 64-bit integers (wrapping) as lanes, and the bool that comparisons write.
 
 use std::num::Wrapping;
 
@@ -141,7 +141,6 @@ macro_rules! int_lane {
     };
 }
 
-int_lane!(i32);
 int_lane!(i64);
 
 /// A bool that is 0 or 1.
@@ -153,127 +152,5 @@ impl Flag {
     #[inline(always)]
     pub fn new(value: bool) -> Flag {
         Flag(Bool(u8::from(value)))
-    }
-    #[inline(always)]
-    pub fn get(self) -> bool {
-        self.0.0 != 0
-    }
-}
-
-macro_rules! flag_operators {
-    ($($trait:ident $method:ident |$a:ident, $b:ident| $value:expr;)*) => { $(
-        impl std::ops::$trait for Flag {
-            type Output = Flag;
-            #[inline(always)]
-            fn $method(self, other: Flag) -> Flag {
-                let ($a, $b) = (self.get(), other.get());
-                Flag::new($value)
-            }
-        }
-    )* };
-}
-flag_operators! {
-    Add add |a, b| a | b;
-    Sub sub |a, b| a ^ b;
-    Mul mul |a, b| a & b;
-}
-
-impl std::ops::Neg for Flag {
-    type Output = Flag;
-    #[inline(always)]
-    fn neg(self) -> Flag {
-        self
-    }
-}
-
-impl Num for Flag {
-    type Mask = bool;
-    const ZERO: Flag = Flag(Bool(0));
-    const ONE: Flag = Flag(Bool(1));
-    #[inline(always)]
-    fn lit(value: f64) -> Flag {
-        Flag::new(value != 0.0)
-    }
-    #[inline(always)]
-    fn eq(self, other: Flag) -> bool {
-        self.get() == other.get()
-    }
-    #[inline(always)]
-    fn select(mask: bool, yes: Flag, no: Flag) -> Flag {
-        Flag::new(if mask { yes.get() } else { no.get() })
-    }
-    #[inline(always)]
-    fn pow(self, exponent: Flag) -> Flag {
-        Flag::new(self.get() | !exponent.get())
-    }
-}
-
-impl Ordered for Flag {
-    #[inline(always)]
-    fn lt(self, other: Flag) -> bool {
-        !self.get() & other.get()
-    }
-    #[inline(always)]
-    fn le(self, other: Flag) -> bool {
-        !self.get() | other.get()
-    }
-    #[inline(always)]
-    fn abs(self) -> Flag {
-        self
-    }
-    #[inline(always)]
-    fn sign(self) -> Flag {
-        self
-    }
-    #[inline(always)]
-    fn div_trunc(self, other: Flag) -> Flag {
-        self * other
-    }
-    #[inline(always)]
-    fn div_floor(self, other: Flag) -> Flag {
-        self * other
-    }
-    #[inline(always)]
-    fn fmod(self, _: Flag) -> Flag {
-        Flag::ZERO
-    }
-    #[inline(always)]
-    fn remainder(self, _: Flag) -> Flag {
-        Flag::ZERO
-    }
-}
-
-impl Int for Flag {
-    #[inline(always)]
-    fn bitwise_and(self, other: Flag) -> Flag {
-        self * other
-    }
-    #[inline(always)]
-    fn bitwise_or(self, other: Flag) -> Flag {
-        self + other
-    }
-    #[inline(always)]
-    fn bitwise_xor(self, other: Flag) -> Flag {
-        self - other
-    }
-    #[inline(always)]
-    fn bitwise_not(self) -> Flag {
-        Flag::new(!self.get())
-    }
-    #[inline(always)]
-    fn shift_left(self, count: Flag) -> Flag {
-        Flag::new(self.get() & !count.get())
-    }
-    #[inline(always)]
-    fn shift_right(self, count: Flag) -> Flag {
-        Flag::new(self.get() & !count.get())
-    }
-    #[inline(always)]
-    fn gcd(self, other: Flag) -> Flag {
-        self + other
-    }
-    #[inline(always)]
-    fn lcm(self, other: Flag) -> Flag {
-        self * other
     }
 }

@@ -37,27 +37,37 @@ multiversion! {
     unsafe fn run_typed[F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: usize](
         formula: PhantomData<F>, inputs: [*const E; N], output: *mut F::Out, n: usize, params: [E; P],
     ) {
-        let _ = formula;
-        // SAFETY: the caller's operands have `n` elements each.
+        // SAFETY: passed on.
+        unsafe { strips(formula, inputs, output, n, params) }
+    }
+}
+
+/// Strip after strip; the last one is filled up with zeros.
+#[inline(always)]
+unsafe fn strips<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: usize>(
+    _: PhantomData<F>,
+    inputs: [*const E; N],
+    output: *mut F::Out,
+    n: usize,
+    params: [E; P],
+) {
+    let mut pad = [[E::default(); STRIP]; N];
+    let mut done = 0;
+    while done < n {
+        let count = STRIP.min(n - done);
+        // SAFETY: the caller's operands have `n` elements each, the padding a strip.
         unsafe {
-            let mut done = 0;
-            while done + STRIP <= n {
-                let at = inputs.map(|p| p.add(done));
-                strip::<F, E, N, P>(at, output.add(done), STRIP, params);
-                done += STRIP;
-            }
-            if done < n {
-                let mut pad = [[E::default(); STRIP]; N];
-                for k in 0..N {
-                    std::ptr::copy_nonoverlapping(inputs[k].add(done), pad[k].as_mut_ptr(), n - done);
-                }
-                let mut at = [std::ptr::null(); N];
-                for k in 0..N {
+            let mut at = [std::ptr::null(); N];
+            for k in 0..N {
+                at[k] = inputs[k].add(done);
+                if count < STRIP {
+                    std::ptr::copy_nonoverlapping(at[k].cast::<u8>(), pad[k].as_mut_ptr().cast(), count * size_of::<E>());
                     at[k] = pad[k].as_ptr();
                 }
-                strip::<F, E, N, P>(at, output.add(done), n - done, params);
             }
+            strip::<F, E, N, P>(at, output.add(done), count, params);
         }
+        done += count;
     }
 }
 
@@ -105,6 +115,28 @@ pub unsafe fn run<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: u
         let inputs: [*const E; N] = std::array::from_fn(|k| (*inputs.add(k)).cast());
         let params: [E; P] = std::array::from_fn(|k| params.cast::<E>().add(k).read_unaligned());
         run_typed(PhantomData::<F>, inputs, output.cast(), n, params);
+    }
+}
+
+/// [`run`] for formulas that do not vectorise: one version, whatever the CPU offers.
+///
+/// # Safety
+/// As [`run`].
+pub unsafe fn run_plain<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize>(
+    inputs: *const *const u8,
+    output: *mut u8,
+    n: usize,
+    params: *const u8,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let inputs: [*const E; N] = std::array::from_fn(|k| (*inputs.add(k)).cast());
+        let params: [E; P] = std::array::from_fn(|k| params.cast::<E>().add(k).read_unaligned());
+        for i in 0..n {
+            let x = inputs.map(|p| p.add(i).read_unaligned());
+            let result = if F::is_wild(x) { F::at_wild(x, params) } else { F::at(x, params) };
+            output.cast::<F::Out>().add(i).write_unaligned(result);
+        }
     }
 }
 

@@ -89,7 +89,7 @@ pointwise! {
     "nn.functional.silu(Tensor self) -> Tensor", FULL, keep Field "silu_cpu" (x) => x * x.sigmoid(),
     grad (g, x, y) as "SiluBackward0" => [g * silu_slope(x).conj()];
     /// The element times the tanh of its softplus.
-    "nn.functional.mish(Tensor self) -> Tensor", FULL, keep Real "mish_cpu" (x) => x * log1p_exp(x).tanh(),
+    "nn.functional.mish(Tensor self) -> Tensor", FULL, keep Wide "mish_cpu" (x) => x * log1p_exp(x).tanh(),
     grad (g, x, y) as "MishBackward0" => [{
         let t = log1p_exp(x).tanh();
         g * (t + x * (E::ONE - t * t) * x.sigmoid())

@@ -7,9 +7,9 @@ use super::pointwise_checks::{not_bool, parts_of_complex};
 use super::{EXACT, Args, F, Grads, I, M, O, Out, Outs, STRIDED, Val, arg, kernel, out, rule};
 use crate::autograd::Ctx;
 use crate::cpu::lanes::Field;
-use crate::cpu::pointwise::{Map, Run, run};
+use crate::cpu::pointwise::{Map, Run, run_plain};
 use crate::cpu::pool::grain;
-use crate::tensor::{DType, Scalar, Tensor, c64, c128};
+use crate::tensor::{DType, Scalar, Tensor, c128};
 use crate::{Result, grads, ops};
 
 struct Modulus;
@@ -71,12 +71,8 @@ macro_rules! with_complex {
     }};
 }
 
-const fn complex_loops<F>(mut loops: Loops) -> Loops
-where
-    F: Map<c64, 1, 0> + Map<c128, 1, 0>,
-{
-    loops[2] = Some(run::<F, c64, 1, 0> as Run);
-    loops[3] = Some(run::<F, c128, 1, 0> as Run);
+const fn complex_loops<F: Map<c128, 1, 0>>(mut loops: Loops) -> Loops {
+    loops[2] = Some(run_plain::<F, c128, 1, 0> as Run);
     loops
 }
 
@@ -84,7 +80,7 @@ const fn float_loops<F, const N: usize>() -> Loops
 where
     F: Map<f32, N, 0> + Map<f64, N, 0>,
 {
-    [Some(run::<F, f32, N, 0> as Run), Some(run::<F, f64, N, 0> as Run), None, None, None, None, None]
+    [Some(run_plain::<F, f32, N, 0> as Run), Some(run_plain::<F, f64, N, 0> as Run), None, None]
 }
 
 const fn spec(kernel: &'static str, kind: Kind, operands: usize, loops: Loops) -> Spec {
@@ -211,8 +207,8 @@ fn frexp_meta(args: Args) -> Result<Outs> {
 
 fn frexp(args: Args, outs: &[Tensor]) -> Result<()> {
     let x = args.get(0);
-    fill_with(&float_loops::<Mantissa, 1>(), &[x], &outs[0])?;
-    fill_with(&float_loops::<Exponent, 1>(), &[x], &outs[1])
+    fill_with(&float_loops::<Mantissa, 1>(), &[x], &outs[0], None)?;
+    fill_with(&float_loops::<Exponent, 1>(), &[x], &outs[1], Some(DType::I32))
 }
 
 ops! {

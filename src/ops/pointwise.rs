@@ -6,26 +6,22 @@ use smallvec::SmallVec;
 use super::expr::{Expr, Node, Tree};
 use super::{Args, Grads, Out, Outs, Val, Value, arg, out, result_type};
 use crate::autograd::{Ctx, grad_enabled};
-use crate::cpu::convert::lane;
 use crate::cpu::pointwise::{Operand, Run, apply};
-use crate::tensor::{DType, Dims, FromScalar, Scalar, Tensor, broadcast_shapes, default_dtype};
+use crate::tensor::{Category, DType, Dims, FromScalar, Scalar, Tensor, broadcast_shapes, default_dtype};
 use crate::{Result, dispatch, fail};
 
-/// A formula's loops, by lane type: f32, f64, complex64, complex128, i32, i64, bool.
-pub type Loops = [Option<Run>; 7];
+/// A formula's loops, by lane type: f32, f64, complex128, i64.
+pub type Loops = [Option<Run>; 4];
 
-fn loop_for(loops: &Loops, lane: DType) -> Option<Run> {
-    let index = match lane {
-        DType::F32 => 0,
-        DType::F64 => 1,
-        DType::C64 => 2,
-        DType::C128 => 3,
-        DType::I32 => 4,
-        DType::I64 => 5,
-        DType::Bool => 6,
-        _ => return None,
-    };
-    loops[index]
+/// The loop for elements of a dtype, and the lane type in which it computes.
+fn loop_for(loops: &Loops, dtype: DType) -> Option<(Run, DType)> {
+    let pick = |index: usize, lane: DType| loops[index].map(|run| (run, lane));
+    match dtype.category() {
+        Category::Bool | Category::Int => pick(3, DType::I64),
+        Category::Complex => pick(2, DType::C128),
+        Category::Float if dtype == DType::F64 => pick(1, DType::F64),
+        Category::Float => pick(0, DType::F32).or_else(|| pick(1, DType::F64)),
+    }
 }
 
 /// What integers become, and the dtype of the result.
@@ -115,7 +111,7 @@ fn meta_of(spec: &Spec, args: Args) -> Result<Outs> {
     if let Some(check) = spec.check {
         check(args, common)?;
     }
-    if loop_for(&spec.loops, lane(common)).is_none() {
+    if loop_for(&spec.loops, common).is_none() {
         fail!(NotImplemented, "\"{}\" not implemented for '{}'", spec.kernel, common.scalar_name());
     }
     let mut out = Out::new(&shape_of(&args.0[..spec.operands])?, spec.result(common));
@@ -154,22 +150,32 @@ pub fn cpu<P: Pointwise>(args: Args, outs: &[Tensor]) -> Result<()> {
         before(args, common)?;
     }
     let chosen = spec.choose.and_then(|choose| choose(args));
-    let Some(run) = loop_for(chosen.unwrap_or(&spec.loops), lane(common)) else {
+    let Some((run, lane)) = loop_for(chosen.unwrap_or(&spec.loops), common) else {
         return Ok(());
     };
-    let params = scalars(lane(common), args.0.iter().skip(spec.operands).take(spec.params))?;
+    let params = scalars(lane, args.0.iter().skip(spec.operands).take(spec.params))?;
     let operands: SmallVec<[&Value; 4]> = args.0[..spec.operands].iter().collect();
-    launch(run, lane(common), &operands, &params, &outs[0], spec.grain)
+    let lanes = Lanes { operands: lane, result: spec.result(lane) };
+    launch(run, lanes, &operands, &params, &outs[0], spec.grain)
 }
 
-/// Fills a tensor by loops that take no parameters.
-pub fn fill_with(loops: &Loops, operands: &[&Value], target: &Tensor) -> Result<()> {
+/// The types that a loop reads and writes.
+#[derive(Clone, Copy)]
+struct Lanes {
+    operands: DType,
+    result: DType,
+}
+
+/// Fills a tensor by loops that take no parameters; they write the tensor's dtype, or the lane's
+/// where that is `None`.
+pub fn fill_with(loops: &Loops, operands: &[&Value], target: &Tensor, written: Option<DType>) -> Result<()> {
     let common = result_type(operands.iter().copied())?;
-    let Some(run) = loop_for(loops, lane(common)) else {
+    let Some((run, lane)) = loop_for(loops, common) else {
         fail!(NotImplemented, "this operator is not implemented for '{}'", common.scalar_name());
     };
     let params = Params::new();
-    launch(run, lane(common), operands, &params, target, crate::cpu::pool::grain::MATH)
+    let lanes = Lanes { operands: lane, result: written.unwrap_or(lane) };
+    launch(run, lanes, operands, &params, target, crate::cpu::pool::grain::MATH)
 }
 
 /// Scalar parameters in the lane type, side by side; None is NaN.
@@ -199,19 +205,19 @@ fn write_scalar(lane: DType, scalar: Scalar, bytes: &mut [u8]) {
 }
 
 /// Runs a loop over operands broadcast to the output.
-fn launch(run: Run, lane_type: DType, operands: &[&Value], params: &Params, target: &Tensor, grain: usize) -> Result<()> {
+fn launch(run: Run, lanes: Lanes, operands: &[&Value], params: &Params, target: &Tensor, grain: usize) -> Result<()> {
     match operands.len() {
-        1 => launch_n::<2>(run, lane_type, operands, params, target, grain),
-        2 => launch_n::<3>(run, lane_type, operands, params, target, grain),
-        3 => launch_n::<4>(run, lane_type, operands, params, target, grain),
-        4 => launch_n::<5>(run, lane_type, operands, params, target, grain),
-        _ => launch_n::<6>(run, lane_type, operands, params, target, grain),
+        1 => launch_n::<2>(run, lanes, operands, params, target, grain),
+        2 => launch_n::<3>(run, lanes, operands, params, target, grain),
+        3 => launch_n::<4>(run, lanes, operands, params, target, grain),
+        4 => launch_n::<5>(run, lanes, operands, params, target, grain),
+        _ => launch_n::<6>(run, lanes, operands, params, target, grain),
     }
 }
 
 fn launch_n<const K: usize>(
     run: Run,
-    lane_type: DType,
+    lanes: Lanes,
     operands: &[&Value],
     params: &Params,
     target: &Tensor,
@@ -219,11 +225,11 @@ fn launch_n<const K: usize>(
 ) -> Result<()> {
     let mut numbers = [[0u128; 1]; K];
     let mut expanded: [Dims; K] = std::array::from_fn(|_| Dims::new());
-    let mut places = [Operand { ptr: target.data_ptr(), dtype: target.dtype(), lane: lane(target.dtype()) }; K];
+    let mut places = [Operand { ptr: target.data_ptr(), dtype: target.dtype(), lane: lanes.result }; K];
     let shape = target.shape();
     for (k, value) in operands.iter().enumerate() {
         let place = &mut places[k + 1];
-        place.lane = lane_type;
+        place.lane = lanes.operands;
         match value {
             Value::Tensor(t) => {
                 (place.ptr, place.dtype) = (t.data_ptr(), t.dtype());
@@ -233,8 +239,8 @@ fn launch_n<const K: usize>(
             }
             Value::Num(s) => {
                 let number: &mut [u8] = bytemuck::cast_slice_mut(&mut numbers[k]);
-                write_scalar(lane_type, *s, number);
-                (place.ptr, place.dtype) = (number.as_mut_ptr(), lane_type);
+                write_scalar(lanes.operands, *s, number);
+                (place.ptr, place.dtype) = (number.as_mut_ptr(), lanes.operands);
                 expanded[k + 1].resize(shape.len(), 0);
             }
             _ => fail!(Type, "argument {} must be Tensor or Number", k + 1),
@@ -286,7 +292,8 @@ fn gradient(spec: &Spec, derivative: &Derivative, ctx: &Ctx) -> Result<Tensor> {
     let needs_result = used & (2 << spec.operands) != 0;
     inputs.push(if needs_result { Value::Tensor(ctx.y(0).get()?) } else { Value::None });
     let params = (0..spec.params).map(|i| ctx.args().get(spec.operands + i).clone());
-    if grad_enabled() || !inputs.iter().filter_map(Value::tensor).all(|t| t.device().is_cpu()) {
+    let fusible = |t: &Tensor| t.device().is_cpu() && t.dtype().is_float();
+    if grad_enabled() || !inputs.iter().filter_map(Value::tensor).all(fusible) {
         inputs.extend(params);
         return replay(&tree, &inputs);
     }
@@ -304,14 +311,14 @@ fn fused(loops: &Loops, mut inputs: SmallVec<[Value; 6]>, params: &[Value]) -> R
     }
     let present: SmallVec<[Value; 6]> = inputs.iter().filter(|v| !v.is_none()).cloned().collect();
     let common = result_type(&present)?;
-    let Some(run) = loop_for(loops, lane(common)) else {
+    let Some((run, lane)) = loop_for(loops, common) else {
         fail!(NotImplemented, "the gradient is not implemented for '{}'", common.scalar_name());
     };
     let target = Tensor::empty(&shape_of(&present)?, common)?;
     // An operand that the formula does not read stands in as the gradient.
     let operands: SmallVec<[&Value; 6]> = inputs.iter().map(|v| if v.is_none() { &inputs[0] } else { v }).collect();
-    let params = scalars(lane(common), params.iter())?;
-    launch(run, lane(common), &operands, &params, &target, crate::cpu::pool::grain::MATH)?;
+    let params = scalars(lane, params.iter())?;
+    launch(run, Lanes { operands: lane, result: lane }, &operands, &params, &target, crate::cpu::pool::grain::MATH)?;
     Ok(target)
 }
 

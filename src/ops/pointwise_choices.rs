@@ -56,8 +56,14 @@ pub(super) fn plain_power(args: Args) -> Option<&'static Loops> {
 pub(super) fn next_half(args: Args) -> Option<&'static Loops> {
     let dtype = args.get(0).tensor()?.dtype();
     match dtype {
-        DType::BF16 => Some(loops!(Real (a, b) => a.next_bf16(b))),
-        DType::F16 => Some(loops!(Real (a, b) => a.next_f16(b))),
+        DType::BF16 => Some(loops!(Rare (a, b) => a.next_bf16(b))),
+        DType::F16 => Some(loops!(Rare (a, b) => a.next_f16(b))),
         _ => None,
     }
+}
+
+/// The inverse of a bool is its negation.
+pub(super) fn invert_bool(args: Args) -> Option<&'static Loops> {
+    let dtype = args.get(0).tensor()?.dtype();
+    (dtype == DType::Bool).then(|| loops!(Int (a) => E::ONE.bitwise_xor(a)))
 }

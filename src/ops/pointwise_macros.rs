@@ -98,45 +98,60 @@ macro_rules! formula {
     (@wrap $kind:ident $value:expr) => { $value };
     (@option) => { None };
     (@option $value:expr) => { Some($value) };
-    (@grain Field) => { $crate::cpu::pool::grain::MATH };
-    (@grain Real) => { $crate::cpu::pool::grain::MATH };
-    (@grain $lanes:ident) => { $crate::cpu::pool::grain::POINTWISE };
+    (@grain Num) => { $crate::cpu::pool::grain::POINTWISE };
+    (@grain Ordered) => { $crate::cpu::pool::grain::POINTWISE };
+    (@grain $lanes:ident) => { $crate::cpu::pool::grain::MATH };
     (@run $f:ty, $t:ty, $n:expr, $p:expr) => {
         Some($crate::cpu::pointwise::run::<$f, $t, { $n }, { $p }> as $crate::cpu::pointwise::Run)
     };
-    (@loops Real $f:ty, $n:expr, $p:expr) => {
-        [$crate::formula!(@run $f, f32, $n, $p), $crate::formula!(@run $f, f64, $n, $p), None, None, None, None, None]
+    (@plain $f:ty, $t:ty, $n:expr, $p:expr) => {
+        Some($crate::cpu::pointwise::run_plain::<$f, $t, { $n }, { $p }> as $crate::cpu::pointwise::Run)
     };
+    // f32, f64, complex128, i64; what is missing is computed in a wider one.
+    (@loops Real $f:ty, $n:expr, $p:expr) => {
+        [$crate::formula!(@run $f, f32, $n, $p), $crate::formula!(@run $f, f64, $n, $p), None, None]
+    };
+    (@loops Wide $f:ty, $n:expr, $p:expr) => { [None, $crate::formula!(@run $f, f64, $n, $p), None, None] };
+    (@loops Rare $f:ty, $n:expr, $p:expr) => { [None, $crate::formula!(@plain $f, f64, $n, $p), None, None] };
     (@loops Field $f:ty, $n:expr, $p:expr) => {
         [
-            $crate::formula!(@run $f, f32, $n, $p), $crate::formula!(@run $f, f64, $n, $p),
-            $crate::formula!(@run $f, $crate::tensor::c64, $n, $p), $crate::formula!(@run $f, $crate::tensor::c128, $n, $p),
-            None, None, None,
+            $crate::formula!(@run $f, f32, $n, $p),
+            $crate::formula!(@run $f, f64, $n, $p),
+            $crate::formula!(@plain $f, $crate::tensor::c128, $n, $p),
+            None,
         ]
     };
-    (@loops Int $f:ty, $n:expr, $p:expr) => {
+    (@loops WideField $f:ty, $n:expr, $p:expr) => {
         [
-            None, None, None, None,
-            $crate::formula!(@run $f, std::num::Wrapping<i32>, $n, $p),
-            $crate::formula!(@run $f, std::num::Wrapping<i64>, $n, $p),
-            $crate::formula!(@run $f, $crate::cpu::lanes_int::Flag, $n, $p),
+            None,
+            $crate::formula!(@run $f, f64, $n, $p),
+            $crate::formula!(@plain $f, $crate::tensor::c128, $n, $p),
+            None,
         ]
     };
+    (@loops Int $f:ty, $n:expr, $p:expr) => { [None, None, None, $crate::formula!(@run $f, std::num::Wrapping<i64>, $n, $p)] };
     (@loops Ordered $f:ty, $n:expr, $p:expr) => {
         [
-            $crate::formula!(@run $f, f32, $n, $p), $crate::formula!(@run $f, f64, $n, $p), None, None,
-            $crate::formula!(@run $f, std::num::Wrapping<i32>, $n, $p),
+            $crate::formula!(@run $f, f32, $n, $p),
+            $crate::formula!(@run $f, f64, $n, $p),
+            None,
             $crate::formula!(@run $f, std::num::Wrapping<i64>, $n, $p),
-            $crate::formula!(@run $f, $crate::cpu::lanes_int::Flag, $n, $p),
+        ]
+    };
+    (@loops Divided $f:ty, $n:expr, $p:expr) => {
+        [
+            $crate::formula!(@plain $f, f32, $n, $p),
+            $crate::formula!(@plain $f, f64, $n, $p),
+            None,
+            $crate::formula!(@plain $f, std::num::Wrapping<i64>, $n, $p),
         ]
     };
     (@loops Num $f:ty, $n:expr, $p:expr) => {
         [
-            $crate::formula!(@run $f, f32, $n, $p), $crate::formula!(@run $f, f64, $n, $p),
-            $crate::formula!(@run $f, $crate::tensor::c64, $n, $p), $crate::formula!(@run $f, $crate::tensor::c128, $n, $p),
-            $crate::formula!(@run $f, std::num::Wrapping<i32>, $n, $p),
+            $crate::formula!(@run $f, f32, $n, $p),
+            $crate::formula!(@run $f, f64, $n, $p),
+            $crate::formula!(@plain $f, $crate::tensor::c128, $n, $p),
             $crate::formula!(@run $f, std::num::Wrapping<i64>, $n, $p),
-            $crate::formula!(@run $f, $crate::cpu::lanes_int::Flag, $n, $p),
         ]
     };
     (@grad $this:ident $lanes:ident $trig:tt) => { None };
@@ -154,18 +169,14 @@ macro_rules! formula {
     }};
 }
 
-/// The gradient of one operand, at the lanes of the op that are differentiable.
+/// The gradient of one operand: fused loops for real floats; complex gradients are carried out op by op.
 #[macro_export]
 macro_rules! derivative {
-    (Num $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field $trig $gargs $grad) };
-    (Field $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field $trig $gargs $grad) };
-    (Ordered $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real $trig $gargs $grad) };
-    (Real $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real $trig $gargs $grad) };
-    (@at $lanes:ident $trig:tt $gargs:tt $grad:expr) => {{
+    (@at $lanes:ident $loops:ident $trig:tt $gargs:tt $grad:expr) => {{
         struct Rule;
         $crate::formula!(Rule keep $lanes $trig $gargs $grad);
         $crate::ops::pointwise::Derivative {
-            loops: $crate::formula!(@loops $lanes Rule, $crate::formula!(@operands $gargs), $crate::formula!(@params $gargs)),
+            loops: $crate::formula!(@loops $loops Rule, $crate::formula!(@operands $gargs), $crate::formula!(@params $gargs)),
             tree: |complex| {
                 $crate::ops::expr::Tree::of(complex, || {
                     formula(
@@ -178,4 +189,11 @@ macro_rules! derivative {
             },
         }
     }};
+    (Num $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field Real $trig $gargs $grad) };
+    (Field $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field Real $trig $gargs $grad) };
+    (WideField $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field Wide $trig $gargs $grad) };
+    (Wide $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real Wide $trig $gargs $grad) };
+    (Rare $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real Rare $trig $gargs $grad) };
+    (Divided $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real Rare $trig $gargs $grad) };
+    ($lanes:ident $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real Real $trig $gargs $grad) };
 }

@@ -19,7 +19,7 @@ pointwise! {
     "round(Tensor self) -> Tensor", ALL, keep Ordered "round_vml_cpu" (x) => x.round(), check no_complex_rounding,
     grad (g, x, y) => [E::ZERO];
     /// Rounds to a number of decimals.
-    "round/decimals(Tensor self, *, int decimals) -> Tensor", ALL, keep Real "round_vml_cpu" (x; decimals) => {
+    "round/decimals(Tensor self, *, int decimals) -> Tensor", ALL, keep Wide "round_vml_cpu" (x; decimals) => {
         let scale = E::lit(10.0).pow(decimals.abs());
         let coarse = (x / scale).round() * scale;
         let fine = (x * scale).round() / scale;
@@ -49,7 +49,8 @@ pointwise! {
     /// Is the element false?
     "logical_not(Tensor self) -> Tensor", ALL, mask Num "logical_not_cpu" (x) => x.eq(E::ZERO);
     /// The bits of each element inverted.
-    "bitwise_not(Tensor self) -> Tensor", ALL, keep Int "bitwise_not_cpu" (x) => x.bitwise_not();
+    "bitwise_not(Tensor self) -> Tensor", ALL, keep Int "bitwise_not_cpu" (x) => x.bitwise_not(),
+    choose super::pointwise_choices::invert_bool;
     /// The negative part 0.
     "relu(Tensor self) -> Tensor", F | M | I, keep Ordered "threshold_cpu" (x) => x.maximum(E::ZERO), check not_bool,
     grad (g, x, y) => [E::keep(y.gt(E::ZERO), g)];
