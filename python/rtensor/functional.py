@@ -142,15 +142,15 @@ def _chosen(found, return_inverse: bool, return_counts: bool):
     return results[0] if len(results) == 1 else tuple(results)
 
 
-def gradient(input, *, spacing=1, dim=None, edge_order=1) -> tuple[Tensor, ...]:
+def gradient(input, *, spacing=None, dim=None, edge_order=1) -> tuple[Tensor, ...]:
     """Estimates of the derivatives along dimensions, by central differences.
 
     Parameters
     ----------
     input : Tensor
         Values on a grid.
-    spacing : number, list of numbers or tensors, default 1
-        The distance of neighbours, for all dimensions or each, or the coordinates of the grid.
+    spacing : number, list of numbers or tensors, optional
+        The distance of neighbours (1, unless given), for all dimensions or each, or the coordinates of the grid.
     dim : int or list of ints, optional
         The dimensions; all, unless given.
     edge_order : {1, 2}, default 1
@@ -169,6 +169,7 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1) -> tuple[Tensor, ...]:
             )
         if input.shape[d] < edge_order + 1:
             raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
+    spacing = 1 if spacing is None else spacing
     spacings = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
     if len(spacings) != len(dims):
         raise RuntimeError(

@@ -165,7 +165,7 @@ fn bce_logits(a: Args) -> Result<Outputs> {
         y.shape(),
         x.shape()
     );
-    let log_sigmoid = Val(call!("log_sigmoid", &x));
+    let log_sigmoid = Val(call!("nn.functional.log_sigmoid", &x));
     let rest = -&(&y - 1.0);
     let loss = match pos_weight {
         None => rest.mul(&x).sub(log_sigmoid),

@@ -367,7 +367,7 @@ fn fill_diagonal(a: Args) -> Result<Outputs> {
     let step: i64 = x.strides().iter().sum();
     let length = shape.iter().copied().min().unwrap_or(0);
     let main = call!("as_strided", x, [length], [step], x.layout().offset)?;
-    crate::inplace!("fill", main, a.scalar(1)?)?;
+    crate::inplace!("fill/Scalar", main, a.scalar(1)?)?;
     // In a tall matrix the diagonal may start again below.
     if a.bool(2)? && x.ndim() == 2 && shape[0] > shape[1] + 1 {
         let (cols, stride) = (shape[1], x.strides()[0]);
@@ -376,7 +376,7 @@ fn fill_diagonal(a: Args) -> Result<Outputs> {
             let length = cols.min(shape[0] - row);
             let offset = x.layout().offset + row * stride;
             let again = call!("as_strided", x, [length], [step], offset)?;
-            crate::inplace!("fill", again, a.scalar(1)?)?;
+            crate::inplace!("fill/Scalar", again, a.scalar(1)?)?;
         }
     }
     Ok(smallvec::smallvec![a.get(0).clone()])

@@ -225,7 +225,7 @@ fn reduce_into(along: &Along, target: &Tensor, source: &Tensor, strides: &[i64],
     if how == Reduce::Mean {
         let counts = Tensor::empty(target.shape(), target.dtype())?;
         let start = if include_self { 1.0 } else { 0.0 };
-        crate::inplace!("fill", &counts, start)?;
+        crate::inplace!("fill/Scalar", &counts, start)?;
         along.fill(&counts, Scalar::Int(1), Combine::Add)?;
         let counts = call!("clamp", counts, 1.0f64)?;
         let mean = if target.dtype().is_integral(true) {
