@@ -3,7 +3,7 @@
 use super::selection::{check_given, long, row_major, select, whole_mask};
 use super::view::{int_list, on_cpu, zeros};
 use super::{
-    APART, Args, Body, F, Grads, I, M, O, Out, Outputs, Outs, SHAPES, STRIDED, Val, arg,
+    APART, Args, Body, EXACT, F, Grads, I, M, O, Out, Outputs, Outs, SHAPES, STRIDED, Val, arg,
     kernel, output, output_list, rule,
 };
 use crate::autograd::Ctx;
@@ -151,7 +151,7 @@ pub fn full_index(a: Args, name: &str) -> Result<(usize, Tensor)> {
     let (x, index) = (a.t(0)?, a.t(2)?);
     let dim = wrap_dim(a.int(1)?, x.ndim())?;
     ensure!(
-        matches!(index.dtype(), DType::I64 | DType::I32),
+        index.numel() == 0 || matches!(index.dtype(), DType::I64 | DType::I32),
         Runtime,
         "{name}(): Expected dtype int32/int64 for index"
     );
@@ -198,6 +198,15 @@ fn gather(a: Args, outs: &[Tensor]) -> Result<()> {
     Ok(())
 }
 
+/// Indices in which those from the end, if there are any, are replaced.
+fn counted_from_front(index: &Tensor, size: i64) -> Result<Tensor> {
+    if out_of_range(&long(index)?, 0, i64::MAX).is_none() {
+        return Ok(index.clone());
+    }
+    let index = Val::from(index);
+    (&index + index.lt(0i64).mul(size)).get()
+}
+
 fn take_along_dim(a: Args) -> Result<Outputs> {
     let (x, indices) = (a.t(0)?, a.t(1)?);
     ensure!(
@@ -207,7 +216,8 @@ fn take_along_dim(a: Args) -> Result<Outputs> {
         indices.dtype().scalar_name()
     );
     let Some(dim) = a.opt_int(2)? else {
-        let (x, indices) = (Val::from(x), Val::from(indices));
+        let indices = Val::from(counted_from_front(indices, x.numel())?);
+        let x = Val::from(x);
         return output(x.reshape([-1i64]).gather(0i64, indices.reshape([-1i64])).get());
     };
     ensure!(
@@ -218,6 +228,7 @@ fn take_along_dim(a: Args) -> Result<Outputs> {
         indices.ndim()
     );
     let dim = wrap_dim(dim, x.ndim())?;
+    let indices = &counted_from_front(indices, x.shape().get(dim).copied().unwrap_or(1))?;
     let without = |t: &Tensor| {
         let mut shape = Dims::from_slice(t.shape());
         if let Some(size) = shape.get_mut(dim) {
@@ -377,7 +388,7 @@ ops! {
     "index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor", F | M | I | STRIDED,
     kernel(like_self, index_put), grad rule(arg(1), index_put_back);
     /// The given indices of one dimension.
-    "index_select(Tensor self, int dim, Tensor index) -> Tensor", F | M | O | APART, kernel(index_select_meta, index_select),
+    "index_select(Tensor self, int dim, Tensor index) -> Tensor", F | M | O | APART | EXACT, kernel(index_select_meta, index_select),
     grad rule(arg(2), |c| {
         let g = c.g();
         let sum = || {
@@ -387,7 +398,7 @@ ops! {
         grads![Val(sum())]
     });
     /// Along one dimension, the element that the index names in each place.
-    "gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", F | M | O | APART,
+    "gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", F | M | O | APART | EXACT,
     kernel(gather_meta, gather), grad rule(arg(2), |c| {
         let g = c.g();
         let sum = || {
@@ -399,7 +410,7 @@ ops! {
     /// As `gather`, with broadcasting, or over all elements.
     "take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor", F | M | O, Body::Composite(take_along_dim);
     /// The elements at row-major positions.
-    "take(Tensor self, Tensor index) -> Tensor", F | M | O | APART, kernel(|a| {
+    "take(Tensor self, Tensor index) -> Tensor", F | M | O | APART | EXACT, kernel(|a| {
         Ok(smallvec::smallvec![Out::new(a.t(1)?.shape(), a.t(0)?.dtype())])
     }, take), grad rule(arg(1), |c| {
         let g = c.g();
@@ -415,7 +426,7 @@ ops! {
     /// The indices of the elements that are not zero, one row each.
     "nonzero(Tensor self) -> Tensor", F | M | O, Body::Dynamic { cpu: nonzero };
     /// The indices of the elements that are not zero, one tensor per dimension where `as_tuple`.
-    "nonzero/numpy(Tensor self, *, bool as_tuple) -> Tensor[]", F | M, Body::Composite(nonzero_tuple);
+    "nonzero/numpy(Tensor self, *, bool as_tuple) -> Tensor[]", F | M | O, Body::Composite(nonzero_tuple);
     /// The indices of the elements that are not zero, one row each.
     "argwhere(Tensor self) -> Tensor", F | M, Body::Composite(|a| output(call!("nonzero", a.t(0)?)));
     /// Row-major positions as one tensor of indices per dimension.

@@ -2,7 +2,7 @@
 
 use super::index::start_from;
 use super::view::{diagonal_dims, int_list, wrap_dims};
-use super::{Args, Body, F, Grads, I, M, O, Out, Outputs, Outs, STRIDED, Val, Value, kernel, output, rule};
+use super::{Args, Body, EXACT, F, Grads, I, M, O, Out, Outputs, Outs, STRIDED, Val, Value, kernel, output, rule};
 use crate::autograd::Ctx;
 use crate::tensor::{DType, Dims, Layout, Tensor, wrap_dim};
 use crate::{Result, call, cpu, dispatch, ensure, fail, grads, ops};
@@ -408,12 +408,12 @@ ops! {
     "repeat_interleave(Tensor repeats, *, int? output_size=None) -> Tensor", F,
     Body::Composite(|a| output(repeated_index(a.t(0)?)));
     /// The lower triangle of matrices; zero above.
-    "tril(Tensor self, int diagonal=0) -> Tensor", F | M | I | O | STRIDED,
+    "tril(Tensor self, int diagonal=0) -> Tensor", F | M | I | O | STRIDED | EXACT,
     kernel(|a| triangle_meta(a, "tril"), |a, o| triangle(a, &o[0], true)), grad rule(0, |c| {
         grads![c.g().tril(c.args().int(1))]
     });
     /// The upper triangle of matrices; zero below.
-    "triu(Tensor self, int diagonal=0) -> Tensor", F | M | I | O | STRIDED,
+    "triu(Tensor self, int diagonal=0) -> Tensor", F | M | I | O | STRIDED | EXACT,
     kernel(|a| triangle_meta(a, "triu"), |a, o| triangle(a, &o[0], false)), grad rule(0, |c| {
         grads![c.g().triu(c.args().int(1))]
     });

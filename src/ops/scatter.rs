@@ -4,7 +4,7 @@ use super::index::{check_range, full_index, start_from};
 use super::selection::{long, row_major};
 use super::view::on_cpu;
 use super::{
-    Args, F, Grads, I, M, O, Out, Outs, SHAPES, STRIDED, Val, Value, arg, kernel, named, out, rule,
+    Args, EXACT, F, Grads, I, M, O, Out, Outs, SHAPES, STRIDED, Val, Value, arg, kernel, named, out, rule,
 };
 use crate::autograd::Ctx;
 use crate::cpu::index::{Operand, out_of_range};
@@ -573,43 +573,52 @@ fn write_back(c: &Ctx, rows: bool) -> Grads {
 
 fn fill_back(c: &Ctx) -> Grads {
     let places = Places::of(c, true);
-    let value = || Val(call!("sum", places.read(&c.g())));
+    // However often a row is named, the value stands there once.
+    let distinct = || {
+        let index = c.x(2).get()?;
+        let mut rows: Vec<i64> = crate::backend::to_cpu(&index)?.to_vec()?;
+        rows.sort_unstable();
+        rows.dedup();
+        let rows = Tensor::from_slice(&rows, &[rows.len() as i64])?;
+        crate::backend::to_device(&rows, index.device())
+    };
+    let value = || Val(call!("sum", c.g().index_select(places.dim, distinct())));
     grads![c.when(0, || places.clear(&c.g())), None, c.when(2, value)]
 }
 
 ops! {
     /// A copy with elements of `src` written where the index points along a dimension.
-    "scatter(Tensor self, int dim, Tensor index, Tensor src) -> Tensor", F | M | I | O | STRIDED,
+    "scatter(Tensor self, int dim, Tensor index, Tensor src) -> Tensor", F | M | I | O | STRIDED | EXACT,
     kernel(like_self, |a, o| scatter_source(a, &o[0], "scatter", Combine::Set)),
     grad rule(arg(2) | SHAPES, |c| write_back(c, false));
     /// A copy with a value written where the index points along a dimension.
-    "scatter/value(Tensor self, int dim, Tensor index, Scalar value) -> Tensor", F | M | I | O | STRIDED,
+    "scatter/value(Tensor self, int dim, Tensor index, Scalar value) -> Tensor", F | M | I | O | STRIDED | EXACT,
     kernel(like_self, |a, o| scatter_value(a, &o[0], Combine::Set)),
     grad named("ScatterBackward1", arg(2), |c| grads![Places::of(c, false).clear(&c.g())]);
     /// A copy with elements of `src` added or multiplied in where the index points along a dimension.
-    "scatter/reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor", F | M | I | O | STRIDED,
+    "scatter/reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor", F | M | I | O | STRIDED | EXACT,
     kernel(like_self, |a, o| scatter_source(a, &o[0], "scatter", old_reduce(a)?)), grad named("NotImplemented", 0, no_derivative);
     /// A copy with a value added or multiplied in where the index points along a dimension.
-    "scatter/value_reduce(Tensor self, int dim, Tensor index, Scalar value, *, str reduce) -> Tensor", F | M | I | O | STRIDED,
+    "scatter/value_reduce(Tensor self, int dim, Tensor index, Scalar value, *, str reduce) -> Tensor", F | M | I | O | STRIDED | EXACT,
     kernel(like_self, |a, o| scatter_value(a, &o[0], old_reduce(a)?)), grad named("NotImplemented", 0, no_derivative);
     /// A copy with elements of `src` added where the index points along a dimension.
-    "scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor", F | M | I | O | STRIDED,
+    "scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor", F | M | I | O | STRIDED | EXACT,
     kernel(like_self, |a, o| scatter_source(a, &o[0], "scatter_add", Combine::Add)), grad rule(arg(2) | SHAPES, |c| {
         grads![c.g(), None, c.when(2, || Places::of(c, false).source_grad())]
     });
     /// A copy with elements of `src` reduced into the places where the index points along a dimension.
-    "scatter_reduce(Tensor self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor", F | M | I | O | STRIDED,
+    "scatter_reduce(Tensor self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor", F | M | I | O | STRIDED | EXACT,
     kernel(like_self, scatter_reduce), grad rule(arg(0) | arg(2) | arg(3) | out(0), |c| reduce_back(c, false));
     /// A copy with rows of `source` (times `alpha`) added to the rows that the index names.
-    "index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor", F | M | I | O | STRIDED,
+    "index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor", F | M | I | O | STRIDED | EXACT,
     kernel(like_self, index_add), grad rule(arg(2) | SHAPES, index_add_back);
     /// A copy with rows of `source` written to the rows that the index names.
-    "index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor", F | M | I | O | STRIDED,
+    "index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor", F | M | I | O | STRIDED | EXACT,
     kernel(like_self, index_copy), grad rule(arg(2) | SHAPES, |c| write_back(c, true));
     /// A copy with a value written to the rows that the index names.
     "index_fill(Tensor self, int dim, Tensor index, Tensor|Scalar value) -> Tensor", F | M | I | STRIDED,
     kernel(like_self, index_fill), grad rule(arg(2), fill_back);
     /// A copy with rows of `source` reduced into the rows that the index names.
-    "index_reduce(Tensor self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> Tensor", F | M | I | O | STRIDED,
+    "index_reduce(Tensor self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> Tensor", F | M | I | O | STRIDED | EXACT,
     kernel(like_self, index_reduce), grad rule(arg(0) | arg(2) | arg(3) | out(0), |c| reduce_back(c, true));
 }

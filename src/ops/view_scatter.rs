@@ -132,7 +132,14 @@ ops! {
     /// A copy with what `as_strided` views replaced.
     "as_strided_scatter(Tensor self, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor", F | M,
     kernel(like_self, |a, o| replace(a, &o[0], as_strided)),
-    grad rule(0, |c| replaced_back(c, "as_strided_scatter", "as_strided"));
+    grad rule(0, |c| {
+        // As in PyTorch, the tensor's own gradient is that of the part that was replaced.
+        let part = || call_named("as_strided", view_args((&c.g()).into(), c.args()));
+        let own = || super::view::embed(&part(), &c.shape(0), |whole| {
+            call_named("as_strided", view_args(whole.into(), c.args()))
+        });
+        grads![c.when(0, own), c.when(1, part)]
+    });
     /// Gives the tensor row-major sizes; new elements are not initialised.
     "resize_(Tensor self, int[] size, *, MemoryFormat? memory_format=None) -> Tensor", M, Body::Composite(resize);
     /// Gives the tensor the sizes of another one.
