@@ -55,12 +55,12 @@ fn stored(dtype: DType, value: f64) -> f64 {
     }
 }
 
-/// Exponents or values of a range of `steps`: both halves are computed from their own end.
+/// Values or exponents of a range of `steps`: both halves are computed from their own end.
 fn spaced(start: f64, end: f64, steps: i64) -> impl Fn(i64) -> f64 + Sync {
     // At least one, for the range of a single step.
     let last = (steps - 1).max(1);
     let step = (end - start) / last as f64;
-    move |i| if i < steps / 2 { start + step * i as f64 } else { end - step * (last - i) as f64 }
+    move |i| if i < steps / 2 { step.mul_add(i as f64, start) } else { (-step).mul_add((last - i) as f64, end) }
 }
 
 fn spaced_complex(start: Scalar, end: Scalar, steps: i64) -> impl Fn(i64) -> c128 + Sync {
@@ -76,13 +76,20 @@ pub fn linspace(out: &Tensor, start: Scalar, end: Scalar) -> Result<()> {
         return converted(out, &spaced_complex(start, end, steps));
     }
     let (a, b) = (stored(dtype, start.to_f64()), stored(dtype, end.to_f64()));
+    let (last, half) = (steps - 1, steps / 2);
     match dtype {
-        // Half precision rounds after each operation, and float32 computes in float32.
-        DType::F16 | DType::BF16 | DType::F32 => {
-            let last = steps - 1;
-            let step = stored(dtype, stored(dtype, b - a) / last as f64);
-            let product = move |i: i64| stored(dtype, step * i as f64);
-            converted(out, &move |i| if i < steps / 2 { a + product(i) } else { b - product(last - i) })
+        DType::F32 => {
+            let (a, b) = (a as f32, b as f32);
+            let step = (b - a) / last as f32;
+            converted(out, &move |i| {
+                if i < half { step.mul_add(i as f32, a) } else { (-step).mul_add((last - i) as f32, b) }
+            })
+        }
+        // Half precision rounds after each operation.
+        DType::F16 | DType::BF16 => {
+            let step = stored(dtype, stored(dtype, b - a) / stored(dtype, last as f64));
+            let product = move |i: i64| stored(dtype, step * stored(dtype, i as f64));
+            converted(out, &move |i| if i < half { a + product(i) } else { b - product(last - i) })
         }
         _ => converted(out, &spaced(a, b, steps)),
     }

@@ -47,7 +47,8 @@ pub(super) fn run_multinomial(args: Args, outs: &[Tensor]) -> Result<()> {
         return Ok(());
     }
     let (p, count) = (args.t(0)?, args.int(1)? as usize);
-    if args.bool(2)? {
+    // A single draw does not need replacing.
+    if args.bool(2)? && count > 1 {
         with_replacement(args, p, out, count)
     } else {
         without_replacement(args, p, out, count)
