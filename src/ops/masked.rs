@@ -92,7 +92,7 @@ fn masked_fill_back(c: &Ctx) -> Grads {
 
 /// Tensor and mask under their common sizes, row-major.
 fn together(x: &Tensor, mask: &Tensor) -> Result<(Tensor, Tensor)> {
-    let shape = broadcast_shapes(x.shape(), mask.shape())?;
+    let shape = broadcast_shapes(mask.shape(), x.shape())?;
     let expand = |t: &Tensor| row_major(&t.alias(t.layout().expand(&shape)?)?);
     Ok((expand(x)?, expand(&on_cpu(mask)?)?))
 }

@@ -321,9 +321,9 @@ fn index_add(a: Args, outs: &[Tensor]) -> Result<()> {
     if along.shape[along.dim] != a.t(3)?.shape().get(along.dim).copied().unwrap_or(1) {
         fail!(
             Runtime,
-            "index_add_(): Number of indices ({}) should be equal to source.size(dim): ({:?}), for dim: {}",
+            "index_add_(): Number of indices ({}) should be equal to source.size(dim): ({}), for dim: {}",
             along.shape[along.dim],
-            a.t(3)?.shape(),
+            a.t(3)?.shape().get(along.dim).copied().unwrap_or(1),
             along.dim
         );
     }

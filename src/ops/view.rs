@@ -78,7 +78,7 @@ pub fn infer_shape(shape: &[i64], numel: i64) -> Result<Dims> {
         None => known == numel,
         Some(_) if known == 0 => {
             ensure!(
-                numel != 0,
+                numel == 0,
                 Runtime,
                 "shape '{shape:?}' is invalid for input of size {numel}"
             );

@@ -198,7 +198,7 @@ impl Layout {
             )
         })?;
         let mut strides: Dims = smallvec::smallvec![0; shape.len()];
-        for d in lead..shape.len() {
+        for d in (lead..shape.len()).rev() {
             let (have, want) = (self.shape[d - lead], shape[d]);
             if have == want {
                 strides[d] = self.strides[d - lead];

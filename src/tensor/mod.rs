@@ -539,11 +539,14 @@ fn check_bounds(layout: &Layout, dtype: DType, nbytes: usize) -> Result<()> {
     ensure!(
         inside,
         Runtime,
-        "setStorage: sizes {:?}, strides {:?}, storage offset {}, and itemsize {} are out of bounds for storage of size {nbytes}",
+        "setStorage: sizes {:?}, strides {:?}, storage offset {}, and itemsize {} requiring a storage size of {} are out of bounds for storage of size {nbytes}",
         &layout.shape[..],
         &layout.strides[..],
         layout.offset,
-        dtype.size()
+        dtype.size(),
+        layout
+            .extent()
+            .map_or(0, |(_, high)| (high + 1).saturating_mul(dtype.size() as i64))
     );
     Ok(())
 }
