@@ -39,7 +39,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None) -> Tensor:
     centred = x - mean.unsqueeze(1)
     scaled = centred if weights is None else centred * weights
     result = (scaled @ centred.mH) / norm.clamp(min=0).to(centred.dtype)
-    return result.squeeze() if input.dim() < 2 else result
+    return result.squeeze()
 
 
 def _weights(fweights, aweights, count: int) -> Tensor | None:

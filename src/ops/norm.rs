@@ -218,8 +218,8 @@ fn layer_norm(a: Args) -> Result<Outputs> {
 /// A per-channel vector as [1, C, 1, ...] for an input of so many dimensions.
 fn per_channel(v: &Tensor, ndim: usize) -> Val {
     let mut shape = vec![1i64; ndim];
-    if ndim > 1 {
-        shape[1] = -1;
+    if let Some(channels) = shape.get_mut(usize::from(ndim > 1)) {
+        *channels = v.numel();
     }
     Val::from(v).reshape(shape)
 }
@@ -256,7 +256,8 @@ fn native_group_norm(a: Args) -> Result<Outputs> {
     let (batch, channels, groups) = (a.int(3)?, a.int(4)?, a.int(6)?);
     let y = grouped(x, a.opt_t(1)?, a.opt_t(2)?, (batch, channels, groups), eps)?;
     // The statistics by themselves: unlike those of the fused layer norm, they are differentiable.
-    let rows = Val::from(x).reshape([batch * groups, -1]);
+    let size = if batch * groups == 0 { 0 } else { x.numel() / (batch * groups) };
+    let rows = Val::from(x).reshape([batch * groups, size]);
     let mean = rows.mean([-1], true);
     let rstd = ((rows - &mean).square().mean([-1], true) + eps).rsqrt();
     let statistics = |v: Val| v.reshape([batch, groups]).get().map(Value::from);

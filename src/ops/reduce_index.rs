@@ -246,7 +246,7 @@ fn other(a: Args, name: &str) -> Result<Outputs> {
 
 ops! {
     /// The greatest element.
-    "max(Tensor self) -> Tensor", F | M | O | APART | EXACT, kernel(|a| whole_meta(a, "max"), |a, o| whole(a, o, true)),
+    "max(Tensor self) -> Tensor", F | M | O | APART, kernel(|a| whole_meta(a, "max"), |a, o| whole(a, o, true)),
         grad rule(arg(0) | out(0), evenly);
 
     /// The greatest elements along a dimension, and where they are.
@@ -276,6 +276,6 @@ ops! {
         kernel(|a| arg_meta(a, "argmin"), |a, o| arg_kernel(a, o, false));
 
     /// The least and the greatest element, of all or along a dimension.
-    "aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", F | M | O | APART,
+    "aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", F | M | O | APART | EXACT,
         kernel(aminmax_meta, aminmax), grad named("AminmaxBackward0", arg(0) | out(0) | out(1), aminmax_rule);
 }

@@ -237,14 +237,16 @@ fn gradient_of(c: &Ctx) -> Result<Val> {
     let ids = Val::from(ids).expand(x.shape());
     let own = |v: &Val| v.gather(axis, &ids);
     let total = |v: Val| own(&y.zeros_like().scatter_add(axis, &ids, v));
+    // Elements outside of all segments count as one, and are multiplied by 0.
+    let counted = |n: Val| n.masked_fill(n.eq(0.0), 1.0);
     let covered = Val::from(covered).to(g.dtype());
     let each = own(&g) * &covered;
     Ok(match s.kind {
         Kind::Sum => each,
-        Kind::Mean => &each / total((x.ones_like() * &covered).to(g.dtype())),
+        Kind::Mean => &each / counted(total((x.ones_like() * &covered).to(g.dtype()))),
         Kind::Max | Kind::Min => {
             let mask = x.eq(own(&y)).to(g.dtype()) * covered;
-            &each * &mask / total(mask.clone())
+            &each * &mask / counted(total(mask.clone()))
         }
         Kind::Prod => {
             let zero = x.eq(0.0);

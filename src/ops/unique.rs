@@ -171,11 +171,8 @@ fn isin(a: Args) -> Result<Outputs> {
     }
     let dtype = elements.dtype().promote(tests.dtype())?;
     let flat = |t: &Tensor| {
-        Val::from(t.detached())
-            .to(dtype)
-            .reshape([-1])
-            .contiguous()
-            .get()
+        let wide = widest(&Val::from(t.detached()).to(dtype).get()?);
+        Val(wide).reshape([-1]).contiguous().get()
     };
     let (values, set) = (
         flat(&elements)?,
