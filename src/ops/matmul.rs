@@ -217,15 +217,6 @@ fn conjugate(t: &Tensor) -> Result<Tensor> {
 /// The factors of a fused sum: `beta` at `position`, `alpha` after it.
 fn factors(a: Args, position: usize) -> Result<(Scalar, Scalar)> {
     let (beta, alpha) = (a.scalar(position)?, a.scalar(position + 1)?);
-    if a.t(0)?.dtype().is_integral(true) {
-        for (name, value) in [("beta", beta), ("alpha", alpha)] {
-            ensure!(
-                !matches!(value, Scalar::Float(_) | Scalar::Complex(_)),
-                Runtime,
-                "For integral input tensors, argument {name} must not be a floating point number."
-            );
-        }
-    }
     Ok((alpha, beta))
 }
 
