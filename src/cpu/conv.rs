@@ -37,6 +37,11 @@ impl Geometry {
         self.channels * self.window.kernel.iter().product::<usize>()
     }
 
+    /// Rows and columns of the columns of a whole image.
+    pub fn columns(&self) -> (usize, usize) {
+        (self.column(), self.positions())
+    }
+
     fn positions(&self) -> usize {
         self.output.iter().product()
     }
@@ -497,4 +502,31 @@ pub unsafe fn scatter<T: Sample>(
                 .for_each(|(i, &x)| *target.add(i * step) += x);
         }
     });
+}
+
+/// The columns of all images of a batch.
+///
+/// # Safety
+/// As for [`forward`], with columns [batch, column, positions].
+pub unsafe fn all_columns<T: Sample>(g: &Geometry, input: *const T, columns: *mut T) {
+    for image in 0..g.batch {
+        let (from, to) = (input.wrapping_add(image * g.image()), columns.wrapping_add(image * g.column() * g.positions()));
+        // SAFETY: the caller's promise.
+        unsafe { gather(g, from, 0..g.output[0] * g.output[1], to) };
+    }
+}
+
+/// The adjoint of [`all_columns`].
+///
+/// # Safety
+/// As for [`all_columns`]; here `input` is written.
+pub unsafe fn add_columns<T: Sample>(g: &Geometry, columns: *const T, input: *mut T) {
+    for image in 0..g.batch {
+        let (to, from) = (input.wrapping_add(image * g.image()), columns.wrapping_add(image * g.column() * g.positions()));
+        // SAFETY: the caller's promise.
+        unsafe {
+            std::slice::from_raw_parts_mut(to, g.image()).fill(T::ZERO);
+            scatter(g, from, 0..g.output[0] * g.output[1], to);
+        }
+    }
 }

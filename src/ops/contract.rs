@@ -193,7 +193,7 @@ fn matrix_power(a: Args) -> Result<Outputs> {
     square_matrix(x, "linalg.matrix_power")?;
     let size = x.shape()[x.ndim() - 1];
     if n == 0 {
-        let eye = Val(call!("eye", size, Value::None, x.dtype()));
+        let eye = Val(call!("eye", size, x.dtype()));
         return single(eye.expand(x.shape().to_vec()).contiguous());
     }
     let mut base = if n > 0 { Val::from(x) } else { Val(call!("linalg.inv", x)) };

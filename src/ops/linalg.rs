@@ -144,7 +144,7 @@ fn unpack(lu: &Val) -> (Val, Val) {
     let shape = lu.shape();
     let (rows, cols) = (shape[shape.len() - 2], shape[shape.len() - 1]);
     let k = rows.min(cols);
-    let eye = Val(call!("eye", rows, k, lu.dtype()));
+    let eye = Val(call!("eye/m", rows, k, lu.dtype()));
     (lu.narrow(-1, 0, k).tril(-1).add(eye), lu.narrow(-2, 0, k).triu(0))
 }
 

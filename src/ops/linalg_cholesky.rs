@@ -112,7 +112,7 @@ fn cholesky(a: Args) -> Result<Outputs> {
 fn cholesky_inverse(a: Args) -> Result<Outputs> {
     let (x, upper) = (a.t(0)?, a.bool(1)?);
     check_square(x, "cholesky_inverse")?;
-    let eye = Val(call!("eye", size(x).0 as i64, Value::None, x.dtype()));
+    let eye = Val(call!("eye", size(x).0 as i64, x.dtype()));
     single(solve_with_factor(&eye.expand(x.shape().to_vec()), &Val::from(x), upper))
 }
 

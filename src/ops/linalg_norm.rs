@@ -400,7 +400,7 @@ fn matrix_exp(a: Args) -> Result<Outputs> {
     let largest = Val(call!("max", norms)).get()?.item()?.to_f64();
     let halvings = if largest > 0.5 && largest.is_finite() { (largest / 0.5).log2().ceil() } else { 0.0 };
     let v = Val::from(x) * 0.5f64.powf(halvings);
-    let eye = Val(call!("eye", n, Value::None, x.dtype()));
+    let eye = Val(call!("eye", n, x.dtype()));
     // Horner's scheme; 18 terms leave less than an ulp at a norm of one half.
     let mut sum = eye.clone();
     for k in (1..=18).rev() {

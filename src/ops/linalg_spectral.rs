@@ -1,7 +1,7 @@
 //! Factorisations with orthonormal parts: singular values, eigenvalues, QR.
 
 use super::linalg::{batch, check_matrix, check_square, fresh, matrix, pair, row, size, triangular, with_lead};
-use super::{Args, Body, F, M, O, Outputs, Val, Value, named, out};
+use super::{Args, Body, F, M, O, Outputs, Val, named, out};
 use crate::autograd::Ctx;
 use crate::cpu::linalg::{self, Field};
 use crate::cpu::linalg_factor::{self, Failure};
@@ -86,7 +86,7 @@ fn svd_grad(c: &Ctx) -> super::Grads {
     let (m, n) = (u.shape()[u.ndim() - 2], vh.shape()[vh.ndim() - 1]);
     let skew = |v: Val| v.sub(v.mh());
     let squares = s.square();
-    let eye = Val(call!("eye", k, Value::None, s.dtype()));
+    let eye = Val(call!("eye", k, s.dtype()));
     let gaps = squares.unsqueeze(-2).sub(squares.unsqueeze(-1)).add(&eye).to(u.dtype());
     let (columns, rows) = (s.unsqueeze(-2).to(u.dtype()), s.unsqueeze(-1).to(u.dtype()));
     let mut inner = Val(call!("zeros_like", &gaps));
@@ -185,7 +185,7 @@ fn eigh_grad(c: &Ctx) -> super::Grads {
         return grads![v.mul(gl.unsqueeze(-2)).matmul(v.mh())];
     };
     let n = l.shape()[l.ndim() - 1];
-    let eye = Val(call!("eye", n, Value::None, l.dtype()));
+    let eye = Val(call!("eye", n, l.dtype()));
     let gaps = l.unsqueeze(-2).sub(l.unsqueeze(-1)).add(&eye).to(v.dtype());
     let turn = off_diagonal(v.mh().matmul(gv).div(gaps), n);
     let inner = match gl {
@@ -197,7 +197,7 @@ fn eigh_grad(c: &Ctx) -> super::Grads {
 
 /// The matrix with zeros on its diagonal.
 fn off_diagonal(v: Val, n: i64) -> Val {
-    let eye = Val(call!("eye", n, Value::None, DType::Bool));
+    let eye = Val(call!("eye", n, DType::Bool));
     v.masked_fill(eye, 0.0)
 }
 
@@ -247,7 +247,7 @@ fn eig_grad(c: &Ctx) -> super::Grads {
         let turn = v.mh().matmul(gv);
         let lengths = turn.diagonal(0, -2, -1).real().unsqueeze(-2).to(v.dtype());
         let rest = turn.sub(v.mh().matmul(v.mul(lengths)));
-        let eye = Val(call!("eye", n, Value::None, l.dtype()));
+        let eye = Val(call!("eye", n, l.dtype()));
         let gaps = l.unsqueeze(-2).sub(l.unsqueeze(-1)).conj().add(eye);
         inner = inner + off_diagonal(rest.div(gaps), n);
     }

@@ -19,7 +19,7 @@ pub(super) fn primitive(compute: impl FnOnce() -> Val) -> Result<Vec<Tensor>> {
     Ok(vec![result])
 }
 
-fn reduce(v: Val, reduction: i64) -> Val {
+pub(super) fn reduce(v: Val, reduction: i64) -> Val {
     match reduction {
         MEAN => Val(call!("mean", v)),
         SUM => Val(call!("sum", v)),

@@ -68,6 +68,8 @@ pub mod linalg_cholesky;
 pub mod linalg_spectral;
 pub mod linalg_norm;
 pub mod loss;
+pub mod margin;
+pub mod pad;
 pub mod embed;
 pub mod view;
 pub mod window;
@@ -415,6 +417,8 @@ static FAMILIES: &[&[Op]] = &[
     conv::OPS,
     pooling::OPS,
     loss::OPS,
+    margin::OPS,
+    pad::OPS,
     linalg::OPS,
     fft::OPS,
     linalg_norm::OPS,
