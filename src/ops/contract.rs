@@ -280,8 +280,7 @@ fn pairwise_distance(a: Args) -> Result<Outputs> {
 }
 
 fn vander(a: Args) -> Result<Outputs> {
-    let x = a.t(0)?;
-    ensure!(x.ndim() > 0, Runtime, "linalg.vander: expected a tensor with at least one dimension");
+    let x = &if a.t(0)?.ndim() == 0 { Val::from(a.t(0)?).reshape([1i64]).get()? } else { a.t(0)?.clone() };
     let last = x.shape()[x.ndim() - 1];
     let n = a.opt_int(1)?.unwrap_or(last);
     ensure!(n > 1, Runtime, "N must be greater than 1.");

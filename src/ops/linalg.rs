@@ -524,7 +524,7 @@ ops! {
     /// LU factorisation with partial pivoting, packed in one matrix.
     "linalg.lu_factor(Tensor A, *, bool pivot=True) -> (Tensor LU, Tensor pivots)", F | O, Body::Composite(lu_factor);
     /// LU factorisation with partial pivoting, packed in one matrix.
-    "_lu_with_info(Tensor self, bool pivot=True, bool get_infos=False) -> (Tensor LU, Tensor pivots, Tensor info)", F | M, Body::Composite(plain_lu);
+    "lu(Tensor self, bool pivot=True, bool get_infos=False) -> (Tensor, Tensor, Tensor)", F | M, Body::Composite(plain_lu);
     /// P, L and U with A = P L U.
     "linalg.lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)", F | O, Body::Composite(full_lu);
     /// P, L and U of a packed factorisation.

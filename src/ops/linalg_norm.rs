@@ -50,7 +50,14 @@ fn matrix_norm_of(x: &Tensor, order: &Order, dims: &[i64], keep: bool, dtype: Va
         result.unsqueeze(low).unsqueeze(high)
     };
     let extreme = |v: Val, largest: bool, dim: i64, keep: bool| {
-        Val(if largest { call!("amax", v, [dim], keep) } else { call!("amin", v, [dim], keep) })
+        let n = v.ndim() as i64;
+        let is_empty = v.shape().get(((dim + n) % n.max(1)) as usize) == Some(&0);
+        match largest {
+            // No columns add up to zero; there is no smallest of none.
+            true if is_empty => v.sum([dim], keep),
+            true => Val(call!("amax", v, [dim], keep)),
+            false => Val(call!("amin", v, [dim], keep)),
+        }
     };
     Ok(match order {
         Order::Frobenius => vector(&v, 2.0, Some(&[rows, cols]), keep, dtype),

@@ -67,7 +67,9 @@ pub mod linalg;
 pub mod linalg_cholesky;
 pub mod linalg_spectral;
 pub mod linalg_norm;
+pub mod distance;
 pub mod loss;
+pub mod resample;
 pub mod margin;
 pub mod pad;
 pub mod embed;
@@ -417,6 +419,8 @@ static FAMILIES: &[&[Op]] = &[
     conv::OPS,
     pooling::OPS,
     loss::OPS,
+    distance::OPS,
+    resample::OPS,
     margin::OPS,
     pad::OPS,
     linalg::OPS,

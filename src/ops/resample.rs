@@ -1,0 +1,346 @@
+//! Resampling of images: interpolation at other sizes, and at the places of a grid.
+//!
+//! Interpolation is separable: each dimension is a sum of looked-up slices with weights.
+
+use super::matmul::single;
+use super::{Args, Body, F, Outputs, Val, Value};
+use crate::tensor::{DType, Tensor};
+use crate::{Result, call, ensure, fail, ops};
+
+/// How values between elements come about.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Nearest,
+    NearestExact,
+    Linear,
+    Cubic,
+}
+
+/// The spacing of output positions in the input, as PyTorch computes it.
+fn spacing(input: i64, output: i64, scale: Option<f64>, align: bool) -> f64 {
+    match scale {
+        _ if align => {
+            if output > 1 {
+                (input - 1) as f64 / (output - 1) as f64
+            } else {
+                0.0
+            }
+        }
+        Some(scale) if scale > 0.0 => 1.0 / scale,
+        _ => input as f64 / output as f64,
+    }
+}
+
+/// The slices and weights of each output position: one list per tap.
+struct Taps {
+    index: Vec<Vec<i64>>,
+    weight: Vec<Vec<f64>>,
+}
+
+const CUBIC: f64 = -0.75;
+
+fn cubic_weights(t: f64) -> [f64; 4] {
+    let near = |x: f64| ((CUBIC + 2.0) * x - (CUBIC + 3.0)) * x * x + 1.0;
+    let far = |x: f64| ((CUBIC * x - 5.0 * CUBIC) * x + 8.0 * CUBIC) * x - 4.0 * CUBIC;
+    [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)]
+}
+
+fn taps(kind: Kind, input: i64, output: i64, scale: Option<f64>, align: bool, single: bool) -> Taps {
+    let ratio = spacing(input, output, scale, align);
+    // Positions are computed in the precision of the elements.
+    let round = |x: f64| if single { f64::from(x as f32) } else { x };
+    let ratio = round(ratio);
+    let last = (input - 1).max(0);
+    let count = match kind {
+        Kind::Nearest | Kind::NearestExact => 1,
+        Kind::Linear => 2,
+        Kind::Cubic => 4,
+    };
+    let mut taps = Taps { index: vec![Vec::new(); count], weight: vec![Vec::new(); count] };
+    for o in 0..output {
+        let middle = if align { round(ratio * o as f64) } else { round(ratio * (o as f64 + 0.5) - 0.5) };
+        let found: Vec<(i64, f64)> = match kind {
+            Kind::Nearest => vec![((round(o as f64 * ratio).floor() as i64).min(last), 1.0)],
+            Kind::NearestExact => vec![((round((o as f64 + 0.5) * ratio).floor() as i64).min(last), 1.0)],
+            Kind::Linear => {
+                let place = middle.max(0.0);
+                let low = (place as i64).min(last);
+                let part = (place - low as f64).clamp(0.0, 1.0);
+                vec![(low, 1.0 - part), ((low + 1).min(last), part)]
+            }
+            Kind::Cubic => {
+                let low = middle.floor();
+                let weights = cubic_weights(middle - low);
+                (0..4).map(|k| ((low as i64 - 1 + k).clamp(0, last), weights[k as usize])).collect()
+            }
+        };
+        for (k, (index, weight)) in found.into_iter().enumerate() {
+            taps.index[k].push(index);
+            taps.weight[k].push(weight);
+        }
+    }
+    taps
+}
+
+fn resample_dim(v: &Val, dim: usize, taps: &Taps) -> Val {
+    let mut shape = vec![1i64; v.ndim()];
+    shape[dim] = -1;
+    let length = taps.index[0].len() as i64;
+    let look_up = |index: &Vec<i64>| v.index_select(dim as i64, Val(Tensor::from_slice(index, &[length])));
+    if taps.index.len() == 1 {
+        return look_up(&taps.index[0]);
+    }
+    let parts = taps.index.iter().zip(&taps.weight).map(|(index, weight)| {
+        let weight = Val(Tensor::from_slice(weight, &[length])).to(v.dtype()).reshape(shape.clone());
+        look_up(index).mul(weight)
+    });
+    parts.reduce(|a, b| a + b).unwrap_or_else(|| v.clone())
+}
+
+/// Arguments (self, output_size, [align_corners,] scale_factors).
+fn upsample(a: Args, kind: Kind, spatial: usize) -> Result<Outputs> {
+    let with_corners = matches!(kind, Kind::Linear | Kind::Cubic);
+    let (x, size, align) = (a.t(0)?, a.opt_ints(1)?, with_corners && a.bool(2)?);
+    let scales = a.opt_floats(2 + usize::from(with_corners))?;
+    ensure!(
+        x.ndim() == spatial + 2,
+        Runtime,
+        "It is expected input_size equals to {}, but got size {}",
+        spatial + 2,
+        x.ndim()
+    );
+    let inputs = &x.shape()[2..];
+    let sizes: Vec<i64> = match (size, scales) {
+        (Some(size), None) => size.to_vec(),
+        (None, Some(scales)) => inputs.iter().zip(scales).map(|(&n, s)| (n as f64 * s) as i64).collect(),
+        _ => fail!(Runtime, "Must specify exactly one of output_size and scale_factors"),
+    };
+    ensure!(sizes.len() == spatial, Runtime, "It is expected output_size equals to {spatial}, but got size {}", sizes.len());
+    ensure!(
+        inputs.iter().chain(&sizes).all(|&n| n > 0),
+        Runtime,
+        "Input and output sizes should be greater than 0, but got input (H: {inputs:?}) output (H: {sizes:?})"
+    );
+    let wide = if x.dtype() == DType::U8 && with_corners { DType::F32 } else { x.dtype().compute() };
+    let mut v = Val::from(x).to(wide);
+    for d in 0..spatial {
+        if sizes[d] == inputs[d] && scales.is_none() {
+            continue;
+        }
+        let scale = scales.map(|s| s[d]);
+        v = resample_dim(&v, d + 2, &taps(kind, inputs[d], sizes[d], scale, align, wide != DType::F64));
+    }
+    if wide != x.dtype() && x.dtype() == DType::U8 {
+        v = Val(call!("clamp", Val(call!("round", v)), 0i64, 255i64));
+    }
+    let v = v.to(x.dtype());
+    single(if v.clone().get()?.same(x) { Val(call!("clone", x)) } else { v })
+}
+
+/// Positions from -1..1 to elements.
+fn unnormalised(grid: &Val, size: i64, align: bool) -> Val {
+    let n = size as f64;
+    if align { (grid + 1.0) * ((n - 1.0) / 2.0) } else { ((grid + 1.0) * n - 1.0) * 0.5 }
+}
+
+/// Reflection at `low / 2` and `high / 2`, as often as needed.
+fn reflected(v: &Val, low: i64, high: i64) -> Val {
+    if low == high {
+        return Val(call!("zeros_like", v));
+    }
+    let (start, span) = (low as f64 / 2.0, (high - low) as f64 / 2.0);
+    let away = (v - start).abs();
+    let extra = Val(call!("fmod", &away, span));
+    let flips = (away / span).floor();
+    let is_even = Val(call!("remainder", flips, 2.0)).eq(0.0);
+    let back = -&(&extra - span);
+    (extra + start).select_where(&is_even, back + start)
+}
+
+const BORDER: i64 = 1;
+const REFLECTION: i64 = 2;
+
+/// Positions after padding: clipped or reflected into the image.
+fn padded(v: Val, size: i64, padding: i64, align: bool) -> Val {
+    let clip = |v: Val| Val(call!("clamp", v, 0.0, (size - 1) as f64));
+    match padding {
+        BORDER => clip(v),
+        REFLECTION if align => clip(reflected(&v, 0, 2 * (size - 1))),
+        REFLECTION => clip(reflected(&v, -1, 2 * size - 1)),
+        _ => v,
+    }
+}
+
+/// The image at whole positions (one tensor of places per dimension, innermost first), zero outside.
+fn pixels(x: &Val, places: &[Val]) -> Val {
+    let shape = x.shape();
+    let (batch, channels, sizes) = (shape[0], shape[1], &shape[2..]);
+    let n = sizes.len();
+    let mut flat: Option<Val> = None;
+    let mut inside: Option<Val> = None;
+    for d in 0..n {
+        let (place, size) = (&places[n - 1 - d], sizes[d]);
+        let here = place.ge(0.0).logical_and(place.le((size - 1) as f64));
+        let at = Val(call!("clamp", place.masked_fill(here.logical_not(), 0.0), 0.0, (size - 1).max(0) as f64)).to(DType::I64);
+        inside = Some(inside.map_or_else(|| here.clone(), |all| all.logical_and(&here)));
+        flat = Some(flat.map_or_else(|| at.clone(), |f| f.mul(Value::from(size)).add(&at)));
+    }
+    let (Some(flat), Some(inside)) = (flat, inside) else { return x.clone() };
+    let area: i64 = sizes.iter().product();
+    let count: i64 = flat.shape()[1..].iter().product();
+    let index = flat.reshape([batch, 1, count]).expand([batch, channels, count]);
+    let found = x.reshape([batch, channels, area]).gather(2, index);
+    let out = [&[batch, channels], &flat.shape()[1..]].concat();
+    let mask = inside.unsqueeze(1).logical_not();
+    found.reshape(out).masked_fill(mask, 0.0)
+}
+
+/// The weighted sum over the 2^n corners around each place.
+fn multilinear(x: &Val, places: &[Val]) -> Val {
+    let lows: Vec<Val> = places.iter().map(Val::floor).collect();
+    let mut total: Option<Val> = None;
+    for corner in 0..1usize << places.len() {
+        let mut weight: Option<Val> = None;
+        let mut at = Vec::new();
+        for (d, (place, low)) in places.iter().zip(&lows).enumerate() {
+            let part = place - low;
+            let (position, share) =
+                if corner >> d & 1 == 1 { (low + &low.ones_like(), part) } else { (low.clone(), -&(&part - 1.0)) };
+            at.push(position.detach());
+            weight = Some(weight.map_or_else(|| share.clone(), |w| w.mul(&share)));
+        }
+        let Some(weight) = weight else { continue };
+        let term = pixels(x, &at).mul(weight.unsqueeze(1));
+        total = Some(total.map_or_else(|| term.clone(), |t| t + &term));
+    }
+    total.unwrap_or_else(|| x.clone())
+}
+
+/// Weights of the four taps around a place, for differentiable parts `t`.
+fn cubic_weight_vals(t: &Val) -> [Val; 4] {
+    let near = |x: Val| ((&x * (CUBIC + 2.0) - (CUBIC + 3.0)).mul(&x)).mul(&x) + 1.0;
+    let far = |x: Val| (((&x * CUBIC - 5.0 * CUBIC).mul(&x)) + 8.0 * CUBIC).mul(&x) - 4.0 * CUBIC;
+    let rest = -&(t - 1.0);
+    [far(t + 1.0), near(t.clone()), near(rest.clone()), far(rest + 1.0)]
+}
+
+fn bicubic(x: &Val, places: &[Val], padding: i64, align: bool) -> Val {
+    let sizes = [x.shape()[3], x.shape()[2]];
+    let lows = [places[0].floor(), places[1].floor()];
+    let weights = [cubic_weight_vals(&(&places[0] - &lows[0])), cubic_weight_vals(&(&places[1] - &lows[1]))];
+    let mut total: Option<Val> = None;
+    for j in 0..4 {
+        for i in 0..4 {
+            let tap = |d: usize, k: usize| padded(&lows[d] + (k as f64 - 1.0), sizes[d], padding, align).detach();
+            let term = pixels(x, &[tap(0, i), tap(1, j)]).mul(weights[0][i].mul(&weights[1][j]).unsqueeze(1));
+            total = Some(total.map_or_else(|| term.clone(), |t| t + &term));
+        }
+    }
+    total.unwrap_or_else(|| x.clone())
+}
+
+fn grid_sampler(a: Args) -> Result<Outputs> {
+    let (x, grid, mode, padding, align) = (a.t(0)?, a.t(1)?, a.int(2)?, a.int(3)?, a.bool(4)?);
+    let n = x.ndim();
+    ensure!(
+        (n == 4 || n == 5) && grid.ndim() == n,
+        Runtime,
+        "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes {:?} and grid with sizes {:?}",
+        x.shape(),
+        grid.shape()
+    );
+    ensure!(x.shape()[0] == grid.shape()[0], Runtime, "grid_sampler(): expected grid and input to have same batch size, but got input with sizes {:?} and grid with sizes {:?}", x.shape(), grid.shape());
+    ensure!(
+        grid.shape()[n - 1] == n as i64 - 2,
+        Runtime,
+        "grid_sampler(): expected grid to have size {} in last dimension, but got grid with sizes {:?}",
+        n - 2,
+        grid.shape()
+    );
+    ensure!(
+        x.shape()[2..].iter().all(|&s| s > 0),
+        Runtime,
+        "grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes {:?}",
+        x.shape()
+    );
+    let (v, g) = (Val::from(x), Val::from(grid));
+    let size = |d: usize| x.shape()[n - 1 - d];
+    let raw: Vec<Val> = (0..n - 2).map(|d| unnormalised(&g.select(-1, d as i64), size(d), align)).collect();
+    if mode == 2 {
+        ensure!(n == 4, Runtime, "grid_sampler(): bicubic interpolation only supports 4D input");
+        return single(bicubic(&v, &raw, padding, align));
+    }
+    let places: Vec<Val> = raw.into_iter().enumerate().map(|(d, p)| padded(p, size(d), padding, align)).collect();
+    single(match mode {
+        0 => multilinear(&v, &places),
+        1 => {
+            let whole: Vec<Val> = places.iter().map(|p| Val(call!("round", p)).detach()).collect();
+            pixels(&v, &whole)
+        }
+        _ => fail!(Runtime, "grid_sampler(): unknown interpolation mode {mode}"),
+    })
+}
+
+/// Grids for `grid_sampler` from affine maps.
+fn affine_grid(a: Args) -> Result<Outputs> {
+    let (theta, size, align) = (a.t(0)?, a.ints(1)?, a.bool(2)?);
+    let spatial = size.len().saturating_sub(2);
+    ensure!(
+        (2..=3).contains(&spatial),
+        Runtime,
+        "AffineGridGenerator needs 4d (spatial) or 5d (volumetric) inputs."
+    );
+    let axis = |n: i64| -> Val {
+        let steps: Vec<f64> = (0..n)
+            .map(|i| match (n, align) {
+                (1, _) => 0.0,
+                (_, true) => -1.0 + 2.0 * i as f64 / (n - 1) as f64,
+                _ => (2.0 * i as f64 + 1.0) / n as f64 - 1.0,
+            })
+            .collect();
+        Val(Tensor::from_slice(&steps, &[n])).to(theta.dtype())
+    };
+    let sizes = &size[2..];
+    let mut columns = Vec::new();
+    for d in (0..spatial).rev() {
+        let mut shape = vec![1i64; spatial];
+        shape[d] = -1;
+        columns.push(axis(sizes[d]).reshape(shape).expand(sizes.to_vec()).unsqueeze(-1).get()?);
+    }
+    columns.push(Val::from(&columns[0]).ones_like().get()?);
+    let points: i64 = sizes.iter().product();
+    let base = Val(call!("cat", columns, -1)).reshape([1, points, spatial as i64 + 1]);
+    let grid = base.expand([size[0], points, spatial as i64 + 1]).bmm(Val::from(theta).transpose(1, 2));
+    single(grid.reshape([&size[..1], sizes, &[spatial as i64]].concat()))
+}
+
+ops! {
+    /// Nearest elements at another size, in one dimension.
+    "nn.functional.upsample_nearest1d(Tensor input, int[]? output_size, float[]? scale_factors) -> Tensor", F, Body::Composite(|a| upsample(a, Kind::Nearest, 1));
+    /// Nearest elements at another size, in two dimensions.
+    "nn.functional.upsample_nearest2d(Tensor input, int[]? output_size, float[]? scale_factors) -> Tensor", F, Body::Composite(|a| upsample(a, Kind::Nearest, 2));
+    /// Nearest elements at another size, in three dimensions.
+    "nn.functional.upsample_nearest3d(Tensor input, int[]? output_size, float[]? scale_factors) -> Tensor", F, Body::Composite(|a| upsample(a, Kind::Nearest, 3));
+    /// Nearest elements by their centres, in one dimension.
+    "nn.functional._upsample_nearest_exact1d(Tensor input, int[]? output_size, float[]? scale_factors) -> Tensor", F, Body::Composite(|a| upsample(a, Kind::NearestExact, 1));
+    /// Nearest elements by their centres, in two dimensions.
+    "nn.functional._upsample_nearest_exact2d(Tensor input, int[]? output_size, float[]? scale_factors) -> Tensor", F, Body::Composite(|a| upsample(a, Kind::NearestExact, 2));
+    /// Nearest elements by their centres, in three dimensions.
+    "nn.functional._upsample_nearest_exact3d(Tensor input, int[]? output_size, float[]? scale_factors) -> Tensor", F, Body::Composite(|a| upsample(a, Kind::NearestExact, 3));
+    /// Linear interpolation in one dimension.
+    "nn.functional.upsample_linear1d(Tensor input, int[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor", F, Body::Composite(|a| upsample(a, Kind::Linear, 1));
+    /// Bilinear interpolation.
+    "nn.functional.upsample_bilinear2d(Tensor input, int[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor", F, Body::Composite(|a| upsample(a, Kind::Linear, 2));
+    /// Trilinear interpolation.
+    "nn.functional.upsample_trilinear3d(Tensor input, int[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor", F, Body::Composite(|a| upsample(a, Kind::Linear, 3));
+    /// Bicubic interpolation.
+    "nn.functional.upsample_bicubic2d(Tensor input, int[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor", F, Body::Composite(|a| upsample(a, Kind::Cubic, 2));
+    /// The image at the places of a grid: interpolation 0 bilinear, 1 nearest, 2 bicubic; padding 0 zeros, 1 border, 2 reflection.
+    "grid_sampler(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor", F, Body::Composite(grid_sampler);
+    /// As grid_sampler, for images.
+    "grid_sampler_2d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor", F, Body::Composite(grid_sampler);
+    /// As grid_sampler, for volumes.
+    "grid_sampler_3d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor", F, Body::Composite(grid_sampler);
+    /// Grids for grid_sampler from affine maps.
+    "affine_grid_generator(Tensor theta, int[] size, bool align_corners) -> Tensor", F, Body::Composite(affine_grid);
+}
