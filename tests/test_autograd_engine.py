@@ -98,7 +98,11 @@ def test_create_graph_gives_higher_derivatives():
     [
         (lambda x: torch.ones(3).backward(), RuntimeError, "element 0 of tensors does not require grad and does not"),
         (lambda x: (x * 2).backward(), RuntimeError, "grad can be implicitly created only for scalar outputs"),
-        (lambda x: (x * 2).backward(torch.ones(2)), RuntimeError, r"Mismatch in shape: grad_output\[0\] has a shape of"),
+        (
+            lambda x: (x * 2).backward(torch.ones(2)),
+            RuntimeError,
+            r"Mismatch in shape: grad_output\[0\] has a shape of",
+        ),
         (lambda x: x.sum().backward(inputs=[]), RuntimeError, "`inputs` argument to `backward\\(\\)` cannot be empty"),
         (lambda x: torch.autograd.grad(x.sum(), []), RuntimeError, "`inputs` argument to `grad\\(\\)` cannot be empty"),
         (lambda x: torch.autograd.grad(x.sum(), torch.ones(2)), RuntimeError, "One of the differentiated Tensors does"),

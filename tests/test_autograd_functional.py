@@ -53,7 +53,11 @@ def test_create_graph():
 @pytest.mark.parametrize(
     ("run", "error", "message"),
     [
-        (lambda x: functional.jacobian(lambda x: 3, x), TypeError, "The outputs of the user-provided function given to"),
+        (
+            lambda x: functional.jacobian(lambda x: 3, x),
+            TypeError,
+            "The outputs of the user-provided function given",
+        ),
         (lambda x: functional.jacobian(torch.exp, 3), TypeError, "The inputs given to jacobian must be either"),
         (lambda x: functional.hessian(torch.exp, x), RuntimeError, "given to hessian should contain a single element"),
         (lambda x: functional.vjp(torch.exp, x), RuntimeError, "The vector v can only be None if"),

@@ -25,7 +25,10 @@ impl<'a> Ctx<'a> {
         let saved = saved.read_recursive();
         let saved = saved.as_ref().ok_or_else(freed_error)?;
         let history = super::recording();
-        let mut args = saved.args.clone();
+        let mut args: SmallVec<[Value; 6]> = smallvec::smallvec![Value::None; saved.len as usize];
+        for (i, value) in &saved.args {
+            args[*i as usize] = value.clone();
+        }
         for (i, tensor) in &saved.inputs {
             args[*i as usize] = Value::Tensor(tensor.unpack(node, history)?);
         }

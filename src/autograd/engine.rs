@@ -98,7 +98,7 @@ fn check_root_grad(i: usize, root: &Tensor, grad: &Tensor) -> Result<()> {
     ensure!(
         grad.dtype().is_complex() == root.dtype().is_complex(),
         Runtime,
-        "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: grad_output[{i}] has a dtype of {} and output[{i}] has a dtype of {}.",
+        "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: grad_output[{i}] has a dtype of torch.{} and output[{i}] has a dtype of torch.{}.",
         grad.dtype(),
         root.dtype()
     );
@@ -115,7 +115,7 @@ fn implicit_grad(root: &Tensor) -> Result<Tensor> {
         ensure!(
             !root.dtype().is_complex(),
             Runtime,
-            "grad can be implicitly created only for real scalar outputs but got {}",
+            "grad can be implicitly created only for real scalar outputs but got torch.{}",
             root.dtype()
         );
     }

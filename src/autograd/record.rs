@@ -86,7 +86,10 @@ pub(super) fn build(
     let save = entry.saves(args);
     let mut builder = Builder {
         save,
-        saved: Saved::default(),
+        saved: Saved {
+            len: args.len() as u8,
+            ..Saved::default()
+        },
         edges: SmallVec::new(),
         shapes: (save & SHAPES != 0).then(Vec::new),
         target: results.first().zip(written),
@@ -134,11 +137,11 @@ impl Builder<'_> {
                 if matches!(ty, Some(Type::Tensor | Type::Operand)) {
                     self.add_edge(None)?;
                 }
-                self.saved.args.push(other.clone());
-                return Ok(());
+                if !other.is_none() {
+                    self.saved.args.push((i as u8, other.clone()));
+                }
             }
         }
-        self.saved.args.push(Value::None);
         Ok(())
     }
 

@@ -46,8 +46,10 @@ pub trait SavedHooks: Send + Sync {
 /// The saved part of a call: arguments with tensors taken out, saved tensors by position.
 #[derive(Default)]
 pub struct Saved {
-    /// The call's arguments; tensors are replaced by `None`.
-    pub args: SmallVec<[Value; 6]>,
+    /// The arguments that are no tensors (and not None), by position in the schema.
+    pub args: SmallVec<[(u8, Value); 1]>,
+    /// How many arguments the call had.
+    pub len: u8,
     /// Saved tensor arguments, by position in the schema.
     pub inputs: SmallVec<[(u8, SavedTensor); 2]>,
     /// Saved lists of tensors, by position in the schema.

@@ -15,8 +15,7 @@ from rtensor.autograd.grad_mode import (
     set_multithreading_enabled,
 )
 from rtensor.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
-
-Variable = Tensor
+from rtensor.autograd.variable import Variable
 
 __all__ = [
     "Function",

@@ -32,9 +32,11 @@ def _shaped_as(is_tuple: bool, values: Sequence[Any]) -> Any:
     return tuple(values) if is_tuple else values[0]
 
 
-def _start(inputs: Any, create_graph: bool, function: str, track: bool = True) -> tuple[bool, tuple[Tensor, ...]]:
+def _start(
+    inputs: Any, create_graph: bool, function: str, track: bool = True, name: str = "inputs"
+) -> tuple[bool, tuple[Tensor, ...]]:
     """Return the inputs as fresh tensors that gradients flow to, recorded where a graph is wanted."""
-    is_tuple, tensors = _as_tuple(inputs, "inputs", function)
+    is_tuple, tensors = _as_tuple(inputs, name, function)
     fresh = []
     for tensor in tensors:
         if create_graph and tensor.requires_grad:
@@ -79,15 +81,16 @@ def _filled(grads, references, strict: bool, create_graph: bool, what: Callable[
                 f"{what(i)}. This is not allowed in strict mode{' when create_graph=True' if create_graph else ''}."
             )
         if strict and create_graph and not grad.requires_grad:
-            raise RuntimeError(
-                f"{what(i)}. This is not allowed in strict mode when create_graph=True."
-            )
+            raise RuntimeError(f"{what(i)}. This is not allowed in strict mode when create_graph=True.")
         filled.append(_C.zeros_like(reference) if grad is None else grad)
     return tuple(filled)
 
 
-def _vectors(v: Any, references: tuple[Tensor, ...], is_tuple: bool, function: str) -> tuple[Tensor, ...]:
-    given_tuple, vectors = _as_tuple(v, "v", function)
+def _vectors(
+    v: Any, references: tuple[Tensor, ...], is_tuple: bool, create_graph: bool, function: str
+) -> tuple[Tensor, ...]:
+    """Return the vectors of a product, shaped as what they stand beside."""
+    given_tuple, vectors = _start(v, create_graph, function, track=False, name="v")
     if len(vectors) != len(references):
         if is_tuple:
             raise RuntimeError(f"v is a tuple of invalid length: should be {len(references)} but got {len(vectors)}.")
@@ -95,17 +98,13 @@ def _vectors(v: Any, references: tuple[Tensor, ...], is_tuple: bool, function: s
     for i, (vector, reference) in enumerate(zip(vectors, references, strict=True)):
         if vector.shape != reference.shape:
             prefix = f"Entry {i} in " if given_tuple or is_tuple else ""
-            raise RuntimeError(
-                f"{prefix}v has invalid size: should be {reference.size()} but got {vector.size()}."
-            )
+            raise RuntimeError(f"{prefix}v has invalid size: should be {reference.size()} but got {vector.size()}.")
     return vectors
 
 
 def _implicit_vector(outputs: tuple[Tensor, ...], of: str) -> tuple[Tensor, ...]:
     if len(outputs) != 1 or outputs[0].numel() != 1:
-        raise RuntimeError(
-            f"The vector v can only be None if {of}."
-        )
+        raise RuntimeError(f"The vector v can only be None if {of}.")
     return (_C.ones_like(outputs[0]),)
 
 
@@ -142,7 +141,7 @@ def vjp(
         if v is None:
             vectors = _implicit_vector(outputs, _SINGLE_OUTPUT)
         else:
-            vectors = _vectors(_start(v, create_graph, "v", False)[1], outputs, out_tuple, "vjp")
+            vectors = _vectors(v, outputs, out_tuple, create_graph, "vjp")
         grads = _grads(outputs, inputs, vectors, create_graph)
         products = _filled(grads, inputs, strict, create_graph, _no_path("The output of the user-provided function"))
     return _shaped_as(out_tuple, _finish(outputs, create_graph)), _shaped_as(is_tuple, _finish(products, create_graph))
@@ -186,14 +185,16 @@ def jvp(
         if v is None:
             vectors = _implicit_vector(inputs, _SINGLE_INPUT)
         else:
-            vectors = _vectors(_start(v, create_graph, "v", False)[1], inputs, is_tuple, "jvp")
+            vectors = _vectors(v, inputs, is_tuple, create_graph, "jvp")
         out_tuple, outputs = _call(func, inputs, "jvp", strict)
         # The product with the Jacobian is the derivative, in u, of the product of u with the Jacobian.
         dummies = tuple(_C.zeros_like(output).requires_grad_() for output in outputs)
         grads = _grads(outputs, inputs, dummies, create_graph=True)
         grads = _filled(grads, inputs, strict, False, _no_path("The output of the user-provided function"))
         products = _grads(grads, dummies, vectors, create_graph)
-        products = _filled(products, outputs, strict, create_graph, lambda i: f"Output {i} is independent of the inputs")
+        products = _filled(
+            products, outputs, strict, create_graph, lambda i: f"Output {i} is independent of the inputs"
+        )
     return _shaped_as(out_tuple, _finish(outputs, create_graph)), _shaped_as(out_tuple, _finish(products, create_graph))
 
 
@@ -246,7 +247,8 @@ def _rows(number: int, output: Tensor, inputs, create_graph: bool, strict: bool)
     if not rows:
         return [x.new_zeros((*output.shape, *x.shape)) for x in inputs]
     return [
-        _C.stack(column).reshape((*output.shape, *x.shape)) for column, x in zip(zip(*rows, strict=True), inputs, strict=True)
+        _C.stack(column).reshape((*output.shape, *x.shape))
+        for column, x in zip(zip(*rows, strict=True), inputs, strict=True)
     ]
 
 
@@ -344,7 +346,9 @@ def vhp(
         is_tuple, inputs, value, grads = _gradient(func, inputs, "vhp", create_graph, strict)
         vectors = _hessian_vectors(v, inputs, is_tuple, create_graph, "vhp")
         products = _grads(grads, inputs, vectors, create_graph)
-        products = _filled(products, inputs, strict, create_graph, _no_path("The jacobian of the user-provided function"))
+        products = _filled(
+            products, inputs, strict, create_graph, _no_path("The jacobian of the user-provided function")
+        )
     return _finish((value,), create_graph)[0], _shaped_as(is_tuple, _finish(products, create_graph))
 
 
@@ -386,4 +390,4 @@ def hvp(
 def _hessian_vectors(v: Any, inputs, is_tuple: bool, create_graph: bool, name: str) -> tuple[Tensor, ...]:
     if v is None:
         return _implicit_vector(inputs, _SINGLE_INPUT)
-    return _vectors(_start(v, create_graph, "v", False)[1], inputs, is_tuple, name)
+    return _vectors(v, inputs, is_tuple, create_graph, name)

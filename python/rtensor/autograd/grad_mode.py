@@ -118,6 +118,7 @@ class set_grad_enabled(_ContextDecorator):
         self.prev = _C._set_grad_enabled(mode)
 
     def __call__(self, func: Callable) -> Callable:
+        """Decorate a function; the mode goes back to what it was."""
         _C._set_grad_enabled(self.prev)
         return super().__call__(func)
 
@@ -128,6 +129,7 @@ class set_grad_enabled(_ContextDecorator):
         _C._set_grad_enabled(self.prev)
 
     def clone(self) -> "set_grad_enabled":
+        """Return a fresh manager with the same mode."""
         return type(self)(self.mode)
 
     def __repr__(self) -> str:
@@ -163,6 +165,7 @@ class inference_mode(_ContextDecorator):
         _C._set_grad_enabled(grad)
 
     def clone(self) -> "inference_mode":
+        """Return a fresh manager with the same mode."""
         return type(self)(self.mode)
 
 
@@ -179,4 +182,5 @@ class set_multithreading_enabled(_ContextDecorator):
         pass
 
     def clone(self) -> "set_multithreading_enabled":
+        """Return a fresh manager with the same mode."""
         return type(self)(self.mode)

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 
-class Node(abc.ABC):
+class Node(abc.ABC):  # noqa: B024  (classes of nodes are registered, they need no methods)
     """What every ``grad_fn`` is an instance of."""
 
 

@@ -71,6 +71,7 @@ fn class_of<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     }
     let body = PyDict::new(py);
     body.set_item("__slots__", PyTuple::empty(py))?;
+    // As PyTorch's own classes, whose objects print as `<AddBackward0 object at 0x...>`.
     body.set_item("__module__", "builtins")?;
     let bases = PyTuple::new(py, [py.get_type::<PyNode>()])?;
     let class = py.get_type::<PyType>().call1((name, bases, body))?;
@@ -242,7 +243,8 @@ fn argument(py: Python<'_>, node: &Arc<Node>, saved: &Saved, position: usize) ->
         let list = list.collect::<crate::Result<Vec<Tensor>>>()?;
         return Ok(tensor_tuple(py, list)?.into_any().unbind());
     }
-    value_object(py, saved.args.get(position).cloned().unwrap_or_default())
+    let plain = saved.args.iter().find(|(i, _)| here(i));
+    value_object(py, plain.map(|(_, value)| value.clone()).unwrap_or_default())
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
