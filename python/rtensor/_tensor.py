@@ -35,6 +35,10 @@ _set = Tensor.set_
 class _Methods:
     """What ``Tensor`` gets from Python."""
 
+    def __rdiv__(self, other):
+        """Divide ``other`` by this tensor."""
+        return self.reciprocal() * other
+
     def __repr__(self, *, tensor_contents=None) -> str:
         from rtensor._tensor_str import _str
 

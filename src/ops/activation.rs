@@ -62,6 +62,11 @@ pointwise! {
     "nn.functional.leaky_relu(Tensor self, Scalar negative_slope=0.01) -> Tensor", FULL, keep Real "leaky_relu_cpu"
     (x; slope) => E::select(x.gt(E::ZERO), x, x * slope),
     grad (g, x, y; slope) as "LeakyReluBackward0" => [E::select(x.gt(E::ZERO), g, g * slope)];
+    /// Linear with a slope of its own below zero; `prelu` stands before it.
+    "_prelu_kernel(Tensor self, Tensor weight) -> Tensor", F, keep Real "prelu_cpu"
+    (x, w) => E::select(x.gt(E::ZERO), x, w * x),
+    grad (g, x, w, y) as "PreluKernelBackward0" =>
+        [E::select(x.gt(E::ZERO), g, w * g), E::select(x.gt(E::ZERO), E::ZERO, x * g)];
     /// A value wherever the element is not above a threshold.
     "threshold(Tensor self, Scalar threshold, Scalar value) -> Tensor", FULL, keep Ordered "threshold_cpu"
     (x; threshold, value) => E::select(x.le(threshold), value, x), check not_bool,

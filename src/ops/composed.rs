@@ -12,8 +12,11 @@ fn one(result: Result<Tensor>) -> Result<Outputs> {
 
 fn div_rounding(a: Args) -> Result<Outputs> {
     let (x, y) = (a.get(0), a.get(1));
+    let half = |v: &Value| v.tensor().is_some_and(|t| matches!(t.dtype(), DType::F16 | DType::BF16));
     one(match a.opt_str(2)? {
         None => call!("div", x, y),
+        // PyTorch rounds the quotient of halves to a half first.
+        Some("trunc") if half(x) => call!("trunc", call!("div", x, y)),
         Some("trunc") => call!("_div_trunc", x, y),
         Some("floor") => call!("_div_floor", x, y),
         Some(other) => fail!(
@@ -139,6 +142,53 @@ fn gelu(a: Args) -> Result<Outputs> {
     })
 }
 
+/// One half of the input times the sigmoid of the other.
+fn glu(a: Args) -> Result<Outputs> {
+    let x = a.t(0)?;
+    ensure!(x.ndim() > 0, Runtime, "glu does not support 0-dimensional tensors");
+    let dim = crate::tensor::wrap_dim(a.int(1)?, x.ndim())?;
+    let size = x.shape()[dim];
+    ensure!(
+        size % 2 == 0,
+        Runtime,
+        "Halving dimension must be even, but dimension {dim} is size {size}"
+    );
+    let half = |start: i64| call!("narrow", x, dim as i64, start, size / 2);
+    one(call!("mul", half(0), call!("sigmoid", half(size / 2))))
+}
+
+fn prelu(a: Args) -> Result<Outputs> {
+    let (x, weight) = (a.t(0)?, a.t(1)?);
+    ensure!(
+        x.dtype() == weight.dtype(),
+        Runtime,
+        "prelu: Type promoting not supported. Got {} and {}",
+        x.dtype().scalar_name(),
+        weight.dtype().scalar_name()
+    );
+    ensure!(
+        weight.ndim() <= 1,
+        Runtime,
+        "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {}",
+        weight.ndim()
+    );
+    if weight.numel() == 1 {
+        let one_weight = if x.ndim() == 0 { call!("reshape", weight, Vec::<i64>::new())? } else { weight.clone() };
+        return one(call!("_prelu_kernel", x, one_weight));
+    }
+    let channels = if x.ndim() < 2 { 1 } else { x.shape()[1] };
+    ensure!(x.ndim() > 0, Runtime, "Not allow zero-dim input tensor.");
+    ensure!(
+        channels == weight.numel(),
+        Runtime,
+        "Mismatch of parameter numbers and input channel size. Found parameter numbers = {} and channel size = {channels}.",
+        weight.numel()
+    );
+    let mut shape = vec![1; x.ndim()];
+    shape[1] = channels;
+    one(call!("_prelu_kernel", x, call!("reshape", weight, shape)))
+}
+
 fn polygamma(x: &Value, n: i64) -> Result<Outputs> {
     ensure!(n >= 0, Runtime, "polygamma(n, x) does not support negative n.");
     one(if n == 0 { call!("digamma", x) } else { call!("_polygamma", x, n) })
@@ -186,6 +236,10 @@ ops! {
     "positive(Tensor self) -> Tensor", F | M, Body::Composite(positive);
     /// Gaussian error linear unit.
     "nn.functional.gelu(Tensor self, *, str approximate='none') -> Tensor", F | O, Body::Composite(gelu);
+    /// Linear with a learned slope below zero, one for all or one a channel.
+    "prelu(Tensor self, Tensor weight) -> Tensor", F | M, Body::Composite(prelu);
+    /// One half of the input times the sigmoid of the other.
+    "nn.functional.glu(Tensor self, int dim=-1) -> Tensor", F | O, Body::Composite(glu);
     /// Derivative of digamma of order n.
     "polygamma(int n, Tensor self) -> Tensor", F | O, Body::Composite(|a| polygamma(a.get(1), a.int(0)?));
     /// Derivative of digamma of order n.

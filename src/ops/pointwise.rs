@@ -7,7 +7,7 @@ use super::expr::{Expr, Node, Tree};
 use super::{Args, Grads, Out, Outs, Val, Value, arg, out, result_type};
 use crate::autograd::{Ctx, grad_enabled};
 use crate::cpu::pointwise::{Operand, Run, apply};
-use crate::tensor::{Category, DType, Dims, FromScalar, Scalar, Tensor, broadcast_shapes, default_dtype};
+use crate::tensor::{Category, DType, Dims, FromScalar, Scalar, Tensor, broadcast_shapes, c128, default_dtype};
 use crate::{Result, dispatch, fail};
 
 /// A formula's loops, by lane type: f32, f64, complex128, i64.
@@ -384,44 +384,68 @@ fn scalar_tensor(s: Scalar, like: &Tensor) -> Result<Tensor> {
     Tensor::scalar(s, dtype)
 }
 
+/// Computes with numbers where no tensor takes part.
 fn fold_numbers(name: &str, args: &[Value]) -> Option<Value> {
-    let number = |value: f64| Some(Value::Num(Scalar::Float(value)));
-    match (name, args) {
-        ("conj", [Value::Num(Scalar::Complex(z))]) => Some(Value::Num(Scalar::Complex(z.conj()))),
-        ("conj", [number @ Value::Num(_)]) => Some(number.clone()),
-        (_, [Value::Num(x)]) => {
-            let x = x.to_f64();
-            match name {
-                "neg" => number(-x),
-                "exp" => number(x.exp()),
-                "log" => number(x.ln()),
-                "abs" => number(x.abs()),
-                "reciprocal" => number(1.0 / x),
-                "sqrt" => number(x.sqrt()),
-                "square" => number(x * x),
-                "isnan" => Some(Value::from(x.is_nan())),
-                _ => None,
-            }
+    let complex = |v: &Value| matches!(v, Value::Num(Scalar::Complex(_)));
+    match args {
+        [Value::Num(x)] if complex(&args[0]) => fold_complex(name, x.to_c128(), c128::default()),
+        [Value::Num(x)] => fold_one(name, x.to_f64()),
+        [Value::Num(x), Value::Num(y)] if complex(&args[0]) || complex(&args[1]) => {
+            fold_complex(name, x.to_c128(), y.to_c128())
         }
-        (_, [Value::Num(x), Value::Num(y)]) => {
-            let (x, y) = (x.to_f64(), y.to_f64());
-            match name {
-                "add" => number(x + y),
-                "sub" => number(x - y),
-                "mul" => number(x * y),
-                "div" => number(x / y),
-                "pow" => number(x.powf(y)),
-                "eq" => Some(Value::from(x == y)),
-                "ne" => Some(Value::from(x != y)),
-                "lt" => Some(Value::from(x < y)),
-                "le" => Some(Value::from(x <= y)),
-                "gt" => Some(Value::from(x > y)),
-                "ge" => Some(Value::from(x >= y)),
-                _ => None,
-            }
-        }
-        ("where", [Value::Num(s), yes, no]) => Some(if s.to_bool() { yes.clone() } else { no.clone() }),
+        [Value::Num(x), Value::Num(y)] => fold_two(name, x.to_f64(), y.to_f64()),
+        [Value::Num(s), yes, no] if name == "where" => Some(if s.to_bool() { yes.clone() } else { no.clone() }),
         _ => None,
     }
 }
 
+fn fold_one(name: &str, x: f64) -> Option<Value> {
+    Some(Value::from(match name {
+        "conj" => x,
+        "neg" => -x,
+        "exp" => x.exp(),
+        "log" => x.ln(),
+        "abs" => x.abs(),
+        "reciprocal" => 1.0 / x,
+        "sqrt" => x.sqrt(),
+        "square" => x * x,
+        "isnan" => return Some(Value::from(x.is_nan())),
+        _ => return None,
+    }))
+}
+
+fn fold_two(name: &str, x: f64, y: f64) -> Option<Value> {
+    Some(match name {
+        "add" => Value::from(x + y),
+        "sub" => Value::from(x - y),
+        "mul" => Value::from(x * y),
+        "div" => Value::from(x / y),
+        "pow" => Value::from(x.powf(y)),
+        "eq" => Value::from(x == y),
+        "ne" => Value::from(x != y),
+        "lt" => Value::from(x < y),
+        "le" => Value::from(x <= y),
+        "gt" => Value::from(x > y),
+        "ge" => Value::from(x >= y),
+        _ => return None,
+    })
+}
+
+fn fold_complex(name: &str, x: c128, y: c128) -> Option<Value> {
+    Some(Value::Num(Scalar::Complex(match name {
+        "conj" => x.conj(),
+        "neg" => -x,
+        "exp" => x.exp(),
+        "log" => x.ln(),
+        "reciprocal" => x.inv(),
+        "square" => x * x,
+        "add" => x + y,
+        "sub" => x - y,
+        "mul" => x * y,
+        "div" => x / y,
+        "pow" => x.powc(y),
+        "eq" => return Some(Value::from(x == y)),
+        "ne" => return Some(Value::from(x != y)),
+        _ => return None,
+    })))
+}

@@ -19,10 +19,17 @@ pointwise! {
     grad (g, x, y) => [g * (x.i1e() - x.sign() * y)];
     /// Modified Bessel function of order 1.
     "special.i1(Tensor self) -> Tensor", FN, float Rare "i1" (x) => x.i1(),
-    grad (g, x, y) => [g * E::select(x.eq(E::ZERO), E::lit(0.5), x.i0() - y / x)];
+    grad (g, x, y) => [{
+        // The branch that is not taken must stay finite: its gradient is multiplied by 0.
+        let safe = E::select(x.eq(E::ZERO), E::ONE, x);
+        g * E::select(x.eq(E::ZERO), E::lit(0.5), x.i0() - y / safe)
+    }];
     /// i1 scaled by exp(-|x|).
     "special.i1e(Tensor self) -> Tensor", FN, float Rare "i1e" (x) => x.i1e(),
-    grad (g, x, y) => [g * E::select(x.eq(E::ZERO), E::lit(0.5), x.i0e() - y * (x.sign() + x.reciprocal()))];
+    grad (g, x, y) => [{
+        let safe = E::select(x.eq(E::ZERO), E::ONE, x);
+        g * E::select(x.eq(E::ZERO), E::lit(0.5), x.i0e() - y * (x.sign() + safe.reciprocal()))
+    }];
     /// Cumulative distribution function of the normal distribution.
     "special.ndtr(Tensor self) -> Tensor", FN, float Rare "ndtr" (x) => x.ndtr(),
     grad (g, x, y) => [g * (x * x * E::lit(-0.5)).exp() / E::lit(SQRT_2PI)];
@@ -70,25 +77,39 @@ pointwise! {
     grad (g, x, y) => [-g * x.bessel_j1()];
     /// Bessel function of the first kind of order 1.
     "special.bessel_j1(Tensor self) -> Tensor", FN, float Rare "bessel_j1_cpu" (x) => x.bessel_j1(),
-    grad (g, x, y) => [g * (x.bessel_j0() - E::select(x.eq(E::ZERO), E::lit(0.5), y / x))];
+    grad (g, x, y) => [{
+        let safe = E::select(x.eq(E::ZERO), E::ONE, x);
+        g * (x.bessel_j0() - E::select(x.eq(E::ZERO), E::lit(0.5), y / safe))
+    }];
     /// Bessel function of the second kind of order 0.
-    "special.bessel_y0(Tensor self) -> Tensor", FN, float Rare "bessel_y0_cpu" (x) => x.bessel_y0();
+    "special.bessel_y0(Tensor self) -> Tensor", FN, float Rare "bessel_y0_cpu" (x) => x.bessel_y0(),
+    grad (g, x, y) => [-g * x.bessel_y1()];
     /// Bessel function of the second kind of order 1.
-    "special.bessel_y1(Tensor self) -> Tensor", FN, float Rare "bessel_y1_cpu" (x) => x.bessel_y1();
+    "special.bessel_y1(Tensor self) -> Tensor", FN, float Rare "bessel_y1_cpu" (x) => x.bessel_y1(),
+    grad (g, x, y) => [g * (x.bessel_y0() - y / x)];
     /// Modified Bessel function of the first kind of order 0.
-    "special.modified_bessel_i0(Tensor self) -> Tensor", FN, float Rare "modified_bessel_i0_cpu" (x) => x.modified_bessel_i0();
+    "special.modified_bessel_i0(Tensor self) -> Tensor", FN, float Rare "modified_bessel_i0_cpu" (x) => x.modified_bessel_i0(),
+    grad (g, x, y) => [g * x.modified_bessel_i1()];
     /// Modified Bessel function of the first kind of order 1.
-    "special.modified_bessel_i1(Tensor self) -> Tensor", FN, float Rare "modified_bessel_i1_cpu" (x) => x.modified_bessel_i1();
+    "special.modified_bessel_i1(Tensor self) -> Tensor", FN, float Rare "modified_bessel_i1_cpu" (x) => x.modified_bessel_i1(),
+    grad (g, x, y) => [{
+        let safe = E::select(x.eq(E::ZERO), E::ONE, x);
+        g * E::select(x.eq(E::ZERO), E::lit(0.5), x.modified_bessel_i0() - y / safe)
+    }];
     /// Modified Bessel function of the second kind of order 0.
-    "special.modified_bessel_k0(Tensor self) -> Tensor", FN, float Rare "modified_bessel_k0_cpu" (x) => x.modified_bessel_k0();
+    "special.modified_bessel_k0(Tensor self) -> Tensor", FN, float Rare "modified_bessel_k0_cpu" (x) => x.modified_bessel_k0(),
+    grad (g, x, y) => [-g * x.modified_bessel_k1()];
     /// Modified Bessel function of the second kind of order 1.
-    "special.modified_bessel_k1(Tensor self) -> Tensor", FN, float Rare "modified_bessel_k1_cpu" (x) => x.modified_bessel_k1();
+    "special.modified_bessel_k1(Tensor self) -> Tensor", FN, float Rare "modified_bessel_k1_cpu" (x) => x.modified_bessel_k1(),
+    grad (g, x, y) => [-g * (x.modified_bessel_k0() + y / x)];
     /// modified_bessel_k0 scaled by exp(x).
     "special.scaled_modified_bessel_k0(Tensor x) -> Tensor", FN, float Rare "scaled_modified_bessel_k0_cpu"
-    (x) => x.scaled_modified_bessel_k0();
+    (x) => x.scaled_modified_bessel_k0(),
+    grad (g, x, y) => [g * (y - x.scaled_modified_bessel_k1())];
     /// modified_bessel_k1 scaled by exp(x).
     "special.scaled_modified_bessel_k1(Tensor x) -> Tensor", FN, float Rare "scaled_modified_bessel_k1_cpu"
-    (x) => x.scaled_modified_bessel_k1();
+    (x) => x.scaled_modified_bessel_k1(),
+    grad (g, x, y) => [g * (y - y / x - x.scaled_modified_bessel_k0())];
     /// Spherical Bessel function of order 0.
     "special.spherical_bessel_j0(Tensor x) -> Tensor", FN, float Rare "spherical_bessel_j0_cpu" (x) => x.spherical_bessel_j0();
     /// Airy function Ai.

@@ -90,8 +90,10 @@ pointwise! {
     /// sin(pi x) / (pi x), 1 at 0.
     "sinc(Tensor self) -> Tensor", ALL, float WideField "sinc_cpu" (x) => x.sinc(), angles exact,
     grad (g, x, y) => [{
-        let angle = E::lit(PI) * x;
-        let slope = (angle.cos() * angle - angle.sin()) / (angle * x);
+        // The branch that is not taken must stay finite: its gradient is multiplied by 0.
+        let x1 = E::select(x.eq(E::ZERO), E::ONE, x);
+        let angle = E::lit(PI) * x1;
+        let slope = (angle.cos() * angle - angle.sin()) / (angle * x1);
         E::select(x.eq(E::ZERO), E::ZERO, g * slope.conj())
     }];
     /// Error function of each element.
