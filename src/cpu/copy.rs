@@ -19,16 +19,14 @@ macro_rules! casts {
         impl Cast<$S> for c64 { #[inline(always)] fn cast($v: $S) -> Self { c64::new($re as f32, $im as f32) } }
         impl Cast<$S> for c128 { #[inline(always)] fn cast($v: $S) -> Self { c128::new($re as f64, $im as f64) } }
     };
-    (@to $S:ty, $v:ident => $real:expr; $($T:ty)*) => {
+    (@to $S:ty, $v:ident => $real:expr; $($T:tt)*) => {
         $(impl Cast<$S> for $T { #[inline(always)] fn cast($v: $S) -> Self { casts!(@as $T, $real) } })*
     };
     // A float beyond the target's range wraps as PyTorch's casts through int64 do.
     (@as u8, $e:expr) => { ($e as i64) as u8 };
     (@as i8, $e:expr) => { ($e as i64) as i8 };
     (@as i16, $e:expr) => { ($e as i64) as i16 };
-    (@as i32, $e:expr) => { ($e as i64) as i32 };
     (@as u16, $e:expr) => { ($e as i64) as u16 };
-    (@as u32, $e:expr) => { ($e as i64) as u32 };
     (@as $T:ty, $e:expr) => { $e as $T };
 }
 

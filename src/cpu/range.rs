@@ -76,23 +76,14 @@ pub fn linspace(out: &Tensor, start: Scalar, end: Scalar) -> Result<()> {
         return converted(out, &spaced_complex(start, end, steps));
     }
     let (a, b) = (stored(dtype, start.to_f64()), stored(dtype, end.to_f64()));
-    let (last, half) = (steps - 1, steps / 2);
-    match dtype {
-        DType::F32 => {
-            let (a, b) = (a as f32, b as f32);
-            let step = (b - a) / last as f32;
-            converted(out, &move |i| {
-                if i < half { step.mul_add(i as f32, a) } else { (-step).mul_add((last - i) as f32, b) }
-            })
-        }
-        // Half precision rounds after each operation.
-        DType::F16 | DType::BF16 => {
-            let step = stored(dtype, stored(dtype, b - a) / stored(dtype, last as f64));
-            let product = move |i: i64| stored(dtype, step * stored(dtype, i as f64));
-            converted(out, &move |i| if i < half { a + product(i) } else { b - product(last - i) })
-        }
-        _ => converted(out, &spaced(a, b, steps)),
+    if dtype == DType::F64 || !dtype.is_float() {
+        return converted(out, &spaced(a, b, steps));
     }
+    let (a, b, last, half) = (a as f32, b as f32, steps - 1, steps / 2);
+    let step = (b - a) / last as f32;
+    converted(out, &move |i| {
+        if i < half { step.mul_add(i as f32, a) } else { (-step).mul_add((last - i) as f32, b) }
+    })
 }
 
 /// `base` to the powers of a linspace.

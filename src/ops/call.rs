@@ -198,6 +198,9 @@ pub fn call_inplace(entry: &'static Entry, args: &[Value]) -> Result<()> {
         }
     }
     check_writable(&target)?;
+    if entry.has(STRIDED) {
+        args[1..].iter().try_for_each(|value| check_no_partial_overlap(value, &target))?;
+    }
     autograd::check_inplace(&target)?;
     let before = autograd::InPlace::begin(entry, args)?;
     let prepared = prepare(entry, args)?;
@@ -210,6 +213,24 @@ pub fn call_inplace(entry: &'static Entry, args: &[Value]) -> Result<()> {
     fill(entry, args_now, &outs, std::slice::from_ref(&target))?;
     target.bump_version();
     before.record(entry, args, &target)
+}
+
+/// An input that covers some of the written elements, but not the same ones in the same order, would change
+/// while it is read.
+fn check_no_partial_overlap(value: &Value, target: &Tensor) -> Result<()> {
+    let mut clash = false;
+    value.each_tensor(|t| {
+        let dense = t.layout().is_dense() && target.layout().is_dense();
+        let (Some(a), Some(b)) = (t.layout().extent(), target.layout().extent()) else { return };
+        let same = t.layout().offset == target.layout().offset && t.strides() == target.strides();
+        clash |= t.shares_storage(target) && dense && !same && a.0 <= b.1 && b.0 <= a.1;
+    });
+    ensure!(
+        !clash,
+        Runtime,
+        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. Please clone() the tensor before performing the operation."
+    );
+    Ok(())
 }
 
 fn check_inplace_result(target: &Tensor, shape: &[i64], dtype: DType) -> Result<()> {

@@ -222,7 +222,7 @@ ops! {
     "combinations(Tensor self, int r=2, bool with_replacement=False) -> Tensor", F, Body::Composite(combinations);
 
     /// The matrix with the given matrices along its diagonal and zeros elsewhere.
-    "block_diag(Tensor[] tensors) -> Tensor", F, Body::Composite(block_diag);
+    "block_diag(Tensor[] tensors=[]) -> Tensor", F, Body::Composite(block_diag);
 
     /// The powers of the elements of a vector, one row for each element.
     "vander(Tensor x, int? N=None, bool increasing=False) -> Tensor", F, Body::Composite(vander);

@@ -162,7 +162,7 @@ fn short(args: Args, dtype: DType) -> Result<Outputs> {
 fn contiguous(args: Args) -> Result<Outputs> {
     let (x, format) = (args.t(0)?, args.memory_format(1)?);
     ensure!(
-        format != MemoryFormat::Preserve,
+        format != MemoryFormat::Preserve || x.is_contiguous(),
         Runtime,
         "preserve memory format is unsupported by the contiguous operator"
     );

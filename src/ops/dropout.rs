@@ -85,14 +85,15 @@ fn run_rrelu(args: Args, outs: &[Tensor]) -> Result<()> {
         "\"rrelu_with_noise_out_cpu\" not implemented for '{}'",
         x.dtype().scalar_name()
     );
+    // Bounds and slopes are rounded to the type in which the op computes.
+    let rounded = |v: f64| if x.dtype() == DType::F64 { v } else { f64::from(v as f32) };
+    let (lower, upper) = (rounded(lower), rounded(upper));
     let mut result = x.to_vec::<f64>()?;
     let mut noise = vec![1.0; result.len()];
     with_generator(args, 3, |generator| {
         for (value, slope) in result.iter_mut().zip(&mut noise) {
             if *value <= 0.0 {
-                let drawn = generator.uniform_f64() * (upper - lower) + lower;
-                // Rounded to the type that half precision computes in before it is used.
-                *slope = if x.dtype() == DType::F64 { drawn } else { f64::from(drawn as f32) };
+                *slope = rounded(generator.uniform_f64() * (upper - lower) + lower);
                 *value *= *slope;
             }
         }

@@ -4,7 +4,7 @@ use smallvec::smallvec;
 
 use super::memory_format::{empty_laid_out, format_strides};
 use super::{Args, Outputs, Value, call_inplace, find_overload};
-use crate::tensor::{DType, Device, Scalar, Tensor, default_device, default_dtype};
+use crate::tensor::{DType, Device, Scalar, Tensor, c128, default_device, default_dtype};
 use crate::{Result, backend, cpu, dispatch, ensure, err};
 
 /// The options that every creation op ends with: dtype, layout, device, `pin_memory`, `requires_grad`.
@@ -79,17 +79,17 @@ pub(super) fn fill_tensor(target: &Tensor, value: Scalar) -> Result<()> {
     call_inplace(entry, &[target.into(), value.into()])
 }
 
-/// A number that the dtype cannot hold is an error, except for negative ones in unsigned types, which wrap.
+/// A number that the dtype cannot hold is an error, except for negative whole ones in unsigned types, which wrap,
+/// and for half precision, where it becomes infinite.
 pub(super) fn check_fits(value: Scalar, dtype: DType) -> Result<()> {
     let number = value.to_f64();
     let imaginary = value.to_c128().im != 0.0;
+    let inside = |largest: f32| number.abs() <= f64::from(largest) || !number.is_finite();
     let fits = match dtype {
         DType::Bool | DType::C128 => true,
-        DType::C64 => number.abs() <= f64::from(f32::MAX) || !number.is_finite(),
-        DType::F64 => !imaginary,
-        float if float.is_float() => {
-            !imaginary && (!number.is_finite() || number.abs() <= largest(float))
-        }
+        DType::C64 => inside(f32::MAX),
+        DType::F32 => !imaginary && inside(f32::MAX),
+        float if float.is_float() => !imaginary,
         int => !imaginary && number.is_finite() && fits_int(value, int),
     };
     ensure!(
@@ -114,7 +114,10 @@ pub(super) fn largest(dtype: DType) -> f64 {
 fn fits_int(value: Scalar, dtype: DType) -> bool {
     let wide = match value {
         Scalar::UInt(v) => i128::from(v),
-        Scalar::Float(v) => v as i128,
+        Scalar::Float(v) | Scalar::Complex(c128 { re: v, .. }) => {
+            // Fractions between the bounds are cut off, but none may lie beyond them.
+            return dispatch!(int dtype, T => (T::MIN as f64..=T::MAX as f64).contains(&v), else true);
+        }
         other => i128::from(other.to_i64()),
     };
     dispatch!(int dtype, T => {

@@ -1,6 +1,6 @@
-//! Tensors made from a rule: `arange`, `linspace`, `logspace`, `eye`, triangle indices, `complex` and `polar`.
+//! Tensors made from a rule: `arange`, `linspace`, `logspace`, `eye`, triangle indices.
 
-use super::options::{Options, fill_tensor};
+use super::options::{Options, check_fits, fill_tensor};
 use super::{Args, Body, F, O, Outputs, Value};
 use crate::tensor::{DType, Scalar, Tensor, default_dtype};
 use crate::{Result, call, cpu, ensure, err, error, fail, ops};
@@ -12,7 +12,18 @@ fn is_integral(s: Scalar) -> bool {
 /// The number of elements of `arange`, with PyTorch's errors for ranges that make none.
 fn arange_size(start: Scalar, end: Scalar, step: Scalar, dtype: DType) -> Result<i64> {
     let (mut a, mut b, mut s) = (start.to_f64(), end.to_f64(), step.to_f64());
+    ensure!(
+        dtype.is_float() || dtype.is_integral(false),
+        NotImplemented,
+        "\"arange_cpu\" not implemented for '{}'",
+        dtype.scalar_name()
+    );
     ensure!(s != 0.0, Runtime, "step must be nonzero");
+    ensure!(
+        a.is_finite() && b.is_finite(),
+        Runtime,
+        "unsupported range: {a} -> {b}"
+    );
     if dtype.is_integral(true) {
         (a, b, s) = (
             start.to_i64() as f64,
@@ -20,12 +31,7 @@ fn arange_size(start: Scalar, end: Scalar, step: Scalar, dtype: DType) -> Result
             step.to_i64() as f64,
         );
     }
-    ensure!(s != 0.0 && !s.is_nan(), Runtime, "step must be nonzero");
-    ensure!(
-        a.is_finite() && b.is_finite(),
-        Runtime,
-        "unsupported range: {a} -> {b}"
-    );
+    ensure!(s != 0.0 && !s.is_nan(), Value, "step must be nonzero");
     ensure!(
         if s > 0.0 { b >= a } else { b <= a },
         Runtime,
@@ -128,7 +134,13 @@ fn spaced(op: &str, args: Args, at: usize) -> Result<(Scalar, Scalar, Tensor, Op
         }
         options.dtype.get_or_insert(complex);
     }
-    let out = on_cpu(&[steps], options.dtype())?;
+    let dtype = options.dtype();
+    ensure!(dtype != DType::Bool, NotImplemented, "\"{op}_cpu\" not implemented for 'Bool'");
+    if steps > 0 {
+        check_fits(start, dtype)?;
+        check_fits(end, dtype)?;
+    }
+    let out = on_cpu(&[steps], dtype)?;
     Ok((start, end, out, options))
 }
 
