@@ -39,6 +39,10 @@ row("conv_transpose3d", call(F(1, 2, 3, 3, 2), F(2, 3, 2, 2, 2)))
 row("convolution", call(F(2, 3, 8), F(4, 3, 3), None, [1], [0], [1], False, [0], 1))
 row(NN + "linear", call(F(2, 3), F(4, 3), F(4)), call(F(3), F(4, 3)))
 
+# --- padding
+row("constant_pad_nd", call(F(2, 3), (1, 2)), call(F(2, 3), (1, -1, 0, 2), 1.5))
+row(NN + "pad", *(call(F(2, 3, 4), (2, 1), mode) for mode in ("constant", "reflect", "replicate", "circular")))
+
 # --- pooling
 row("max_pool1d", call(DISTINCT(2, 3, 8), 2))
 row("max_pool2d", call(DISTINCT(1, 2, 6, 6), 2), call(DISTINCT(1, 2, 7, 7), 3, 2, 1))

@@ -4,7 +4,7 @@ import copy
 import weakref
 from collections import OrderedDict
 
-from rtensor import _C, _statistics, functional
+from rtensor import _C, _factorizations, _spectra, _statistics, functional
 from rtensor._C import Tensor
 
 
@@ -56,6 +56,9 @@ class _Methods:
 
     def __reversed__(self) -> Tensor:
         return self if self.dim() == 0 else self.flip(0)
+
+    def __rdiv__(self, other) -> Tensor:
+        return self.reciprocal() * other
 
     def __contains__(self, element) -> bool:
         if isinstance(element, (Tensor, int, float, complex)):
@@ -136,6 +139,9 @@ class _Methods:
         self.__dict__.update(state)
 
     corrcoef = _statistics.corrcoef
+    istft = _spectra.istft
+    lu = _factorizations.lu
+    stft = _spectra.stft
     cov = _statistics.cov
     histogram = _statistics.histogram
     unique = functional.unique
