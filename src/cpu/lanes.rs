@@ -178,6 +178,11 @@ pub trait Field: Num + Div<Output = Self> {
     fn is_wild(self) -> bool {
         false
     }
+    /// Division; complex numbers follow Smith's algorithm, so that infinities come out right.
+    #[inline(always)]
+    fn quotient(self, other: Self) -> Self {
+        self / other
+    }
     /// `ln(exp(self) + exp(other))`
     fn logaddexp(self, other: Self) -> Self;
     /// `x / |x|`, 0 at 0.

@@ -120,7 +120,7 @@ mod functions {
     pub fn divide(a: c128, b: c128) -> c128 {
         if b.re.abs() >= b.im.abs() {
             if b.re == 0.0 && b.im == 0.0 {
-                return c(a.re / b.re.abs(), a.im / b.re.abs());
+                return c(a.re / b.re.abs(), a.im / b.im.abs());
             }
             let ratio = b.im / b.re;
             let scale = 1.0 / (b.re + b.im * ratio);
@@ -358,6 +358,9 @@ macro_rules! complex_lane {
                 value
             }
             field_functions!(complex_unary $t);
+            fn quotient(self, other: Self) -> Self {
+                narrow(functions::divide(widen(self), widen(other)))
+            }
             fn logaddexp(self, other: Self) -> Self {
                 narrow(functions::logaddexp(widen(self), widen(other)))
             }

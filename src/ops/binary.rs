@@ -1,6 +1,6 @@
 //! Arithmetic and functions of two numbers.
 
-use super::pointwise_checks::{alpha, nonzero_divisor, not_bool, not_complex, subtract, whole_power};
+use super::pointwise_checks::{alpha, nonzero_divisor, not_bool, ordered, subtract, whole_power};
 use super::{F, I, M, O};
 use crate::cpu::lanes::Real;
 use std::f64::consts::LN_2;
@@ -54,7 +54,7 @@ pointwise! {
     "mul(Tensor self, Tensor|Scalar other) -> Tensor", ALL, keep Num "mul_cpu" (a, b) => a * b,
     grad (g, a, b, y) => [g * b.conj(), g * a.conj()];
     /// Quotient of two tensors.
-    "div(Tensor self, Tensor|Scalar other) -> Tensor", ALL, float Field "div_true_cpu" (a, b) => a / b,
+    "div(Tensor self, Tensor|Scalar other) -> Tensor", ALL, float Field "div_true_cpu" (a, b) => a.quotient(b),
     grad (g, a, b, y) => [g / b.conj(), -g * (a / b / b).conj()];
     /// Quotient rounded towards zero.
     "_div_trunc(Tensor self, Tensor|Scalar other) -> Tensor", INNER, keep Divided "div_trunc_cpu"
@@ -111,33 +111,33 @@ pointwise! {
     grad (g, a, b, y) => [E::keep(a.ne(b), g), E::ZERO];
     /// The larger of two numbers; NaN if either is.
     "maximum(Tensor self, Tensor other) -> Tensor", F | M | O, keep Ordered "maximum_cpu" (a, b) => a.maximum(b),
-    check not_complex,
+    check ordered,
     grad (g, a, b, y) => [share(g, a, b, a.lt(b)), share(g, a, b, a.gt(b))];
     /// The smaller of two numbers; NaN if either is.
     "minimum(Tensor self, Tensor other) -> Tensor", F | M | O, keep Ordered "minimum_cpu" (a, b) => a.minimum(b),
-    check not_complex,
+    check ordered,
     grad (g, a, b, y) => [share(g, a, b, a.gt(b)), share(g, a, b, a.lt(b))];
     /// The larger of two numbers; NaN if either is.
     "max/other(Tensor self, Tensor other) -> Tensor", F | M | O, keep Ordered "maximum_cpu" (a, b) => a.maximum(b),
-    check not_complex,
+    check ordered,
     grad (g, a, b, y) as "MaximumBackward0" => [share(g, a, b, a.lt(b)), share(g, a, b, a.gt(b))];
     /// The smaller of two numbers; NaN if either is.
     "min/other(Tensor self, Tensor other) -> Tensor", F | M | O, keep Ordered "minimum_cpu" (a, b) => a.minimum(b),
-    check not_complex,
+    check ordered,
     grad (g, a, b, y) as "MinimumBackward0" => [share(g, a, b, a.gt(b)), share(g, a, b, a.lt(b))];
     /// The larger of two numbers, NaN giving way.
     "fmax(Tensor self, Tensor other) -> Tensor", F | M | O, keep Ordered "fmax_cpu" (a, b) => a.fmax(b),
-    check not_complex,
+    check ordered,
     grad (g, a, b, y) => [share(g, a, b, !(a.ge(b) | b.is_nan())), share(g, a, b, a.gt(b) | b.is_nan())];
     /// The smaller of two numbers, NaN giving way.
     "fmin(Tensor self, Tensor other) -> Tensor", F | M | O, keep Ordered "fmin_cpu" (a, b) => a.fmin(b),
-    check not_complex,
+    check ordered,
     grad (g, a, b, y) => [share(g, a, b, !(a.le(b) | b.is_nan())), share(g, a, b, a.lt(b) | b.is_nan())];
     /// ln(exp(self) + exp(other)).
-    "logaddexp(Tensor self, Tensor other) -> Tensor", F | M | O, float WideField "logaddexp_cpu" (a, b) => a.logaddexp(b),
+    "logaddexp(Tensor self, Tensor other) -> Tensor", F | M | O, keep WideField "logaddexp_cpu" (a, b) => a.logaddexp(b),
     grad (g, a, b, y) => [g / (E::ONE + (b - a).exp()).conj(), g / (E::ONE + (a - b).exp()).conj()];
     /// log2(2^self + 2^other).
-    "logaddexp2(Tensor self, Tensor other) -> Tensor", F | M | O, float Wide "logaddexp2_cpu" (a, b) => logaddexp2(a, b),
+    "logaddexp2(Tensor self, Tensor other) -> Tensor", F | M | O, keep Wide "logaddexp2_cpu" (a, b) => logaddexp2(a, b),
     grad (g, a, b, y) => [g / (E::ONE + (b - a).exp2()), g / (E::ONE + (a - b).exp2())];
     /// 0 below zero, 1 above, and the given value at zero.
     "heaviside(Tensor self, Tensor values) -> Tensor", ALL, keep Ordered "heaviside_cpu" (a, b) =>
@@ -158,8 +158,8 @@ pointwise! {
     check super::pointwise_checks::a_tensor;
     /// self shifted towards the high bits.
     "bitwise_left_shift(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", ALL, keep Int "lshift_cpu" (a, b) => a.shift_left(b),
-    check super::pointwise_checks::a_tensor;
+    check super::pointwise_checks::shifts;
     /// self shifted towards the low bits.
     "bitwise_right_shift(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", ALL, keep Int "rshift_cpu" (a, b) => a.shift_right(b),
-    check super::pointwise_checks::a_tensor;
+    check super::pointwise_checks::shifts;
 }

@@ -62,7 +62,7 @@ pub struct Spec {
     /// Looks at the data before the kernel runs.
     pub before: Option<fn(Args, DType) -> Result<()>>,
     /// Other loops for particular arguments.
-    pub choose: Option<fn(Args) -> Option<&'static Loops>>,
+    pub choose: Option<fn(Args, DType) -> Option<&'static Loops>>,
 }
 
 pub trait Pointwise {
@@ -149,14 +149,36 @@ pub fn cpu<P: Pointwise>(args: Args, outs: &[Tensor]) -> Result<()> {
     if let Some(before) = spec.before {
         before(args, common)?;
     }
-    let chosen = spec.choose.and_then(|choose| choose(args));
+    let chosen = spec.choose.and_then(|choose| choose(args, common));
     let Some((run, lane)) = loop_for(chosen.unwrap_or(&spec.loops), common) else {
         return Ok(());
     };
     let params = scalars(lane, args.0.iter().skip(spec.operands).take(spec.params))?;
-    let operands: SmallVec<[&Value; 4]> = args.0[..spec.operands].iter().collect();
+    let wrapped = wrap_numbers(&args.0[spec.untyped..spec.operands], common)?;
+    let mut operands: SmallVec<[&Value; 4]> = args.0[..spec.operands].iter().collect();
+    for (i, number) in &wrapped {
+        operands[spec.untyped + i] = number;
+    }
     let lanes = Lanes { operands: lane, result: spec.result(lane) };
     launch(run, lanes, &operands, &params, &outs[0], spec.grain)
+}
+
+/// Numbers and 0-dim tensors that the common integer dtype does not hold, as it wraps them.
+fn wrap_numbers(operands: &[Value], common: DType) -> Result<SmallVec<[(usize, Value); 1]>> {
+    let mut wrapped = SmallVec::new();
+    if !common.is_integral(false) || common == DType::I64 {
+        return Ok(wrapped);
+    }
+    for (i, value) in operands.iter().enumerate() {
+        let number = match value {
+            Value::Num(s) => *s,
+            Value::Tensor(t) if t.ndim() == 0 && t.dtype() != common => Scalar::Int(t.to_vec::<i64>()?[0]),
+            _ => continue,
+        };
+        let number = dispatch!(all common, T => <T as FromScalar>::from_scalar(number).to_scalar());
+        wrapped.push((i, Value::Num(number)));
+    }
+    Ok(wrapped)
 }
 
 /// The types that a loop reads and writes.

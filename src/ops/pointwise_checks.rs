@@ -62,6 +62,12 @@ pub(super) fn not_complex(_: Args, dtype: DType) -> Result<()> {
     Ok(())
 }
 
+/// Extremes of complex numbers are a type error, other ordered functions of them a runtime error.
+pub(super) fn ordered(_: Args, dtype: DType) -> Result<()> {
+    ensure!(!dtype.is_complex(), Type, "this operator is not implemented for complex tensors");
+    Ok(())
+}
+
 pub(super) fn no_complex_rounding(args: Args, dtype: DType) -> Result<()> {
     ensure!(!dtype.is_complex(), Runtime, "rounding is not supported for complex inputs");
     not_bool(args, dtype)
@@ -110,7 +116,8 @@ pub(super) fn whole_power(args: Args, common: DType) -> Result<()> {
     if let (true, super::Value::Num(exponent)) = (common.is_integral(true), args.get(1)) {
         ensure!(exponent.to_f64() >= 0.0, Runtime, "Integers to negative integer powers are not allowed.");
     }
-    ensure!(common != DType::Bool, NotImplemented, "\"pow\" not implemented for 'Bool'");
+    let number = args.get(1).tensor().is_none();
+    ensure!(common != DType::Bool || number, NotImplemented, "\"pow\" not implemented for 'Bool'");
     Ok(())
 }
 
@@ -157,6 +164,11 @@ pub(super) fn a_tensor(args: Args, _: DType) -> Result<()> {
     let any = args.get(0).tensor().is_some() || args.get(1).tensor().is_some();
     ensure!(any, Type, "expected a Tensor among the arguments, got two numbers");
     Ok(())
+}
+
+pub(super) fn shifts(args: Args, dtype: DType) -> Result<()> {
+    a_tensor(args, dtype)?;
+    not_bool(args, dtype)
 }
 
 pub(super) fn same_dtype(args: Args, _: DType) -> Result<()> {

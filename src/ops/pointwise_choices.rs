@@ -18,15 +18,15 @@ fn is_one(s: &Value) -> bool {
     matches!(s, Value::Num(Scalar::Int(1)))
 }
 
-pub(super) fn plain_add(args: Args) -> Option<&'static Loops> {
+pub(super) fn plain_add(args: Args, _: DType) -> Option<&'static Loops> {
     is_one(args.get(2)).then(|| loops!(Num (a, b) => a + b))
 }
 
-pub(super) fn plain_sub(args: Args) -> Option<&'static Loops> {
+pub(super) fn plain_sub(args: Args, _: DType) -> Option<&'static Loops> {
     is_one(args.get(2)).then(|| loops!(Num (a, b) => a - b))
 }
 
-pub(super) fn plain_power(args: Args) -> Option<&'static Loops> {
+pub(super) fn plain_power(args: Args, common: DType) -> Option<&'static Loops> {
     let Value::Num(exponent) = args.get(1) else {
         return None;
     };
@@ -34,7 +34,7 @@ pub(super) fn plain_power(args: Args) -> Option<&'static Loops> {
         return None;
     }
     let exponent = exponent.to_f64();
-    let floats = args.get(0).tensor().is_some_and(|t| t.dtype().is_differentiable());
+    let floats = common.is_differentiable();
     if exponent == 2.0 {
         Some(loops!(Num (a, b) => a * a))
     } else if exponent == 3.0 {
@@ -53,9 +53,8 @@ pub(super) fn plain_power(args: Args) -> Option<&'static Loops> {
 }
 
 /// The neighbour of a half-precision number, computed in f32.
-pub(super) fn next_half(args: Args) -> Option<&'static Loops> {
-    let dtype = args.get(0).tensor()?.dtype();
-    match dtype {
+pub(super) fn next_half(_: Args, common: DType) -> Option<&'static Loops> {
+    match common {
         DType::BF16 => Some(loops!(Rare (a, b) => a.next_bf16(b))),
         DType::F16 => Some(loops!(Rare (a, b) => a.next_f16(b))),
         _ => None,
@@ -63,7 +62,7 @@ pub(super) fn next_half(args: Args) -> Option<&'static Loops> {
 }
 
 /// The inverse of a bool is its negation.
-pub(super) fn invert_bool(args: Args) -> Option<&'static Loops> {
+pub(super) fn invert_bool(args: Args, _: DType) -> Option<&'static Loops> {
     let dtype = args.get(0).tensor()?.dtype();
     (dtype == DType::Bool).then(|| loops!(Int (a) => E::ONE.bitwise_xor(a)))
 }

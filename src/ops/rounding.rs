@@ -1,6 +1,6 @@
 //! Rounding, signs, and what kind of number an element is.
 
-use super::pointwise_checks::{not_bool, no_complex_rounding, not_complex, sign_of_complex};
+use super::pointwise_checks::{no_complex_rounding, not_bool, not_complex, ordered, sign_of_complex};
 use super::{F, I, M, O};
 
 const ALL: u16 = F | M | I | O;
@@ -41,9 +41,9 @@ pointwise! {
     /// Is the element neither infinite nor NaN?
     "isfinite(Tensor self) -> Tensor", F | M, mask Num "isfinite" (x) => !(x.is_inf() | x.is_nan());
     /// Is the element positive infinity?
-    "isposinf(Tensor self) -> Tensor", F | M | O, mask Ordered "isposinf" (x) => x.is_inf() & x.gt(E::ZERO), check not_complex;
+    "isposinf(Tensor self) -> Tensor", F | M | O, mask Ordered "isposinf" (x) => x.is_inf() & x.gt(E::ZERO), check ordered;
     /// Is the element negative infinity?
-    "isneginf(Tensor self) -> Tensor", F | M | O, mask Ordered "isneginf" (x) => x.is_inf() & x.lt(E::ZERO), check not_complex;
+    "isneginf(Tensor self) -> Tensor", F | M | O, mask Ordered "isneginf" (x) => x.is_inf() & x.lt(E::ZERO), check ordered;
     /// Does the element equal its conjugate?
     "isreal(Tensor self) -> Tensor", F | M, mask Num "isreal" (x) => x.eq(x.conj()) | (x + x.conj()).is_nan();
     /// Is the element false?
