@@ -218,7 +218,11 @@ fn take_along_dim(a: Args) -> Result<Outputs> {
     let Some(dim) = a.opt_int(2)? else {
         let indices = Val::from(counted_from_front(indices, x.numel())?);
         let x = Val::from(x);
-        return output(x.reshape([-1i64]).gather(0i64, indices.reshape([-1i64])).get());
+        return output(
+            x.reshape([-1i64])
+                .gather(0i64, indices.reshape([-1i64]))
+                .get(),
+        );
     };
     ensure!(
         x.ndim() == indices.ndim(),

@@ -1,7 +1,10 @@
 //! Joining tensors along a dimension, old or new.
 
 use super::view::on_cpu;
-use super::{Args, Body, F, Grads, O, Out, Outputs, Outs, SHAPES, Val, Value, kernel, named, output, result_type, rule};
+use super::{
+    Args, Body, F, Grads, O, Out, Outputs, Outs, SHAPES, Val, Value, kernel, named, output,
+    result_type, rule,
+};
 use crate::autograd::Ctx;
 use crate::tensor::{Dims, Tensor, wrap_dim};
 use crate::{Result, call, ensure, ops};
@@ -39,7 +42,10 @@ fn cat_meta(a: Args) -> Result<Outs> {
         }
     }
     let shape = shape.unwrap_or_else(|| smallvec::smallvec![0]);
-    Ok(smallvec::smallvec![Out::new(&shape, joined_dtype(tensors)?)])
+    Ok(smallvec::smallvec![Out::new(
+        &shape,
+        joined_dtype(tensors)?
+    )])
 }
 
 fn grow(shape: &mut Dims, t: &Tensor, dim: usize, position: usize) -> Result<()> {
@@ -127,7 +133,10 @@ fn stack_meta(a: Args) -> Result<Outs> {
     }
     let mut shape = Dims::from_slice(first);
     shape.insert(dim, tensors.len() as i64);
-    Ok(smallvec::smallvec![Out::new(&shape, joined_dtype(tensors)?)])
+    Ok(smallvec::smallvec![Out::new(
+        &shape,
+        joined_dtype(tensors)?
+    )])
 }
 
 fn stack(a: Args, outs: &[Tensor]) -> Result<()> {
@@ -148,7 +157,12 @@ fn stack_back(c: &Ctx) -> Grads {
 }
 
 /// `hstack` and its kin: at least so many dimensions each, then `cat`.
-fn stacked(a: Args, name: &str, least: &'static str, dim: impl Fn(&[Tensor]) -> i64) -> Result<Outputs> {
+fn stacked(
+    a: Args,
+    name: &str,
+    least: &'static str,
+    dim: impl Fn(&[Tensor]) -> i64,
+) -> Result<Outputs> {
     let tensors = a.ts(0)?;
     ensure!(
         !tensors.is_empty(),
@@ -167,7 +181,9 @@ fn stacked(a: Args, name: &str, least: &'static str, dim: impl Fn(&[Tensor]) -> 
 }
 
 fn hstack(a: Args) -> Result<Outputs> {
-    stacked(a, "hstack", "atleast_1d", |parts| i64::from(parts[0].ndim() > 1))
+    stacked(a, "hstack", "atleast_1d", |parts| {
+        i64::from(parts[0].ndim() > 1)
+    })
 }
 
 /// Vectors become columns.

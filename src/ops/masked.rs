@@ -3,7 +3,9 @@
 use super::index::start_from;
 use super::selection::row_major;
 use super::view::{on_cpu, zeros};
-use super::{APART, Args, Body, F, Grads, I, M, O, Out, Outs, STRIDED, Val, Value, arg, kernel, rule};
+use super::{
+    APART, Args, Body, F, Grads, I, M, O, Out, Outs, STRIDED, Val, Value, arg, kernel, rule,
+};
 use crate::autograd::Ctx;
 use crate::cpu::{index::for_rows, iter::Plan, nonzero, pool::grain, reduce::Pointer};
 use crate::tensor::{DType, FromScalar, Scalar, Tensor, broadcast_shapes};
@@ -157,7 +159,11 @@ fn masked_scatter_back(c: &Ctx) -> Grads {
         };
         whole.reshape(&shape)
     };
-    grads![c.when(0, || g.masked_fill(&mask, 0.0f64)), None, c.when(2, source)]
+    grads![
+        c.when(0, || g.masked_fill(&mask, 0.0f64)),
+        None,
+        c.when(2, source)
+    ]
 }
 
 ops! {

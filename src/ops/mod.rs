@@ -48,11 +48,13 @@ pub mod rounding;
 pub mod special;
 pub mod unary;
 pub mod unique;
+pub mod as_strided;
 pub mod join;
 pub mod masked;
 pub mod rearrange;
 pub mod reinterpret;
 pub mod scatter;
+mod scatter_grad;
 pub mod selection;
 pub mod shape;
 pub mod split;
@@ -377,6 +379,7 @@ impl Entry {
 #[rustfmt::skip]
 static FAMILIES: &[&[Op]] = &[
     view::OPS,
+    as_strided::OPS,
     unary::OPS,
     rounding::OPS,
     parts::OPS,

@@ -2,7 +2,10 @@
 
 use super::index::start_from;
 use super::view::{diagonal_dims, int_list, wrap_dims};
-use super::{Args, Body, EXACT, F, Grads, I, M, O, Out, Outputs, Outs, STRIDED, Val, Value, kernel, output, rule};
+use super::{
+    Args, Body, EXACT, F, Grads, I, M, O, Out, Outputs, Outs, STRIDED, Val, Value, kernel, output,
+    rule,
+};
 use crate::autograd::Ctx;
 use crate::tensor::{DType, Dims, Layout, Tensor, wrap_dim};
 use crate::{Result, call, cpu, dispatch, ensure, fail, grads, ops};
@@ -20,7 +23,10 @@ fn flip_meta(a: Args) -> Result<Outs> {
 fn flip(a: Args, outs: &[Tensor]) -> Result<()> {
     let x = a.t(0)?;
     let dims = wrap_dims(&int_list(a, 1)?, x.ndim())?;
-    cpu::copy::copy(&outs[0], &x.alias(x.layout().flipped(|d| dims.contains(&d)))?)
+    cpu::copy::copy(
+        &outs[0],
+        &x.alias(x.layout().flipped(|d| dims.contains(&d)))?,
+    )
 }
 
 fn flip_side(a: Args, name: &str, dim: i64) -> Result<Outputs> {
@@ -87,10 +93,21 @@ fn roll_dims(out: &Tensor, x: &Tensor, by: &[i64], dim: usize) -> Result<()> {
     };
     let size = x.shape()[d];
     let shift = by[d].rem_euclid(size);
-    let part = |t: &Tensor, start: i64, length: i64| t.alias(t.layout().narrow(d, start, length, 1));
+    let part =
+        |t: &Tensor, start: i64, length: i64| t.alias(t.layout().narrow(d, start, length, 1));
     let kept = size - shift;
-    roll_dims(&part(out, shift, kept)?, &part(x, 0, kept)?, &rolled(by, d), d + 1)?;
-    roll_dims(&part(out, 0, shift)?, &part(x, kept, shift)?, &rolled(by, d), d + 1)
+    roll_dims(
+        &part(out, shift, kept)?,
+        &part(x, 0, kept)?,
+        &rolled(by, d),
+        d + 1,
+    )?;
+    roll_dims(
+        &part(out, 0, shift)?,
+        &part(x, kept, shift)?,
+        &rolled(by, d),
+        d + 1,
+    )
 }
 
 fn rolled(by: &[i64], dim: usize) -> Dims {
@@ -281,7 +298,11 @@ fn repeat_each(x: &Tensor, dim: usize, times: i64) -> Result<Outputs> {
         x.clone()
     };
     let spread = Val::from(x).unsqueeze(dim as i64 + 1).expand(wide);
-    output(Val(call!("clone", spread, super::MemoryFormat::Contiguous)).reshape(shape).get())
+    output(
+        Val(call!("clone", spread, super::MemoryFormat::Contiguous))
+            .reshape(shape)
+            .get(),
+    )
 }
 
 fn triangle_meta(a: Args, name: &str) -> Result<Outs> {
@@ -342,7 +363,10 @@ fn diag_embed(a: Args, outs: &[Tensor]) -> Result<()> {
     let (d1, d2) = diag_embed_dims(a)?;
     let out = &outs[0];
     clear(out)?;
-    cpu::copy::copy(&out.alias(out.layout().diagonal(a.int(1)?, d1, d2))?, a.t(0)?)
+    cpu::copy::copy(
+        &out.alias(out.layout().diagonal(a.int(1)?, d1, d2))?,
+        a.t(0)?,
+    )
 }
 
 fn clear(out: &Tensor) -> Result<()> {
@@ -371,7 +395,9 @@ fn fill_diagonal(a: Args) -> Result<Outputs> {
     // In a tall matrix the diagonal may start again below.
     if a.bool(2)? && x.ndim() == 2 && shape[0] > shape[1] + 1 {
         let (cols, stride) = (shape[1], x.strides()[0]);
-        let starts = (1..).map(|i| i * (cols + 1)).take_while(|&row| row < shape[0]);
+        let starts = (1..)
+            .map(|i| i * (cols + 1))
+            .take_while(|&row| row < shape[0]);
         for row in starts {
             let length = cols.min(shape[0] - row);
             let offset = x.layout().offset + row * stride;

@@ -1,12 +1,14 @@
 //! Writing along one dimension by index: `scatter`, `index_add`, `index_copy`, `index_fill` and their reductions.
 
 use super::index::{check_range, full_index, start_from};
+use super::scatter_grad::{
+    Places, fill_back, index_add_back, no_derivative, reduce_back, write_back,
+};
 use super::selection::{long, row_major};
 use super::view::on_cpu;
 use super::{
-    Args, EXACT, F, Grads, I, M, O, Out, Outs, SHAPES, STRIDED, Val, Value, arg, kernel, named, out, rule,
+    Args, EXACT, F, I, M, O, Out, Outs, SHAPES, STRIDED, Value, arg, kernel, named, out, rule,
 };
-use crate::autograd::Ctx;
 use crate::cpu::index::{Operand, out_of_range};
 use crate::cpu::scatter::{Combine, Scatter, scatter};
 use crate::tensor::{DType, Dims, Scalar, Tensor, wrap_dim};
@@ -27,7 +29,13 @@ struct Along {
 
 impl Along {
     /// Combines a source, whose strides fit the shape, into the target.
-    fn run(&self, target: &Tensor, source: &Tensor, strides: &[i64], combine: Combine) -> Result<()> {
+    fn run(
+        &self,
+        target: &Tensor,
+        source: &Tensor,
+        strides: &[i64],
+        combine: Combine,
+    ) -> Result<()> {
         if self.shape.contains(&0) {
             return Ok(());
         }
@@ -85,7 +93,8 @@ fn full(a: Args, name: &str, source: Option<&Tensor>) -> Result<Along> {
     if index.numel() > 0 {
         for (d, &size) in index.shape().iter().enumerate() {
             let fits = d == dim || x.shape().get(d).is_none_or(|&have| size <= have);
-            let source_fits = source.is_none_or(|s| s.shape().get(d).is_none_or(|&have| size <= have));
+            let source_fits =
+                source.is_none_or(|s| s.shape().get(d).is_none_or(|&have| size <= have));
             ensure!(
                 fits && source_fits,
                 Runtime,
@@ -141,7 +150,12 @@ fn scatter_source(a: Args, out: &Tensor, name: &str, combine: Combine) -> Result
     let source = check_source(a, name)?;
     let along = full(a, name, Some(&source))?;
     start_from(out, a.t(0)?)?;
-    along.run(out, &source, &strides_or_zero(&source, along.shape.len()), combine)
+    along.run(
+        out,
+        &source,
+        &strides_or_zero(&source, along.shape.len()),
+        combine,
+    )
 }
 
 fn scatter_value(a: Args, out: &Tensor, combine: Combine) -> Result<()> {
@@ -154,16 +168,13 @@ fn old_reduce(a: Args) -> Result<Combine> {
     Ok(match a.str(4)? {
         "add" => Combine::Add,
         "multiply" => Combine::Mul,
-        _ => fail!(
-            Runtime,
-            "reduce argument must be either add or multiply."
-        ),
+        _ => fail!(Runtime, "reduce argument must be either add or multiply."),
     })
 }
 
 /// A reduction by name, as `scatter_reduce` and `index_reduce` take it.
 #[derive(Clone, Copy, PartialEq)]
-enum Reduce {
+pub(super) enum Reduce {
     Sum,
     Prod,
     Mean,
@@ -172,7 +183,7 @@ enum Reduce {
 }
 
 impl Reduce {
-    fn parse(name: &str) -> Option<Reduce> {
+    pub(super) fn parse(name: &str) -> Option<Reduce> {
         Some(match name {
             "sum" => Reduce::Sum,
             "prod" => Reduce::Prod,
@@ -212,7 +223,14 @@ impl Reduce {
 }
 
 /// Reduces a source into the target; without `include_self` the places that are hit start from nothing.
-fn reduce_into(along: &Along, target: &Tensor, source: &Tensor, strides: &[i64], how: Reduce, include_self: bool) -> Result<()> {
+fn reduce_into(
+    along: &Along,
+    target: &Tensor,
+    source: &Tensor,
+    strides: &[i64],
+    how: Reduce,
+    include_self: bool,
+) -> Result<()> {
     if !include_self {
         match how {
             Reduce::Sum | Reduce::Mean => along.fill(target, Scalar::Int(0), Combine::Set)?,
@@ -335,8 +353,17 @@ fn index_add(a: Args, outs: &[Tensor]) -> Result<()> {
         return along.run(&outs[0], &source, &strides, Combine::Add);
     }
     let scaled = call!("mul", source.detached(), alpha)?;
-    let scaled = if scaled.dtype() == x.dtype() { scaled } else { call!("_to_copy", scaled, x.dtype())? };
-    along.run(&outs[0], &scaled, &strides_or_zero(&scaled, along.shape.len()), Combine::Add)
+    let scaled = if scaled.dtype() == x.dtype() {
+        scaled
+    } else {
+        call!("_to_copy", scaled, x.dtype())?
+    };
+    along.run(
+        &outs[0],
+        &scaled,
+        &strides_or_zero(&scaled, along.shape.len()),
+        Combine::Add,
+    )
 }
 
 fn index_copy(a: Args, outs: &[Tensor]) -> Result<()> {
@@ -385,7 +412,10 @@ fn index_fill(a: Args, outs: &[Tensor]) -> Result<()> {
             along.dim
         );
     }
-    let wrapped: Vec<i64> = index.iter().map(|&i| if i < 0 { i + size } else { i }).collect();
+    let wrapped: Vec<i64> = index
+        .iter()
+        .map(|&i| if i < 0 { i + size } else { i })
+        .collect();
     let along = Along {
         index: Tensor::from_slice(&wrapped, &[wrapped.len() as i64])?,
         ..along
@@ -409,181 +439,6 @@ fn index_reduce(a: Args, outs: &[Tensor]) -> Result<()> {
     }
     start_from(&outs[0], x)?;
     reduce_into(&along, &outs[0], &source, &strides, how, a.bool(5)?)
-}
-
-/// Where an index points, for the gradients: by element (`scatter`) or by row (`index_add`).
-struct Places<'c> {
-    c: &'c Ctx<'c>,
-    rows: bool,
-    dim: i64,
-    index: Val,
-}
-
-impl<'c> Places<'c> {
-    fn of(c: &'c Ctx<'c>, rows: bool) -> Places<'c> {
-        let dim = c.args().int(1).unwrap_or(0);
-        Places {
-            c,
-            rows,
-            dim,
-            index: c.x(2),
-        }
-    }
-
-    /// What stands at the places.
-    fn read(&self, x: &Val) -> Val {
-        if self.rows {
-            x.index_select(self.dim, &self.index)
-        } else {
-            x.gather(self.dim, &self.index)
-        }
-    }
-
-    fn add(&self, x: &Val, source: &Val) -> Val {
-        if self.rows {
-            x.index_add(self.dim, &self.index, source)
-        } else {
-            x.scatter_add(self.dim, &self.index, source)
-        }
-    }
-
-    /// Zeros at the places.
-    fn clear(&self, x: &Val) -> Val {
-        let (dim, index) = (self.dim, &self.index);
-        Val(if self.rows {
-            call!("index_fill", x, dim, index, 0.0f64)
-        } else {
-            call!("scatter/value", x, dim, index, 0.0f64)
-        })
-    }
-
-    fn product(&self, x: &Val, source: &Val, include_self: bool) -> Val {
-        let (dim, index) = (self.dim, &self.index);
-        Val(if self.rows {
-            call!("index_reduce", x, dim, index, source, "prod", include_self)
-        } else {
-            call!("scatter_reduce", x, dim, index, source, "prod", include_self)
-        })
-    }
-
-    /// The gradient of the source of a plain write, as large as the source.
-    fn source_grad(&self) -> Val {
-        let shape = self.c.shape(2);
-        let g = self.read(&self.c.g());
-        if g.shape() == &shape[..] || self.rows {
-            return g.reshape(&shape);
-        }
-        // Only the part of a scatter's source that the index covers was read.
-        super::view::embed(&g, &shape, |whole| {
-            g.shape().iter().enumerate().fold(whole.clone(), |part, (d, &size)| {
-                part.narrow(d as i64, 0i64, size)
-            })
-        })
-    }
-
-    fn reduce_grads(&self, how: Reduce, include_self: bool) -> Grads {
-        let (c, g) = (self.c, self.c.g());
-        let (own, source) = match how {
-            Reduce::Sum => (g.clone(), self.read(&g)),
-            Reduce::Mean => {
-                let start = if include_self { g.ones_like() } else { g.zeros_like() };
-                let counts = self.add(&start, &c.x(3).ones_like());
-                let shared = &g / &counts.masked_fill(counts.eq(0.0f64), 1.0f64);
-                let source = self.read(&shared);
-                (shared, source)
-            }
-            Reduce::Prod => self.product_grads(include_self),
-            Reduce::Amax | Reduce::Amin => {
-                let (x, y) = (c.x(0), c.y(0));
-                let own = x.eq(&y).to(g.dtype());
-                let source = c.x(3).eq(self.read(&y)).to(g.dtype());
-                // Equal extremes share the gradient.
-                let shared = &g / &self.add(&own, &source);
-                let of_source = self.read(&shared) * source;
-                (shared * own, of_source)
-            }
-        };
-        let own = if include_self { own } else { self.clear(&own) };
-        grads![own, None, self.whole(source)]
-    }
-
-    /// A source may be larger than the index of a scatter.
-    fn whole(&self, part: Val) -> Val {
-        let shape = Dims::from_slice(self.c.x(3).shape());
-        if part.shape() == &shape[..] {
-            return part;
-        }
-        super::view::embed(&part, &shape, |whole| {
-            part.shape().iter().enumerate().fold(whole.clone(), |rest, (d, &size)| {
-                rest.narrow(d as i64, 0i64, size)
-            })
-        })
-    }
-
-    /// A single zero among the factors gets the product of the others.
-    fn product_grads(&self, include_self: bool) -> (Val, Val) {
-        let (c, g) = (self.c, self.c.g());
-        let (x, source, y) = (c.x(0), c.x(3), c.y(0));
-        let without_zeros = |t: &Val| t.masked_fill(t.eq(0.0f64), 1.0f64);
-        let own_factor = without_zeros(&x);
-        let own = &g * &self.product(&own_factor, &source, include_self) / own_factor;
-        let zero = source.eq(0.0f64);
-        let zeros = self.read(&self.add(&x.zeros_like(), &zero.to(x.dtype())));
-        let single = zero.logical_and(zeros.eq(1.0f64));
-        let others = self.product(&x, &source.masked_fill(&single, 1.0f64), include_self);
-        let at_single = self.read(&(&g * &others));
-        let elsewhere = self.read(&(&g * &y)) / without_zeros(&source);
-        (own, at_single.select_where(&single, elsewhere))
-    }
-}
-
-fn reduce_back(c: &Ctx, rows: bool) -> Grads {
-    let include_self = c.args().bool(5).unwrap_or(true);
-    match c.args().str(4).ok().and_then(Reduce::parse) {
-        Some(how) => Places::of(c, rows).reduce_grads(how, include_self),
-        None => grads![],
-    }
-}
-
-fn no_derivative(_: &Ctx) -> Grads {
-    grads![Val(Err(err!(
-        Runtime,
-        "derivative for aten::scatter is not implemented"
-    )))]
-}
-
-/// `index_add` scales its source.
-fn index_add_back(c: &Ctx) -> Grads {
-    let places = Places::of(c, true);
-    let source = || {
-        let read = places.read(&c.g()).reshape(&c.shape(2));
-        match c.args().scalar(4) {
-            Ok(alpha) if alpha == Scalar::Int(1) => read,
-            Ok(Scalar::Complex(z)) => Val(call!("mul", read, Scalar::Complex(z.conj()))),
-            alpha => Val(call!("mul", read, alpha)),
-        }
-    };
-    grads![c.g(), None, c.when(2, source)]
-}
-
-fn write_back(c: &Ctx, rows: bool) -> Grads {
-    let places = Places::of(c, rows);
-    grads![c.when(0, || places.clear(&c.g())), None, c.when(2, || places.source_grad())]
-}
-
-fn fill_back(c: &Ctx) -> Grads {
-    let places = Places::of(c, true);
-    // However often a row is named, the value stands there once.
-    let distinct = || {
-        let index = c.x(2).get()?;
-        let mut rows: Vec<i64> = crate::backend::to_cpu(&index)?.to_vec()?;
-        rows.sort_unstable();
-        rows.dedup();
-        let rows = Tensor::from_slice(&rows, &[rows.len() as i64])?;
-        crate::backend::to_device(&rows, index.device())
-    };
-    let value = || Val(call!("sum", c.g().index_select(places.dim, distinct())));
-    grads![c.when(0, || places.clear(&c.g())), None, c.when(2, value)]
 }
 
 ops! {

@@ -175,7 +175,10 @@ fn assemble(x: &Tensor, parts: &[Part], free: &[usize], block: usize) -> Result<
     let mut inner = Dims::new();
     for part in parts {
         inner = broadcast_shapes(&inner, &part.shape()).map_err(|_| {
-            let shapes: Vec<String> = parts.iter().map(|p| format!("{:?}", &p.shape()[..])).collect();
+            let shapes: Vec<String> = parts
+                .iter()
+                .map(|p| format!("{:?}", &p.shape()[..]))
+                .collect();
             err!(
                 Index,
                 "shape mismatch: indexing tensors could not be broadcast together with shapes {}",
@@ -298,7 +301,10 @@ impl Selection {
         };
         let (values, layout) = match values.layout().view(&self.flat) {
             Some(layout) => (values, layout),
-            None => (super::resolve_lazy(&values)?, Layout::contiguous(&self.flat)),
+            None => (
+                super::resolve_lazy(&values)?,
+                Layout::contiguous(&self.flat),
+            ),
         };
         if self.flat.contains(&0) {
             return Ok(());
@@ -343,10 +349,7 @@ pub fn whole_mask<'a>(x: &Tensor, indices: &'a [Option<Tensor>]) -> Option<&'a T
 /// No index at all is an error of the caller.
 pub fn check_given(indices: &[Option<Tensor>]) -> Result<()> {
     if indices.iter().all(Option::is_none) {
-        fail!(
-            Index,
-            "at least one index must be provided"
-        );
+        fail!(Index, "at least one index must be provided");
     }
     Ok(())
 }

@@ -1,8 +1,11 @@
 //! Copies of a tensor with one of its views replaced: `select_scatter` and its kin, and changes of a tensor's own layout.
 
+use super::as_strided::as_strided;
 use super::index::start_from;
-use super::view::{as_strided, diagonal, select, slice, zeros};
-use super::{Aliases, ArgVec, Args, Body, F, Grads, M, Out, Outputs, Outs, Val, Value, kernel, rule};
+use super::view::{diagonal, select, slice, zeros};
+use super::{
+    Aliases, ArgVec, Args, Body, F, Grads, M, Out, Outputs, Outs, SHAPES, Val, Value, kernel, rule,
+};
 use crate::autograd::Ctx;
 use crate::tensor::{Dims, Layout, Tensor};
 use crate::{Result, ensure, err, grads, ops};
@@ -40,7 +43,12 @@ fn call_named(name: &str, args: ArgVec) -> Val {
     let call = || {
         let entry = super::find_overload(name)
             .ok_or_else(|| err!(NotImplemented, "no operator '{name}'"))?;
-        entry.call(args)?.into_iter().next().unwrap_or_default().into_tensor()
+        entry
+            .call(args)?
+            .into_iter()
+            .next()
+            .unwrap_or_default()
+            .into_tensor()
     };
     Val(call())
 }
@@ -51,7 +59,13 @@ fn replaced_back(c: &Ctx, scatter: &str, view: &str) -> Grads {
     let own = || {
         let zero = g.clone().get().and_then(|like| zeros(&c.shape(1), &like));
         let rest = c.args().0[2..].iter().cloned();
-        call_named(scatter, [Value::from(&g), zero.into()].into_iter().chain(rest).collect())
+        call_named(
+            scatter,
+            [Value::from(&g), zero.into()]
+                .into_iter()
+                .chain(rest)
+                .collect(),
+        )
     };
     grads![
         c.when(0, own),
@@ -122,13 +136,13 @@ fn set_part(a: Args) -> Result<Outputs> {
 ops! {
     /// A copy with one index of a dimension replaced.
     "select_scatter(Tensor self, Tensor src, int dim, int index) -> Tensor", F | M,
-    kernel(like_self, |a, o| replace(a, &o[0], select)), grad rule(0, |c| replaced_back(c, "select_scatter", "select"));
+    kernel(like_self, |a, o| replace(a, &o[0], select)), grad rule(SHAPES, |c| replaced_back(c, "select_scatter", "select"));
     /// A copy with a slice of a dimension replaced.
     "slice_scatter(Tensor self, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", F | M,
-    kernel(like_self, |a, o| replace(a, &o[0], slice)), grad rule(0, |c| replaced_back(c, "slice_scatter", "slice"));
+    kernel(like_self, |a, o| replace(a, &o[0], slice)), grad rule(SHAPES, |c| replaced_back(c, "slice_scatter", "slice"));
     /// A copy with a diagonal replaced.
     "diagonal_scatter(Tensor self, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor", F | M,
-    kernel(like_self, |a, o| replace(a, &o[0], diagonal)), grad rule(0, |c| replaced_back(c, "diagonal_scatter", "diagonal"));
+    kernel(like_self, |a, o| replace(a, &o[0], diagonal)), grad rule(SHAPES, |c| replaced_back(c, "diagonal_scatter", "diagonal"));
     /// A copy with what `as_strided` views replaced.
     "as_strided_scatter(Tensor self, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor", F | M,
     kernel(like_self, |a, o| replace(a, &o[0], as_strided)),
