@@ -255,7 +255,7 @@ ops! {
 
     // First, so that a 0-dimensional tensor does not pass for a number and lose its gradient.
     /// The tensor with every element replaced by the value of a 0-dimensional tensor.
-    "fill/Tensor(Tensor self, Tensor value) -> Tensor", F | I | STRIDED, kernel(meta_like_self, fill_with_tensor),
+    "fill/Tensor(Tensor self, Tensor value) -> Tensor", F | I, kernel(meta_like_self, fill_with_tensor),
     grad rule(0, |c| grads![c.when(0, || c.g().zeros_like()), c.when(1, || c.g().sum(Value::None, false))]);
 
     /// The tensor with every element replaced by a number.

@@ -79,17 +79,15 @@ pub(super) fn fill_tensor(target: &Tensor, value: Scalar) -> Result<()> {
     call_inplace(entry, &[target.into(), value.into()])
 }
 
-/// A number that the dtype cannot hold is an error, except for negative whole ones in unsigned types, which wrap,
-/// and for half precision, where it becomes infinite.
+/// A number that the dtype cannot hold is an error, except for negative whole ones in unsigned types, which wrap.
 pub(super) fn check_fits(value: Scalar, dtype: DType) -> Result<()> {
     let number = value.to_f64();
     let imaginary = value.to_c128().im != 0.0;
-    let inside = |largest: f32| number.abs() <= f64::from(largest) || !number.is_finite();
+    let inside = || number.abs() <= largest(dtype) || !number.is_finite();
     let fits = match dtype {
         DType::Bool | DType::C128 => true,
-        DType::C64 => inside(f32::MAX),
-        DType::F32 => !imaginary && inside(f32::MAX),
-        float if float.is_float() => !imaginary,
+        DType::C64 => inside(),
+        float if float.is_float() => !imaginary && inside(),
         int => !imaginary && number.is_finite() && fits_int(value, int),
     };
     ensure!(
@@ -106,7 +104,7 @@ pub(super) fn largest(dtype: DType) -> f64 {
     match dtype {
         DType::F16 => 65_504.0,
         DType::BF16 => f64::from(half::bf16::MAX),
-        DType::F32 => f64::from(f32::MAX),
+        DType::F32 | DType::C64 => f64::from(f32::MAX),
         _ => f64::MAX,
     }
 }
