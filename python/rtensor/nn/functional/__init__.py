@@ -63,7 +63,10 @@ _NATIVE = {
 def __getattr__(name: str) -> Any:
     if name not in _NATIVE:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    function = getattr(_ops, _NATIVE[name])
+    try:
+        function = getattr(_ops, _NATIVE[name])
+    except NotImplementedError as error:
+        raise AttributeError(str(error)) from None
     globals()[name] = function
     return function
 
