@@ -20,7 +20,7 @@ pub fn check_inplace(target: &Tensor) -> Result<()> {
         if let Some(base) = target.view_base() {
             check_creation(target, false)?;
             ensure!(
-                !base.is_leaf() || !base.requires_grad(),
+                !base.is_leaf(),
                 Runtime,
                 "a view of a leaf Variable that requires grad is being used in an in-place operation."
             );

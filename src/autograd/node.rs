@@ -147,6 +147,15 @@ impl Node {
         node
     }
 
+    /// The name that messages use: with PyTorch's namespace where the node is no op's.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        match self.name.as_ref() {
+            name @ ("AccumulateGrad" | "CopySlices") => format!("torch::autograd::{name}"),
+            name => name.to_string(),
+        }
+    }
+
     /// What the node has beyond the ordinary, made on demand.
     pub fn extras(&self) -> &Extras {
         self.extras.get_or_init(Box::default)

@@ -195,12 +195,17 @@ pub fn edge_of(t: &Tensor) -> Result<Option<Edge>> {
         return Ok(None);
     }
     super::view::refresh(t)?;
+    // A view that was made unrecorded leads nowhere, though its base requires grad.
+    let accumulates = t.has_grad_flag();
     Ok(t.with_meta_mut(|meta| {
         if let Some(node) = &meta.grad_fn {
             return Some(Edge {
                 node: node.clone(),
                 output: meta.output,
             });
+        }
+        if !accumulates {
+            return None;
         }
         let node = meta.accumulator.upgrade().unwrap_or_else(|| {
             let node = accumulator(t);

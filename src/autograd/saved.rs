@@ -212,9 +212,9 @@ pub fn freed_error() -> Error {
 
 fn modified_error(tensor: &Tensor, version: u32, output: Option<u32>, node: &Node) -> Error {
     let origin = match output {
-        Some(n) => format!(", which is output {n} of {},", node.name),
+        Some(n) => format!(", which is output {n} of {},", node.full_name()),
         None => tensor
-            .with_meta(|m| m.and_then(|m| m.grad_fn.as_ref().map(|f| (f.name.clone(), m.output))))
+            .with_meta(|m| m.and_then(|m| m.grad_fn.as_ref().map(|f| (f.full_name(), m.output))))
             .map(|(name, n)| format!(", which is output {n} of {name},"))
             .unwrap_or_default(),
     };

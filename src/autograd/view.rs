@@ -1,6 +1,9 @@
 //! Differentiable views: they know their base, follow writes to it, and hand writes on to it.
 
+use std::sync::Arc;
+
 use super::mode::GradMode;
+use super::node::{Function, Node, NodeBody, TensorInfo};
 use super::{grad_enabled, inference_enabled};
 use crate::tensor::{DType, Layout, Lazy, Tensor};
 use crate::{Result, call, fail};
@@ -138,9 +141,8 @@ pub(super) fn regenerate(view: &Tensor, base: &Tensor) -> Result<()> {
         let m = m?;
         Some((m.grad_fn.clone()?, m.output))
     });
-    if let Some((node, output)) = edge {
-        view.set_history(&node, output);
-    }
+    let (node, output) = edge.unwrap_or_else(|| (Arc::new(dead_end(view)), 0));
+    view.set_history(&node, output);
     let version = view.version();
     view.with_meta_mut(|m| {
         if let Some(info) = m.view.as_mut() {
@@ -148,6 +150,22 @@ pub(super) fn regenerate(view: &Tensor, base: &Tensor) -> Result<()> {
         }
     });
     Ok(())
+}
+
+/// The history of a view whose base has none: gradients end there.
+fn dead_end(view: &Tensor) -> Node {
+    struct Nothing;
+    impl Function for Nothing {
+        fn apply(&self, _: &Arc<Node>, _: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+            Ok(Vec::new())
+        }
+    }
+    Node::new(
+        "AsStridedBackward0".into(),
+        smallvec::smallvec![None],
+        smallvec::smallvec![TensorInfo::from(view)],
+        NodeBody::Custom(Box::new(Nothing)),
+    )
 }
 
 /// How a tensor lies over its storage.
@@ -222,7 +240,7 @@ pub(super) fn check_creation(view: &Tensor, indirect: bool) -> Result<()> {
     let made_by = view.with_meta(|m| {
         let m = m?;
         let node = m.grad_fn.as_ref()?;
-        Some(format!("Output {} of {}", m.output, node.name))
+        Some(format!("Output {} of {}", m.output, node.full_name()))
     });
     let head = match (made_by, creation) {
         (Some(text), _) => format!("{text} is a view and {touched} modified inplace. "),

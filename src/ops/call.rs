@@ -183,6 +183,7 @@ fn allocate_one(device: Device, out: &Out) -> Result<Tensor> {
 pub fn call_inplace(entry: &'static Entry, args: &[Value]) -> Result<()> {
     raise_failed(args)?;
     let target = Args(args).t(0)?.clone();
+    autograd::check_inplace(&target)?;
     match entry.op.body {
         Body::View(f) => return view_inplace(entry, args, &target, f),
         Body::Kernel { .. } => {}
@@ -197,12 +198,11 @@ pub fn call_inplace(entry: &'static Entry, args: &[Value]) -> Result<()> {
             return super::copy_into(&target, &result);
         }
     }
+    let before = autograd::InPlace::begin(entry, args)?;
     check_writable(&target)?;
     if entry.has(STRIDED) {
         args[1..].iter().try_for_each(|value| check_no_partial_overlap(value, &target))?;
     }
-    autograd::check_inplace(&target)?;
-    let before = autograd::InPlace::begin(entry, args)?;
     let prepared = prepare(entry, args)?;
     let Body::Kernel { meta, .. } = entry.op.body else {
         return Ok(());
@@ -284,7 +284,6 @@ fn view_inplace(
     target: &Tensor,
     f: fn(Args) -> Result<Aliases>,
 ) -> Result<()> {
-    autograd::check_inplace(target)?;
     let before = autograd::InPlace::begin(entry, args)?;
     let Some(alias) = f(Args(args))?.into_iter().next() else {
         return Ok(());

@@ -9,7 +9,7 @@ use super::{
     kernel, named, result_type, rule,
 };
 use crate::autograd::Ctx;
-use crate::tensor::{DType, Device, Layout, Tensor};
+use crate::tensor::{DType, Device, Layout, Tensor, broadcast_shapes};
 use crate::{Result, backend, call, ensure, error, grads, ops};
 
 /// PyTorch warns once per call where a conversion loses imaginary parts.
@@ -23,7 +23,8 @@ fn warn_discard(from: DType, to: DType) -> Result<()> {
 fn meta_copy(args: Args) -> Result<Outs> {
     let (target, source) = (args.t(0)?, args.t(1)?);
     warn_discard(source.dtype(), target.dtype())?;
-    Ok(smallvec![Out::new(target.shape(), target.dtype())])
+    let shape = broadcast_shapes(target.shape(), source.shape())?;
+    Ok(smallvec![Out::new(&shape, target.dtype())])
 }
 
 fn run_copy(args: Args, outs: &[Tensor]) -> Result<()> {

@@ -11,7 +11,11 @@ use crate::{Result, call, ensure, fail, grads, ops};
 pub fn reshape(x: &Tensor, shape: &[i64]) -> Result<Tensor> {
     let shape = infer_shape(shape, x.numel())?;
     if x.layout().view(&shape).is_some() {
-        return call!("view", x, &shape);
+        return if x.is_contiguous() {
+            call!("view", x, &shape)
+        } else {
+            call!("_reshape_alias", x, &shape)
+        };
     }
     // The copy has to be row-major whatever order the source has in memory.
     let copy = call!("clone", x, super::MemoryFormat::Contiguous)?;

@@ -325,6 +325,8 @@ fn lazy_flip(a: Args, conj: bool, neg: bool) -> Result<Aliases> {
 ops! {
     /// A view with other sizes; one of them may be -1.
     "view(Tensor self, int[] size) -> Tensor", M | COPY, Body::View(view), grad rule(0, reshape_back);
+    /// The view that `reshape` makes of a tensor that is not contiguous.
+    "_reshape_alias(Tensor self, int[] size) -> Tensor", F, Body::View(view), grad rule(0, reshape_back);
     /// A view with two dimensions exchanged.
     "transpose(Tensor self, int dim0, int dim1) -> Tensor", F | M | I | COPY, Body::View(transpose),
     grad rule(0, |c| grads![c.g().transpose(c.args().int(1), c.args().int(2))]);

@@ -60,7 +60,7 @@ pub fn wrap_dim(dim: i64, ndim: usize) -> Result<usize> {
 pub fn broadcast_shapes(a: &[i64], b: &[i64]) -> Result<Dims> {
     let n = a.len().max(b.len());
     let mut out: Dims = smallvec::smallvec![1; n];
-    for d in 0..n {
+    for d in (0..n).rev() {
         let x = if d + a.len() >= n {
             a[d + a.len() - n]
         } else {

@@ -421,6 +421,11 @@ impl Tensor {
         }
     }
 
+    /// As `requires_grad`, leaving aside what a view has of its base.
+    pub(crate) fn has_grad_flag(&self) -> bool {
+        self.0.flags.load(Ordering::Relaxed) & REQUIRES_GRAD != 0
+    }
+
     #[inline]
     pub(crate) fn has_view_flag(&self) -> bool {
         self.0.flags.load(Ordering::Relaxed) & VIEW != 0

@@ -127,7 +127,7 @@ fn rebase_dirty(output: &Output, node: &Arc<Node>, index: u32, total: usize) -> 
         "a leaf Variable that requires grad has been used in an in-place operation."
     );
     ensure!(
-        !base.is_some_and(|base| base.requires_grad() && base.is_leaf()),
+        !(tensor.requires_grad() && base.is_some_and(|base| base.is_leaf())),
         Runtime,
         "a view of a leaf Variable that requires grad is being used in an in-place operation."
     );

@@ -109,10 +109,7 @@ impl PyNode {
 
     /// The name of the kind of node.
     fn name(&self) -> String {
-        match (&self.node.body, self.node.name.as_ref()) {
-            (NodeBody::Op { .. }, name) => name.to_string(),
-            (_, name) => format!("torch::autograd::{name}"),
-        }
+        self.node.full_name()
     }
 
     #[getter]
