@@ -132,6 +132,8 @@ pub fn eigh<T: Field>(
     if !a.is_finite() {
         return Err(Failure::NotFinite);
     }
+    // LAPACK takes the diagonal of a Hermitian matrix to be real.
+    (0..a.rows).for_each(|i| a.set(i, i, T::of(a.get(i, i).re())));
     use_threads(threads);
     let side = if lower { Side::Lower } else { Side::Upper };
     match vectors {

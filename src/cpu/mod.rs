@@ -33,6 +33,7 @@ pub mod fft;
 pub mod gemm;
 pub mod linalg;
 pub mod linalg_factor;
+pub mod linalg_ldl;
 pub mod pooling;
 pub mod random;
 pub mod random_choice;

@@ -194,7 +194,8 @@ fn matrix_power(a: Args) -> Result<Outputs> {
     let size = x.shape()[x.ndim() - 1];
     if n == 0 {
         let eye = Val(call!("eye", size, x.dtype()));
-        return single(eye.expand(x.shape().to_vec()).contiguous());
+        // Zeros below the matrix: the result depends on it, with a gradient of zero.
+        return single(Val::from(x).tril(-size).add(eye));
     }
     let mut base = if n > 0 { Val::from(x) } else { Val(call!("linalg.inv", x)) };
     let mut rest = n.unsigned_abs();

@@ -76,7 +76,8 @@ fn cosine_similarity(a: Args) -> Result<Outputs> {
     let (x1, x2, dim, eps) = (a.t(0)?, a.t(1)?, a.int(2)?, a.float(3)?);
     let dtype = x1.dtype().promote(x2.dtype())?;
     ensure!(dtype.is_float(), Runtime, "expected common dtype to be floating point, yet common dtype is {}", dtype.scalar_name());
-    let (a, b) = (Val::from(x1).to(dtype), Val::from(x2).to(dtype));
+    let shape = crate::tensor::broadcast_shapes(x1.shape(), x2.shape())?;
+    let (a, b) = (Val::from(x1).to(dtype).expand(&shape), Val::from(x2).to(dtype).expand(&shape));
     let norm = |v: &Val| {
         let n = Val(call!("linalg.vector_norm", v, 2.0, [dim], true));
         // The floor is a constant: no gradient flows where it holds.

@@ -102,6 +102,9 @@ struct Plan {
 
 fn plan(x: &Tensor, s: Option<&[i64]>, dim: Option<&[i64]>) -> Result<Plan> {
     let n = x.ndim();
+    if let (Some([first, ..]), 0) = (dim, n) {
+        fail!(Index, "Dimension specified as {first} but tensor has no dimensions");
+    }
     let dims: Vec<usize> = match (dim, s) {
         (Some(dim), _) => dim.iter().map(|&d| wrap_dim(d, n)).collect::<Result<_>>()?,
         (None, Some(s)) => {
@@ -192,7 +195,6 @@ fn to_real(x: &Tensor, p: &mut Plan, norm: Option<&str>, hermitian: bool, op: &s
 /// The plan of the one-dimensional forms: arguments (self, n, dim, norm).
 fn plan_1d(a: Args) -> Result<Plan> {
     let x = a.t(0)?;
-    ensure!(x.ndim() > 0, Runtime, "Dimension specified as {} but tensor has no dimensions", a.int(2)?);
     let n = a.opt_int(1)?.map(|n| [n]);
     plan(x, n.as_ref().map(<[i64; 1]>::as_slice), Some(&[a.int(2)?]))
 }

@@ -1,6 +1,7 @@
 //! Triangular systems and Cholesky factors.
 
 use super::linalg::{batch, check_dtype, check_infos, check_square, fresh, matrix, same_batch, size, triangular, Infos};
+use super::loss::primitive;
 use super::matmul::single;
 use super::{Args, Body, F, M, O, Outputs, Val, Value, arg, named, out};
 use crate::autograd::Ctx;
@@ -109,11 +110,33 @@ fn cholesky(a: Args) -> Result<Outputs> {
 }
 
 /// The inverse of `L L^H` (or `U^H U`).
-fn cholesky_inverse(a: Args) -> Result<Outputs> {
+fn cholesky_inverse(a: Args) -> Result<Vec<Tensor>> {
     let (x, upper) = (a.t(0)?, a.bool(1)?);
     check_square(x, "cholesky_inverse")?;
     let eye = Val(call!("eye", size(x).0 as i64, x.dtype()));
-    single(solve_with_factor(&eye.expand(x.shape().to_vec()), &Val::from(x), upper))
+    primitive(|| solve_with_factor(&eye.expand(x.shape().to_vec()), &Val::from(x), upper))
+}
+
+/// What both rules have in common: the factor's gradient from that of `L L^H`; both triangles, as PyTorch gives it.
+fn factor_grad(factor: &Val, core: &Val, upper: bool) -> Val {
+    let both = core + &core.mh();
+    if upper { -factor.matmul(both) } else { -both.matmul(factor) }
+}
+
+fn cholesky_inverse_grad(c: &Ctx) -> super::Grads {
+    let core = c.y(0).matmul(c.g()).matmul(c.y(0));
+    grads![factor_grad(&c.x(0), &core, c.args().bool(1).unwrap_or(false))]
+}
+
+fn cholesky_solve_grad(c: &Ctx) -> super::Grads {
+    let upper = c.args().bool(2).unwrap_or(false);
+    let gb = Val(call!("_cholesky_solve", c.g(), c.x(1), upper));
+    grads![Some(gb.clone()), c.when(1, || factor_grad(&c.x(1), &gb.matmul(c.y(0).mh()), upper))]
+}
+
+fn solve_same_batch(a: Args) -> Result<Vec<Tensor>> {
+    let (b, l, upper) = (a.t(0)?, a.t(1)?, a.bool(2)?);
+    primitive(|| solve_with_factor(&Val::from(b), &Val::from(l), upper))
 }
 
 fn cholesky_solve(a: Args) -> Result<Outputs> {
@@ -121,7 +144,8 @@ fn cholesky_solve(a: Args) -> Result<Outputs> {
     ensure!(b.ndim() >= 2 && l.ndim() >= 2, Runtime, "b should have at least 2 dimensions, but has {} dimensions instead", b.ndim());
     check_dtype(b.dtype(), "cholesky_solve")?;
     check_square(l, "cholesky_solve")?;
-    single(solve_with_factor(&Val::from(b), &Val::from(l), upper))
+    let (l, b) = same_batch(l.into(), b.into())?;
+    single(Val(call!("_cholesky_solve", b, l, upper)))
 }
 
 fn solve_with_factor(b: &Val, factor: &Val, upper: bool) -> Val {
@@ -148,7 +172,11 @@ ops! {
     /// Cholesky factors of Hermitian matrices.
     "cholesky(Tensor self, bool upper=False) -> Tensor", F | M | O, Body::Composite(cholesky);
     /// Inverses of Hermitian matrices from their Cholesky factors.
-    "cholesky_inverse(Tensor self, bool upper=False) -> Tensor", F | M | O, Body::Composite(cholesky_inverse);
+    "cholesky_inverse(Tensor self, bool upper=False) -> Tensor", F | M | O, Body::Dynamic { cpu: cholesky_inverse },
+    grad named("CholeskyInverseBackward0", arg(0) | out(0), cholesky_inverse_grad);
+    /// Solution of linear systems from Cholesky factors of the same batch.
+    "_cholesky_solve(Tensor self, Tensor input2, bool upper) -> Tensor", 0, Body::Dynamic { cpu: solve_same_batch },
+    grad named("CholeskySolveBackward0", arg(1) | out(0), cholesky_solve_grad);
     /// Solution of a linear system from a Cholesky factor.
     "cholesky_solve(Tensor self, Tensor input2, bool upper=False) -> Tensor", F | M | O, Body::Composite(cholesky_solve);
 }

@@ -115,14 +115,11 @@ fn bce(a: Args) -> Result<Vec<Tensor>> {
     let reduction = a.int(3)?;
     bce_check(a, reduction)?;
     let ((x, y), weight) = (same_kind(a)?, a.opt_t(2)?);
-    let low = Val(call!("min", &x)).get()?;
-    if low.numel() == 1 && x.shape().iter().all(|&s| s > 0) {
-        let high = Val(call!("max", &x)).get()?.item()?.to_f64();
-        ensure!(
-            low.item()?.to_f64() >= 0.0 && high <= 1.0,
-            Runtime,
-            "all elements of input should be between 0 and 1"
-        );
+    if x.shape().iter().all(|&s| s > 0) {
+        let all = Vec::<i64>::new();
+        let low = call!("amin", &x, all.clone(), false)?.item()?.to_f64();
+        let high = call!("amax", &x, all, false)?.item()?.to_f64();
+        ensure!(low >= 0.0 && high <= 1.0, Runtime, "all elements of input should be between 0 and 1");
     }
     primitive(|| {
         let floor = |v: Val| Val(call!("clamp", v, -100.0));

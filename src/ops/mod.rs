@@ -69,6 +69,7 @@ pub mod linalg;
 pub mod linalg_cholesky;
 pub mod linalg_spectral;
 pub mod linalg_norm;
+pub mod linalg_packed;
 pub mod distance;
 pub mod loss;
 pub mod resample;
@@ -429,6 +430,7 @@ static FAMILIES: &[&[Op]] = &[
     linalg::OPS,
     fft::OPS,
     linalg_norm::OPS,
+    linalg_packed::OPS,
     linalg_cholesky::OPS,
     linalg_spectral::OPS,
     embed::OPS,

@@ -61,10 +61,12 @@ fn sources(mode: &str, size: i64, before: i64, after: i64, d: usize) -> Result<V
         ),
         _ => {}
     }
+    // What is left after negative amounts cut the ends goes round.
+    let (first, kept) = ((-before).max(0), size - (-before).max(0) - (-after).max(0));
     let place = |i: i64| match mode {
         "reflect" if i < 0 => -i,
         "reflect" if i >= size => 2 * (size - 1) - i,
-        "circular" => i.rem_euclid(size.max(1)),
+        "circular" => first + (i - first).rem_euclid(kept.max(1)),
         _ => i.clamp(0, (size - 1).max(0)),
     };
     Ok((-before..size + after).map(place).collect())

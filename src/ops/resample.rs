@@ -275,7 +275,13 @@ fn grid_sampler(a: Args) -> Result<Outputs> {
         0 => multilinear(&v, &places),
         1 => {
             let whole: Vec<Val> = places.iter().map(|p| Val(call!("round", p)).detach()).collect();
-            pixels(&v, &whole)
+            let found = pixels(&v, &whole);
+            if !grid.requires_grad() {
+                return single(found);
+            }
+            // The places count only in steps: the gradient of the grid is zero, not missing.
+            let nothing = g.masked_fill(g.eq(&g).logical_or(g.ne(&g)), 0.0).reshape([-1i64]).sum([0i64], false);
+            found + &nothing
         }
         _ => fail!(Runtime, "grid_sampler(): unknown interpolation mode {mode}"),
     })

@@ -86,7 +86,7 @@ def _output_size(input: Tensor, output_size: Any, dims: int) -> list[int]:
         output_size = (output_size,) * dims
     if input.dim() <= len(output_size):
         raise ValueError(f"Input dimension should be at least {len(output_size) + 1}")
-    own = input.size()[-len(output_size) :]
+    own = input.size()[input.dim() - len(output_size) :]
     return [o if wanted is None else wanted for wanted, o in zip(output_size, own, strict=True)]
 
 

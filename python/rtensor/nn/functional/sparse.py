@@ -22,7 +22,7 @@ def embedding(
     sparse: bool = False,
 ) -> Tensor:
     """Rows of `weight` at the indices `input`; the row `padding_idx` gets no gradient."""
-    rows = weight.size(0)
+    rows = weight.size(0) if weight.dim() else 0
     if padding_idx is None:
         padding_idx = -1
     else:
