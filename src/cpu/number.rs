@@ -73,7 +73,7 @@ pub trait Magnitude: Number {
 }
 
 macro_rules! real {
-    ($($t:ident)*) => {$(
+    ($($t:ident $math:ident)*) => {$(
         impl Accumulator for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -122,11 +122,11 @@ macro_rules! real {
             #[inline(always)]
             fn powf(self, p: Self) -> Self { $t::powf(self, p) }
             #[inline(always)]
-            fn exp(self) -> Self { $t::exp(self) }
+            fn exp(self) -> Self { crate::cpu::$math::exp(self) }
             #[inline(always)]
-            fn ln(self) -> Self { $t::ln(self) }
+            fn ln(self) -> Self { crate::cpu::$math::log(self) }
             #[inline(always)]
-            fn ln_1p(self) -> Self { $t::ln_1p(self) }
+            fn ln_1p(self) -> Self { crate::cpu::$math::log1p(self) }
             #[inline(always)]
             fn of_f64(x: f64) -> Self { x as $t }
             #[inline(always)]
@@ -144,7 +144,7 @@ macro_rules! real {
         }
     )*};
 }
-real!(f32 f64);
+real!(f32 math32 f64 math64);
 
 macro_rules! half_precision {
     ($($t:ident $widen:ident)*) => {$(

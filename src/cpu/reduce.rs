@@ -284,7 +284,13 @@ multiversion! {
 unsafe fn fold_vector[T: Copy, R: Reduction<T>](r: R, src: *const T, n: usize) -> R::Acc {
     // SAFETY: n elements from src on.
     unsafe {
-        if size_of::<R::Acc>() <= 4 { fold_lanes::<T, R, 64>(r, src, n, 1) } else { fold_lanes::<T, R, 32>(r, src, n, 1) }
+        if n < 64 {
+            fold_lanes::<T, R, 8>(r, src, n, 1)
+        } else if size_of::<R::Acc>() <= 4 {
+            fold_lanes::<T, R, 64>(r, src, n, 1)
+        } else {
+            fold_lanes::<T, R, 32>(r, src, n, 1)
+        }
     }
 }
 }

@@ -9,9 +9,9 @@ use super::reduce_plan::{Dim, Walk};
 
 /// Columns that accumulators are kept for.
 pub(super) const COLUMNS: usize = 256;
-/// Rows folded into one level before it moves to the next.
+/// Rows added together, and batches of them in one level before it moves to the next.
 const LEVEL_ROWS: usize = 16;
-const LEVELS: usize = 4;
+const LEVELS: usize = 3;
 
 /// Neighbouring outputs that are reduced together, row by row.
 pub(super) struct Columns<T> {
@@ -44,30 +44,22 @@ impl<T: Copy> Columns<T> {
             ),
         };
         let mut walk = Walk::starting_at(outer, units.start);
-        let mut rows = 0usize;
+        let mut batch = Batch {
+            rows: [0; LEVEL_ROWS],
+            filled: 0,
+            done: 0,
+        };
         for _ in units {
             for i in 0..inner.size {
-                // SAFETY: the row lies inside the reduced dimensions; the levels are initialised up to `width`.
-                unsafe {
-                    self.add_row(
-                        r,
-                        self.src.offset(walk.input + i as isize * inner.stride),
-                        &mut levels[0],
-                    )
-                };
-                rows += 1;
-                let mut full = rows;
-                for low in 0..LEVELS - 1 {
-                    if full % LEVEL_ROWS != 0 {
-                        break;
-                    }
-                    full /= LEVEL_ROWS;
-                    // SAFETY: as above.
-                    unsafe { self.carry(r, &mut levels, low) };
+                if batch.is_filled_by(walk.input + i as isize * inner.stride) {
+                    // SAFETY: the rows lie inside the reduced dimensions; the levels are initialised up to `width`.
+                    unsafe { self.add_batch(r, &mut batch, &mut levels) };
                 }
             }
             walk.advance();
         }
+        // SAFETY: as above.
+        unsafe { self.add_rows(r, &batch.rows[..batch.filled], &mut levels[0]) };
         for low in 0..LEVELS - 1 {
             // SAFETY: as above.
             unsafe { self.carry(r, &mut levels, low) };
@@ -75,19 +67,45 @@ impl<T: Copy> Columns<T> {
         *acc = levels[LEVELS - 1];
     }
 
-    #[inline]
-    unsafe fn add_row<R: Reduction<T>>(
+    /// Adds a full batch, and moves the levels that are full.
+    unsafe fn add_batch<R: Reduction<T>>(
         &self,
         r: R,
-        row: *const T,
+        batch: &mut Batch,
+        levels: &mut [[MaybeUninit<R::Acc>; COLUMNS]; LEVELS],
+    ) {
+        // SAFETY: as the caller's.
+        unsafe {
+            self.add_rows(r, &batch.rows, &mut levels[0]);
+            batch.filled = 0;
+            batch.done += 1;
+            let mut full = batch.done;
+            for low in 0..LEVELS - 1 {
+                if full % LEVEL_ROWS != 0 {
+                    break;
+                }
+                full /= LEVEL_ROWS;
+                self.carry(r, levels, low);
+            }
+        }
+    }
+
+    #[inline]
+    unsafe fn add_rows<R: Reduction<T>>(
+        &self,
+        r: R,
+        rows: &[isize],
         acc: &mut [MaybeUninit<R::Acc>; COLUMNS],
     ) {
-        // SAFETY: `width` elements from row on; acc is initialised up to `width`.
+        let acc = &mut acc[..self.width];
+        // SAFETY: `width` elements from each row on; acc is initialised up to `width`.
         unsafe {
             if R::SIMD && self.stride == 1 {
-                add_vector(r, row, &mut acc[..self.width]);
+                add_vector(r, self.src, rows, acc);
             } else {
-                add_strided(r, row, self.stride, &mut acc[..self.width]);
+                for &row in rows {
+                    add_strided(r, self.src.offset(row), self.stride, acc);
+                }
             }
         }
     }
@@ -111,10 +129,48 @@ impl<T: Copy> Columns<T> {
     }
 }
 
+/// Offsets of rows that are added together.
+struct Batch {
+    rows: [isize; LEVEL_ROWS],
+    filled: usize,
+    /// Full batches so far.
+    done: usize,
+}
+
+impl Batch {
+    #[inline]
+    fn is_filled_by(&mut self, row: isize) -> bool {
+        self.rows[self.filled] = row;
+        self.filled += 1;
+        self.filled == LEVEL_ROWS
+    }
+}
+
 multiversion! {
-unsafe fn add_vector[T: Copy, R: Reduction<T>](r: R, row: *const T, acc: &mut [MaybeUninit<R::Acc>]) {
-    // SAFETY: as the caller's.
-    unsafe { add_strided(r, row, 1, acc) }
+unsafe fn add_vector[T: Copy, R: Reduction<T>](r: R, src: *const T, rows: &[isize], acc: &mut [MaybeUninit<R::Acc>]) {
+    const WIDTH: usize = 64;
+    for (block, acc) in acc.chunks_mut(WIDTH).enumerate() {
+        let mut sums = [r.identity(); WIDTH];
+        for &row in rows {
+            // SAFETY: as the caller's. A full block has a constant width, so that its sums stay in registers.
+            unsafe {
+                let row = src.offset(row).add(block * WIDTH);
+                if acc.len() == WIDTH {
+                    for (lane, sum) in sums.iter_mut().enumerate() {
+                        *sum = r.combine(*sum, r.map(*row.add(lane)));
+                    }
+                } else {
+                    for (lane, sum) in sums[..acc.len()].iter_mut().enumerate() {
+                        *sum = r.combine(*sum, r.map(*row.add(lane)));
+                    }
+                }
+            }
+        }
+        for (a, sum) in acc.iter_mut().zip(sums) {
+            // SAFETY: acc is initialised.
+            a.write(r.combine(unsafe { a.assume_init() }, sum));
+        }
+    }
 }
 }
 

@@ -12,6 +12,8 @@ use super::reduce_plan::{Dim, Plan, Walk};
 
 /// Elements searched for a new extreme at once; only the winning block is searched for its position.
 const BLOCK: usize = 2048;
+/// Elements compared at once.
+const LANES: usize = 64;
 const COLUMNS: usize = 128;
 
 /// Which extreme, and when a later element replaces an earlier one.
@@ -109,7 +111,7 @@ unsafe fn rows<T: Ordered, E: Extreme<T>>(
         // SAFETY: the walk stays inside the plan.
         unsafe {
             let row = src.offset(walk.input);
-            let index = if line.stride == 1 {
+            let index = if line.stride == 1 && line.size >= LANES {
                 row_position(e, row, line.size)
             } else {
                 strided_position(e, row, line)
@@ -139,17 +141,41 @@ unsafe fn row_position<T: Ordered, E: Extreme<T>>(e: E, row: *const T, n: usize)
                 (best, block) = (here, start);
             }
         }
-        let end = n.min(block + BLOCK);
-        (block..end)
-            .find(|&i| is_same((*row.add(i)).rank(), best))
-            .unwrap_or(block)
+        let (at, len) = (row.add(block), BLOCK.min(n - block));
+        block
+            + if E::SIMD {
+                find_vector(at, len, best)
+            } else {
+                find(at, len, best)
+            }
     }
+}
+
+multiversion! {
+unsafe fn find_vector[T: Ordered](src: *const T, n: usize, wanted: T::Rank) -> usize {
+    // SAFETY: as the caller's.
+    unsafe { find(src, n, wanted) }
+}
+}
+
+/// The first position of a rank that occurs: whole lanes are compared at once.
+#[inline(always)]
+unsafe fn find<T: Ordered>(src: *const T, n: usize, wanted: T::Rank) -> usize {
+    // SAFETY: n elements from src on.
+    let same = |i: usize| is_same(unsafe { *src.add(i) }.rank(), wanted);
+    let whole = n / LANES * LANES;
+    for start in (0..whole).step_by(LANES) {
+        if (0..LANES).fold(false, |hit, lane| hit | same(start + lane)) {
+            return (start..start + LANES).find(|&i| same(i)).unwrap_or(start);
+        }
+    }
+    (whole..n).find(|&i| same(i)).unwrap_or(0)
 }
 
 #[inline(always)]
 #[allow(clippy::eq_op)]
 fn is_same<R: PartialOrd + Copy>(a: R, b: R) -> bool {
-    a == b || (a != a && b != b)
+    (a == b) | ((a != a) & (b != b))
 }
 
 multiversion! {
@@ -161,7 +187,6 @@ unsafe fn block_vector[T: Ordered, E: Extreme<T>](e: E, src: *const T, n: usize)
 
 #[inline(always)]
 unsafe fn block_extreme<T: Ordered, E: Extreme<T>>(e: E, src: *const T, n: usize) -> T::Rank {
-    const LANES: usize = 64;
     // SAFETY: n elements from src on.
     unsafe {
         if n < LANES {

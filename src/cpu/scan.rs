@@ -152,6 +152,9 @@ pub unsafe fn scan<T: Copy + Send + Sync, S: Scan<T>>(
     );
 }
 
+/// Lines that advance together: each waits for its own sums only.
+const TOGETHER: usize = 4;
+
 unsafe fn rows<T: Copy, S: Scan<T>>(
     s: S,
     src: *const T,
@@ -160,16 +163,39 @@ unsafe fn rows<T: Copy, S: Scan<T>>(
     out: *mut S::Out,
 ) {
     let mut walk = Walk::starting_at(&lines.plan.kept, range.start);
-    for _ in range {
-        let mut acc = s.identity();
-        for i in 0..lines.size as isize {
+    let mut next = || {
+        let here = (walk.input, walk.output);
+        walk.advance();
+        here
+    };
+    // SAFETY: as the caller's.
+    unsafe {
+        for _ in 0..range.len() / TOGETHER {
+            scan_lines::<T, S, TOGETHER>(s, src, lines, std::array::from_fn(|_| next()), out);
+        }
+        for _ in 0..range.len() % TOGETHER {
+            scan_lines::<T, S, 1>(s, src, lines, [next()], out);
+        }
+    }
+}
+
+#[inline]
+unsafe fn scan_lines<T: Copy, S: Scan<T>, const N: usize>(
+    s: S,
+    src: *const T,
+    lines: &Lines,
+    starts: [(isize, isize); N],
+    out: *mut S::Out,
+) {
+    let mut accs = [s.identity(); N];
+    for i in 0..lines.size as isize {
+        for (acc, (input, output)) in accs.iter_mut().zip(starts) {
             // SAFETY: as the caller's.
             unsafe {
-                acc = s.step(acc, *src.offset(walk.input + i * lines.stride));
-                *out.offset(walk.output + i * lines.out) = s.write(acc);
+                *acc = s.step(*acc, *src.offset(input + i * lines.stride));
+                *out.offset(output + i * lines.out) = s.write(*acc);
             }
         }
-        walk.advance();
     }
 }
 

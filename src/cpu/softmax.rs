@@ -61,9 +61,20 @@ pub unsafe fn softmax<T: Soft>(log: bool, src: *const T, lines: &Lines, out: *mu
         |range| {
             let (src, out) = (src, out);
             // SAFETY: every range of lines is written by one task only.
-            unsafe { forward_lines(log, src.0, lines, range, out.0) };
+            unsafe {
+                if lines.plan.is_vertical() {
+                    forward_columns(log, src.0, lines, range, out.0);
+                } else {
+                    forward_lines(log, src.0, lines, range, out.0);
+                }
+            }
         },
     );
+}
+
+/// May the exponentials wait in the output? Half precision would round them.
+const fn keeps<T: Number>() -> bool {
+    size_of::<T>() == size_of::<T::Acc>()
 }
 
 multiversion! {
@@ -87,21 +98,103 @@ unsafe fn forward_lines[T: Soft](log: bool, src: *const T, lines: &Lines, range:
 
 #[inline(always)]
 unsafe fn forward<T: Soft>(log: bool, x: View<T>, n: usize, y: *mut T, stride: isize) {
+    let out = View {
+        at: y.cast_const(),
+        stride,
+    };
     // SAFETY: the line has n elements.
     unsafe {
-        let max = fold(n, T::Acc::of_f64(f64::NEG_INFINITY), |i| x.get(i), greater);
         let put = |i: usize, value: T::Acc| *y.offset(i as isize * stride) = T::narrow(value);
-        let sum = fold(n, T::Acc::ZERO, |i| x.get(i).sub(max).exp(), T::Acc::add);
+        let max = fold(n, T::Acc::of_f64(f64::NEG_INFINITY), |i| x.get(i), greater);
+        let power = |i: usize| x.get(i).sub(max).exp();
         if log {
-            let offset = sum.ln();
+            let offset = fold(n, T::Acc::ZERO, power, T::Acc::add).ln();
             for i in 0..n {
                 put(i, x.get(i).sub(max).sub(offset));
             }
-        } else {
-            let scale = T::Acc::ONE.div(sum);
+            return;
+        }
+        if keeps::<T>() {
             for i in 0..n {
-                put(i, x.get(i).sub(max).exp().mul(scale));
+                put(i, power(i));
             }
+            let scale = T::Acc::ONE.div(fold(n, T::Acc::ZERO, |i| out.get(i), T::Acc::add));
+            for i in 0..n {
+                put(i, out.get(i).mul(scale));
+            }
+        } else {
+            let scale = T::Acc::ONE.div(fold(n, T::Acc::ZERO, power, T::Acc::add));
+            for i in 0..n {
+                put(i, power(i).mul(scale));
+            }
+        }
+    }
+}
+
+/// Neighbouring lines that are computed together.
+const COLUMNS: usize = 64;
+
+multiversion! {
+unsafe fn forward_columns[T: Soft](log: bool, src: *const T, lines: &Lines, range: Range<usize>, out: *mut T) {
+    let Some(inner) = lines.plan.kept.last() else { return };
+    let mut next = range.start;
+    while next < range.end {
+        let width = COLUMNS.min(inner.size - next % inner.size).min(range.end - next);
+        let walk = Walk::starting_at(&lines.plan.kept, next);
+        // SAFETY: `width` columns from here lie in one run of the innermost kept dimension.
+        unsafe {
+            let (x, y) = (src.offset(walk.input), out.offset(walk.output));
+            if inner.stride == 1 && inner.out == 1 {
+                column_block(log, x, y, lines, (1, 1), width);
+            } else {
+                column_block(log, x, y, lines, (inner.stride, inner.out), width);
+            }
+        }
+        next += width;
+    }
+}
+}
+
+#[inline(always)]
+unsafe fn column_block<T: Soft>(
+    log: bool,
+    x: *const T,
+    y: *mut T,
+    lines: &Lines,
+    (step, out_step): (isize, isize),
+    width: usize,
+) {
+    // SAFETY: rows and columns lie inside the layout.
+    let at = |i: usize, c: usize| unsafe {
+        (*x.offset(i as isize * lines.stride + c as isize * step)).widen()
+    };
+    let place =
+        |i: usize, c: usize| y.wrapping_offset(i as isize * lines.out + c as isize * out_step);
+    let mut max = [T::Acc::of_f64(f64::NEG_INFINITY); COLUMNS];
+    let mut sum = [T::Acc::ZERO; COLUMNS];
+    for i in 0..lines.size {
+        for (c, max) in max[..width].iter_mut().enumerate() {
+            *max = greater(*max, at(i, c));
+        }
+    }
+    for i in 0..lines.size {
+        for (c, (sum, &max)) in sum[..width].iter_mut().zip(&max).enumerate() {
+            *sum = sum.add(at(i, c).sub(max).exp());
+        }
+    }
+    for total in &mut sum[..width] {
+        *total = if log {
+            total.ln()
+        } else {
+            T::Acc::ONE.div(*total)
+        };
+    }
+    for i in 0..lines.size {
+        for (c, (&sum, &max)) in sum[..width].iter().zip(&max).enumerate() {
+            let x = at(i, c).sub(max);
+            let value = if log { x.sub(sum) } else { x.exp().mul(sum) };
+            // SAFETY: as above.
+            unsafe { *place(i, c) = T::narrow(value) };
         }
     }
 }
