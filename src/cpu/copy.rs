@@ -1,7 +1,7 @@
 //! Copies between strided tensors, with conversion of dtype and of lazy bits.
 
 use crate::cpu::iter::Plan;
-use crate::cpu::pool;
+use crate::cpu::{pool, transpose};
 use crate::tensor::{Bool, DType, Element, Tensor, bf16, c64, c128, f16};
 use crate::{Result, dispatch};
 
@@ -50,7 +50,11 @@ pub fn copy(target: &Tensor, source: &Tensor) -> Result<()> {
     }
     if target.dtype() == source.dtype() && !conj && !neg {
         dispatch!(bytes target.dtype(), T => {
-            run::<T, T>(&plan, target.data_ptr().cast(), source.data_ptr().cast(), |v| v);
+            let (to, from) = (target.data_ptr().cast::<T>(), source.data_ptr().cast::<T>());
+            // SAFETY: the plan walks layouts that lie within their storages; a partial overlap was refused.
+            if !unsafe { transpose::copy(&plan, to, from) } {
+                run::<T, T>(&plan, to, from, |v| v);
+            }
         });
         return Ok(());
     }

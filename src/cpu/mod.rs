@@ -56,3 +56,4 @@ pub mod scatter;
 pub mod softmax;
 pub mod sort;
 pub mod sort_keys;
+pub mod transpose;

@@ -57,6 +57,7 @@ pub mod scatter;
 mod scatter_grad;
 pub mod selection;
 pub mod shape;
+pub mod shuffle;
 pub mod split;
 pub mod vector_norm;
 pub mod matmul;
@@ -391,6 +392,7 @@ static FAMILIES: &[&[Op]] = &[
     composed::OPS,
     reinterpret::OPS,
     shape::OPS,
+    shuffle::OPS,
     split::OPS,
     index::OPS,
     scatter::OPS,
