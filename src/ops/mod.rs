@@ -73,6 +73,7 @@ pub mod linalg_norm;
 pub mod linalg_packed;
 pub mod distance;
 pub mod loss;
+pub mod stft;
 pub mod resample;
 pub mod margin;
 pub mod pad;
@@ -431,6 +432,7 @@ static FAMILIES: &[&[Op]] = &[
     pad::OPS,
     linalg::OPS,
     fft::OPS,
+    stft::OPS,
     linalg_norm::OPS,
     linalg_packed::OPS,
     linalg_cholesky::OPS,
