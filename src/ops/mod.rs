@@ -38,6 +38,7 @@ pub mod segment;
 pub mod softmax;
 pub mod sort;
 pub mod activation;
+pub mod attention;
 pub mod binary;
 pub mod compare;
 pub mod composed;
@@ -410,6 +411,7 @@ static FAMILIES: &[&[Op]] = &[
     copy::OPS,
     combine::OPS,
     window::OPS,
+    attention::OPS,
     reduce_moments::OPS,
     scan::OPS,
     sort::OPS,
