@@ -79,6 +79,7 @@ for name, args in {
     row(name, call(*args), grad=False, deterministic=False)
 for name, args in {
     "uniform": (),
+    "normal": (),
     "log_normal": (),
     "cauchy": (),
     "exponential": (),
@@ -116,3 +117,27 @@ for name in (
 row("result_type", call(F(3), 2), grad=False)
 row("can_cast", call(torch.float32, torch.int64), grad=False)
 row("promote_types", call(torch.float32, torch.int64), grad=False)
+
+# --- Fourier transforms
+for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):
+    row(f"fft.{name}", call(F(3, 6)), call(F(6), 4), ref=getattr(np.fft, name))
+for name in (
+    "fft2",
+    "ifft2",
+    "rfft2",
+    "irfft2",
+    "fftn",
+    "ifftn",
+    "rfftn",
+    "irfftn",
+    "hfft2",
+    "ihfft2",
+    "hfftn",
+    "ihfftn",
+):
+    row(f"fft.{name}", call(F(3, 4)), ref=getattr(np.fft, name, None))
+for name in ("fftshift", "ifftshift"):
+    row(f"fft.{name}", call(F(5)), ref=getattr(np.fft, name))
+for name in ("fftfreq", "rfftfreq"):
+    row(f"fft.{name}", call(6), ref=getattr(np.fft, name))
+row("segment_reduce", call(F(5), "sum", lengths=torch.tensor([2, 3])))

@@ -4,6 +4,8 @@ import numpy as np
 from rows import call, row
 from samples import AWAY, REGULAR, SPD, F
 
+import rtensor as torch
+
 # --- products and linear algebra
 row("mm", call(F(2, 3), F(3, 4)), ref=np.matmul)
 row("bmm", call(F(2, 2, 3), F(2, 3, 4)), ref=np.matmul)
@@ -56,7 +58,7 @@ row("det", call(REGULAR(3, 3)), ref=np.linalg.det)
 for name in ("slogdet", "linalg.slogdet"):
     row(name, call(REGULAR(3, 3)))
 row("logdet", call(SPD(3, 3)))
-for name in ("linalg.lu_factor", "linalg.lu_factor_ex", "linalg.lu", "_lu_with_info"):
+for name in ("linalg.lu_factor", "linalg.lu_factor_ex", "linalg.lu", "lu"):
     row(name, call(REGULAR(3, 3)))
 row("linalg.cholesky_ex", call(SPD(3, 3)), grad=False)
 row("cholesky", call(SPD(3, 3)), ref=np.linalg.cholesky, grad=False)
@@ -73,3 +75,27 @@ row("linalg.eig", call(REGULAR(3, 3)), grad=False, unique=False)
 row("linalg.eigvals", call(REGULAR(3, 3)), grad=False, unique=False)
 row("linalg.qr", call(REGULAR(4, 3)))
 row("qr", call(REGULAR(4, 3)))
+row("lu_unpack", call(REGULAR(3, 3), torch.tensor([1, 2, 3], dtype=torch.int32)), grad=False)
+row("linalg.lu_solve", call(REGULAR(3, 3), torch.tensor([1, 2, 3], dtype=torch.int32), F(3, 2)), grad=False)
+row("lu_solve", call(F(3, 2), REGULAR(3, 3), torch.tensor([1, 2, 3], dtype=torch.int32)), grad=False)
+row("linalg.lstsq", call(REGULAR(4, 3), F(4, 2)), grad=False)
+row("linalg.pinv", call(REGULAR(4, 3)), ref=np.linalg.pinv)
+row("linalg.pinv/rcond", call(REGULAR(4, 3), rcond=1e-10))
+row("pinverse", call(REGULAR(4, 3)))
+row("linalg.matrix_rank", call(REGULAR(4, 3)), ref=np.linalg.matrix_rank, grad=False)
+row("linalg.matrix_rank/tol", call(REGULAR(4, 3), 0.1), grad=False)
+row("linalg.tensorinv", call(F(4, 2, 2)), ref=np.linalg.tensorinv)
+row("linalg.tensorsolve", call(F(2, 3, 6), F(2, 3)), ref=np.linalg.tensorsolve)
+row("linalg.matrix_exp", call(F(3, 3)))
+row("matrix_exp", call(F(3, 3)))
+row("renorm", call(F(3, 4), 2, 0, 1.0), grad=False)
+
+# --- norms
+row("linalg.norm", call(F(3, 4)), call(F(3, 4), 1, (0, 1)), ref=np.linalg.norm)
+row("linalg.norm/ord_str", call(F(3, 4), "fro"), call(F(3, 4), "nuc"), ref=np.linalg.norm)
+row("linalg.matrix_norm", call(F(3, 4), 2), call(F(3, 4), 1))
+row("linalg.matrix_norm/str_ord", call(F(3, 4), "fro"), call(F(3, 4), "nuc"))
+row("linalg.cond", call(REGULAR(3, 3)), ref=np.linalg.cond)
+row("linalg.cond/p_str", call(REGULAR(3, 3), "fro"), ref=np.linalg.cond)
+row("norm", call(F(3, 4)), call(F(3, 4), "fro", 1))
+row("norm/Scalar", call(F(3, 4), 1), call(F(3, 4), 3, 1))

@@ -1,7 +1,9 @@
 """Rows of convolutions, pooling, losses, normalisation, activations and embeddings."""
 
 from rows import call, row, unary
-from samples import AWAY, DISTINCT, INDEX, POS, PROB, F
+from samples import AWAY, DISTINCT, INDEX, POS, PROB, UNIT, F
+
+import rtensor as torch
 
 NN = "nn.functional."
 
@@ -73,7 +75,7 @@ row(NN + "cross_entropy_loss", call(F(5, 4), INDEX(4, 5)), call(F(5, 4), PROB(5,
 
 # --- normalisation
 row("layer_norm", call(F(3, 4), [4], F(4), F(4)))
-row("native_layer_norm", call(F(3, 4), [4], F(4), F(4), 1e-5))
+row("native_layer_norm", call(F(3, 4), [4], F(4), F(4), 1e-5), grad=False)
 row("group_norm", call(F(2, 4, 3), 2, F(4), F(4)))
 row("native_group_norm", call(F(2, 4, 3), F(4), F(4), 2, 4, 3, 2, 1e-5))
 row("batch_norm", call(F(4, 3, 2), F(3), F(3), None, None, True, 0.1, 1e-5, True))
@@ -83,3 +85,33 @@ row("instance_norm", call(F(2, 3, 5), F(3), F(3), None, None, True, 0.1, 1e-5, T
 # --- embeddings
 row("embedding", call(F(5, 3), INDEX(5, 2, 4)))
 row(NN + "one_hot", call(INDEX(5, 4), 5), grad=False)
+row("embedding_bag", call(F(5, 3), INDEX(5, 6), torch.tensor([0, 2])), grad=False)
+
+# --- distances and losses of pairs
+row("cdist", call(F(3, 4), F(2, 4)), call(F(3, 4), F(2, 4), 1.0))
+row("pdist", call(F(4, 3)))
+row("cosine_similarity", call(F(3, 4), F(3, 4)))
+row(NN + "soft_margin_loss", call(F(3, 4), F(3, 4)))
+row("hinge_embedding_loss", call(AWAY(3, 4), torch.ones(3, 4, dtype=torch.float64)))
+row("margin_ranking_loss", call(F(3), F(3), torch.ones(3, dtype=torch.float64)))
+row("cosine_embedding_loss", call(F(3, 4), F(3, 4), torch.ones(3, dtype=torch.float64)))
+row("triplet_margin_loss", call(F(3, 4), F(3, 4), F(3, 4)))
+row("poisson_nll_loss", call(F(3, 4), POS(3, 4), True, False, 1e-8, 1))
+row(NN + "multi_margin_loss", call(F(3, 4), INDEX(4, 3)))
+row(NN + "multilabel_margin_loss", call(F(3, 4), INDEX(4, 3, 4)))
+
+# --- images
+for size, shape in ((1, (1, 2, 4)), (2, (1, 2, 4, 3)), (3, (1, 2, 3, 4, 2))):
+    target = (5, 4, 3)[:size]
+    row(f"{NN}upsample_nearest{size}d", call(F(*shape), target, None))
+    row(f"{NN}_upsample_nearest_exact{size}d", call(F(*shape), target, None))
+    row(f"{NN}upsample_{('linear', 'bilinear', 'trilinear')[size - 1]}{size}d", call(F(*shape), target, False, None))
+row(NN + "upsample_bicubic2d", call(F(1, 2, 4, 3), (5, 4), False, None))
+row("grid_sampler", call(F(1, 2, 4, 3), UNIT(1, 3, 3, 2), 0, 0, False))
+row("grid_sampler_2d", call(F(1, 2, 4, 3), UNIT(1, 3, 3, 2), 0, 0, False))
+row("grid_sampler_3d", call(F(1, 1, 3, 4, 3), UNIT(1, 2, 3, 2, 3), 0, 0, False))
+row("affine_grid_generator", call(F(1, 2, 3), (1, 1, 3, 4), False))
+row(NN + "im2col", call(F(1, 2, 4, 5), (2, 3), 1, 0, 1))
+row(NN + "col2im", call(F(1, 8, 6), (3, 4), 2, 1, 0, 1))
+row(NN + "max_unpool2d", call(F(1, 1, 2, 2), torch.tensor([[[[0, 3], [9, 15]]]]), (4, 4)))
+row(NN + "max_unpool3d", call(F(1, 1, 1, 1, 2), torch.tensor([[[[[0, 7]]]]]), (2, 2, 2), (2, 2, 2), (0, 0, 0)))

@@ -18,7 +18,7 @@ HEADER = '''"""Written by tools/stubs.py from the op table; do not edit."""
 
 import builtins as _b
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 '''
 
@@ -79,9 +79,10 @@ def parameters(op: dict, first: str | None, *, varargs: bool) -> str | None:
     if first and params and params[0]["name"] == "input":
         params = params[1:]
     if varargs:
-        if not params or params[0]["type"] != "tuple of ints" or params[0]["keyword_only"]:
+        kinds = {"tuple of ints": "_Int", "tuple of Tensors": "Tensor"}
+        if not params or params[0]["type"] not in kinds or params[0]["keyword_only"]:
             return None
-        pieces.append(f"*{params[0]['name']}: _Int")
+        pieces.append(f"*{params[0]['name']}: {kinds[params[0]['type']]}")
         params, starred = params[1:], True
     optional = False
     for param in params:
@@ -173,8 +174,8 @@ def tensor_class() -> list[str]:
 
 FIXED_MEMBERS = [
     "    def __init__(self, *args: Any, **kwargs: Any) -> None: ...",
-    "    def __eq__(self, other: Any) -> Tensor: ...  # type: ignore[override]",
-    "    def __ne__(self, other: Any) -> Tensor: ...  # type: ignore[override]",
+    "    def __eq__(self, other: Any) -> Tensor: ...",
+    "    def __ne__(self, other: Any) -> Tensor: ...",
     *(f"    def __{name}__(self, other: Any) -> Tensor: ..." for name in ("lt", "le", "gt", "ge")),
     "    def __hash__(self) -> _b.int: ...",
 ]
@@ -205,11 +206,11 @@ KNOWN = {
     "dtype": "dtype",
     "device": "device",
     "layout": "layout",
-    "grad": "Tensor | None",
+    "grad": "Any",
     "data": "Tensor",
     "requires_grad": "_b.bool",
     "is_leaf": "_b.bool",
-    "item": "_Number",
+    "item": "Any",
     "tolist": "Any",
     "dim": "_b.int",
     "numel": "_b.int",
@@ -233,14 +234,16 @@ def other_member(name: str, member) -> list[str]:
         settable = getattr(member, "fset", member) is not None and name in ("grad", "data", "requires_grad")
         setter = [f"    @{name}.setter", f"    def {name}(self, value: Any) -> None: ..."] if settable else []
         return ["    @property", f"    def {name}(self) -> {result}: ...", *setter]
+    if isinstance(member, staticmethod):
+        return ["    @staticmethod", f"    def {name}(*args: Any, **kwargs: Any) -> Any: ..."]
     result = KNOWN.get(name, "Tensor" if name.startswith("__") and name not in dir(type) else "Any")
     return [f"    def {name}(self, *args: Any, **kwargs: Any) -> {result}: ..."]
 
 
 CLASSES = """
-_Number = _b.bool | _b.int | _b.float | _b.complex
-_Int = _b.int | "Tensor"
-_DType = "dtype | type[_b.float] | type[_b.int] | type[_b.bool] | type[_b.complex]"
+_Number: TypeAlias = _b.bool | _b.int | _b.float | _b.complex
+_Int: TypeAlias = _b.int | Tensor
+_DType: TypeAlias = dtype | type[_b.float] | type[_b.int] | type[_b.bool] | type[_b.complex]
 
 class dtype:
     @property

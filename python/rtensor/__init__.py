@@ -28,7 +28,7 @@ from rtensor._spectra import *
 from rtensor._statistics import *
 from rtensor._tensor_str import set_printoptions
 from rtensor._type_info import finfo, iinfo
-from rtensor.functional import *
+from rtensor.functional import *  # type: ignore[assignment]
 
 __version__ = _C.__version__
 newaxis = None

@@ -3,32 +3,7 @@
 from rtensor import _C
 from rtensor._C import Tensor
 
-__all__ = ["frobenius_norm", "lu", "nuclear_norm", "pca_lowrank", "svd_lowrank"]
-
-
-def lu(A, pivot=True, get_infos=False, out=None):
-    """The LU factorization of matrices, packed in one, with its pivots.
-
-    Parameters
-    ----------
-    A : Tensor
-        Matrices.
-    pivot : bool, default True
-        Whether to exchange rows.
-    get_infos : bool, default False
-        Whether to give LAPACK's status as well.
-    """
-    packed, pivots, infos = _C._lu_with_info(A, pivot)
-    results = (packed, pivots, infos) if get_infos else (packed, pivots)
-    if not get_infos and bool((infos != 0).any()):
-        raise RuntimeError("lu: the factorization failed; call with get_infos=True to see where")
-    if out is None:
-        return results
-    if len(out) != len(results):
-        raise TypeError(f"expected tuple of {len(results)} elements but got {len(out)}")
-    for target, result in zip(out, results, strict=True):
-        target.resize_(result.shape).copy_(result)
-    return out
+__all__ = ["frobenius_norm", "nuclear_norm", "pca_lowrank", "svd_lowrank"]
 
 
 def frobenius_norm(input, dim=None, keepdim=False) -> Tensor:

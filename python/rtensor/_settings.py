@@ -1,5 +1,7 @@
 """Process-wide settings: devices, determinism, precision, warnings, mixed precision."""
 
+from typing import Any
+
 from rtensor import _C
 
 __all__ = [
@@ -34,7 +36,7 @@ _deterministic = {"on": False, "warn_only": False}
 _anomaly = {"on": False, "check_nan": True}
 _autocast = {"cpu": False, "cuda": False, "xla": False}
 _autocast_dtypes = {"cpu": _C.bfloat16, "cuda": _C.float16, "xla": _C.bfloat16}
-_other = {"matmul_precision": "highest", "warn_always": False, "interop_threads": 1}
+_other: dict[str, Any] = {"matmul_precision": "highest", "warn_always": False, "interop_threads": 1}
 
 
 def set_default_device(device) -> None:

@@ -3,8 +3,9 @@
 import copy
 import weakref
 from collections import OrderedDict
+from typing import Any
 
-from rtensor import _C, _factorizations, _spectra, _statistics, functional
+from rtensor import _C, _spectra, _statistics, functional
 from rtensor._C import Tensor
 
 
@@ -35,46 +36,43 @@ _set = Tensor.set_
 class _Methods:
     """What ``Tensor`` gets from Python."""
 
-    def __rdiv__(self, other):
+    def __rdiv__(self: Any, other):
         """Divide ``other`` by this tensor."""
         return self.reciprocal() * other
 
-    def __repr__(self, *, tensor_contents=None) -> str:
+    def __repr__(self: Any, *, tensor_contents=None) -> str:
         from rtensor._tensor_str import _str
 
         return _str(self, tensor_contents=tensor_contents)
 
-    def __format__(self, format_spec: str) -> str:
+    def __format__(self: Any, format_spec: str) -> str:
         if self.dim() == 0 and type(self) is Tensor:
             return self.item().__format__(format_spec)
         return object.__format__(self, format_spec)
 
-    def __iter__(self):
+    def __iter__(self: Any):
         if self.dim() == 0:
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))
 
-    def __reversed__(self) -> Tensor:
+    def __reversed__(self: Any) -> Tensor:
         return self if self.dim() == 0 else self.flip(0)
 
-    def __rdiv__(self, other) -> Tensor:
-        return self.reciprocal() * other
-
-    def __contains__(self, element) -> bool:
+    def __contains__(self: Any, element) -> bool:
         if isinstance(element, (Tensor, int, float, complex)):
             return bool((element == self).any().item())
         raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
 
-    def __dir__(self) -> list[str]:
+    def __dir__(self: Any) -> list[str]:
         return sorted({*dir(type(self)), *self.__dict__})
 
-    def __array_wrap__(self, array, context=None, return_scalar=False) -> Tensor:
+    def __array_wrap__(self: Any, array, context=None, return_scalar=False) -> Tensor:
         """The result of a NumPy function on tensors, as a tensor."""
         if array.dtype == bool:
             array = array.astype("uint8")
         return _C.from_numpy(array)
 
-    def __dlpack__(self, *, stream=-1, max_version=None, dl_device=None, copy=None):
+    def __dlpack__(self: Any, *, stream=-1, max_version=None, dl_device=None, copy=None):
         """A DLPack capsule that lends the tensor's memory, or that of a copy."""
         if stream is not None and type(stream) is not int:
             raise TypeError("stream must be ``int`` or ``none``")
@@ -89,7 +87,7 @@ class _Methods:
             source = self.clone()
         return source._to_dlpack(max_version is not None and max_version[0] >= 1)
 
-    def __reduce_ex__(self, protocol):
+    def __reduce_ex__(self: Any, protocol):
         source = self.detach().resolve_conj().resolve_neg() if self.is_conj() or self.is_neg() else self
         if not self.is_leaf and self.requires_grad:
             raise RuntimeError("Only leaf tensors can be pickled: call detach() first")
@@ -111,7 +109,7 @@ class _Methods:
             ),
         )
 
-    def __deepcopy__(self, memo) -> Tensor:
+    def __deepcopy__(self: Any, memo) -> Tensor:
         if not self.is_leaf:
             raise RuntimeError(
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
@@ -135,19 +133,18 @@ class _Methods:
         memo[id(self)] = result
         return result
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self: Any, state) -> None:
         self.__dict__.update(state)
 
     corrcoef = _statistics.corrcoef
     istft = _spectra.istft
-    lu = _factorizations.lu
     stft = _spectra.stft
     cov = _statistics.cov
     histogram = _statistics.histogram
     unique = functional.unique
     unique_consecutive = functional.unique_consecutive
 
-    def storage(self):
+    def storage(self: Any):
         """The storage as a sequence of the tensor's elements."""
         from rtensor.storage import TypedStorage
 
@@ -155,15 +152,15 @@ class _Methods:
 
     _typed_storage = storage
 
-    def storage_type(self) -> type:
+    def storage_type(self: Any) -> type:
         """The class of ``storage()``."""
         return type(self.storage())
 
-    def as_subclass(self, cls) -> Tensor:
+    def as_subclass(self: Any, cls) -> Tensor:
         """The same data as an object of a subclass of ``Tensor``."""
         return Tensor._make_subclass(cls, self, self.requires_grad)
 
-    def type(self, dtype=None, non_blocking=False, **kwargs):
+    def type(self: Any, dtype=None, non_blocking=False, **kwargs):
         """The name of the old-style type; with a dtype (or such a type), a conversion."""
         if dtype is None:
             return self._type_name()
@@ -188,17 +185,17 @@ class _Methods:
             requires_grad=requires_grad,
         )
 
-    def new(self, *args, **kwargs) -> Tensor:
+    def new(self: Any, *args, **kwargs) -> Tensor:
         """An old-style constructor with this tensor's dtype."""
         return _C._legacy(self.dtype, *args, **kwargs)
 
-    def map_(self, tensor: Tensor, callable) -> Tensor:
+    def map_(self: Any, tensor: Tensor, callable) -> Tensor:
         """Replace each element by ``callable(element, element of the other tensor)``."""
         other = tensor.expand_as(self)
         values = [callable(a, b) for a, b in zip(self.flatten().tolist(), other.flatten().tolist(), strict=True)]
         return self.copy_(_C.tensor(values, dtype=self.dtype).view(self.shape))
 
-    def apply_(self, callable) -> Tensor:
+    def apply_(self: Any, callable) -> Tensor:
         """Replace each element by what the callable makes of it."""
         if self.device.type != "cpu":
             raise TypeError("apply_ is only implemented on CPU tensors")
@@ -207,7 +204,7 @@ class _Methods:
         values = [callable(value) for value in self.flatten().tolist()]
         return self.copy_(_C.tensor(values, dtype=self.dtype).view(self.shape))
 
-    def set_(self, source=None, storage_offset=0, size=None, stride=None) -> Tensor:
+    def set_(self: Any, source=None, storage_offset=0, size=None, stride=None) -> Tensor:
         """Let the tensor look at the memory of a tensor or storage."""
         storage = getattr(source, "_untyped_storage", source)
         if isinstance(storage, _C.UntypedStorage):
@@ -218,15 +215,15 @@ class _Methods:
             return _set(self, source)
         return _set(self, source, storage_offset, size, [] if stride is None else stride)
 
-    def is_shared(self) -> bool:
+    def is_shared(self: Any) -> bool:
         """Whether the memory is shared between processes."""
         return False
 
-    def is_pinned(self, device=None) -> bool:
+    def is_pinned(self: Any, device=None) -> bool:
         """Whether the memory is page-locked."""
         return False
 
-    def pin_memory(self, device=None) -> Tensor:
+    def pin_memory(self: Any, device=None) -> Tensor:
         """The tensor in page-locked memory, which needs a GPU."""
         from rtensor import cuda
 
@@ -234,36 +231,36 @@ class _Methods:
             raise RuntimeError("Cannot access accelerator device when none is available.")
         return self
 
-    def get_device(self) -> int:
+    def get_device(self: Any) -> int:
         """The index of the device; -1 for the CPU."""
         return -1 if self.device.type == "cpu" else self.device.index or 0
 
-    def has_names(self) -> bool:
+    def has_names(self: Any) -> bool:
         """Whether dimensions are named; they never are here."""
         return False
 
     @property
-    def layout(self):
+    def layout(self: Any):
         """How the elements are stored."""
         return _C.strided
 
     @property
-    def names(self) -> tuple[None, ...]:
+    def names(self: Any) -> tuple[None, ...]:
         """Names of the dimensions, which are not supported."""
         return (None,) * self.dim()
 
     @property
-    def is_sparse(self) -> bool:
+    def is_sparse(self: Any) -> bool:
         """Whether the layout is a sparse one."""
         return False
 
     @property
-    def is_quantized(self) -> bool:
+    def is_quantized(self: Any) -> bool:
         """Whether the elements are quantized."""
         return False
 
     @property
-    def is_meta(self) -> bool:
+    def is_meta(self: Any) -> bool:
         """Whether the tensor has no data."""
         return self.device.type == "meta"
 

@@ -56,7 +56,7 @@ def einsum(equation, *operands) -> Tensor:
     return _C.einsum(equation, list(operands))
 
 
-def _from_sublists(args: Sequence) -> tuple[str, tuple]:
+def _from_sublists(args: Sequence) -> tuple[str, Sequence]:
     """The equation of `(a, [0, 1], b, [1, 2], [0, 2])`."""
     operands, subscripts = args[: len(args) // 2 * 2 : 2], args[1::2]
     if len(operands) == 0:

@@ -2,7 +2,7 @@
 
 import builtins as _b
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 from rtensor._C import Tensor, _DType, _Int, _Number, device, dtype, layout, memory_format
 

@@ -153,7 +153,7 @@ class Event:
 
     def elapsed_time(self, end_event) -> float:
         """Milliseconds from this mark to another one."""
-        init()
+        raise RuntimeError(_NO_DRIVER)
 
 
 def current_stream(device=None) -> Stream:

@@ -6,6 +6,7 @@ _DEFAULT_RANGES = {"float": (-9.0, 9.0), "unsigned": (0, 10), "signed": (-9, 10)
 
 
 def _range(dtype, low, high):
+    default: tuple[float, float]
     if dtype is torch.bool:
         default = (0, 2)
     elif dtype.is_floating_point or dtype.is_complex:
