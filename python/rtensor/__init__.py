@@ -38,6 +38,7 @@ _SUBMODULES = frozenset(
         "autograd",
         "cuda",
         "fft",
+        "func",
         "functional",
         "linalg",
         "nn",
@@ -59,6 +60,7 @@ _ELSEWHERE = {
     "TypedStorage": "storage",
     "load": "serialization",
     "save": "serialization",
+    "vmap": "func",
     **dict.fromkeys(
         (
             "no_grad",
