@@ -59,6 +59,7 @@ def conformance(floors):
 
 
 def main():
+    """Run everything and print the totals."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--raise", dest="rise", action="store_true", help="write higher numbers down as new floors")
     options = parser.parse_args()

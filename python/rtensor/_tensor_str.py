@@ -7,7 +7,7 @@ import math
 import rtensor as torch
 
 _ELLIPSIS = object()
-_PROFILES = {
+_PROFILES: dict = {
     "default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80},
     "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
     "full": {"precision": 4, "threshold": math.inf, "edgeitems": 3, "linewidth": 80},
@@ -181,7 +181,7 @@ def _nested_text(values, dim, indent, formatter):
 def _contents(tensor, indent):
     values = _nested(tensor, tensor.numel() > PRINT_OPTS.threshold)
     if tensor.dtype.is_complex:
-        kind = _ComplexFormatter
+        kind: type = _ComplexFormatter
     else:
         kind = _FloatFormatter if tensor.dtype.is_floating_point else _IntegerFormatter
     return _nested_text(values, tensor.dim(), indent, kind(_leaves(values)))

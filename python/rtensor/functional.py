@@ -50,9 +50,10 @@ def einsum(equation, *operands) -> Tensor:
     tensor(11.)
     """
     if not isinstance(equation, str):
-        equation, operands = _from_sublists((equation, *operands))
+        equation, lists = _from_sublists((equation, *operands))
+        return _C.einsum(equation, list(lists))
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
-        operands = tuple(operands[0])
+        return _C.einsum(equation, list(operands[0]))
     return _C.einsum(equation, list(operands))
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from typing import Any
 
 from rtensor._C import default_generator
 
@@ -98,7 +99,7 @@ def fork_rng(devices=None, enabled=True, device_type="cuda"):
     if not enabled:
         yield
         return
-    cuda = _cuda() if device_type == "cuda" else None
+    cuda: Any = _cuda() if device_type == "cuda" else None
     devices = [] if cuda is None else list(range(cuda.device_count()) if devices is None else devices)
     state = get_rng_state()
     device_states = [cuda.get_rng_state(device) for device in devices]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 _classes: dict[str, type] = {}
 
 
@@ -13,7 +15,7 @@ def _class(name: str, fields: tuple[str, ...]) -> type:
         body = ",\n".join(f"{field}={value!r}" for field, value in zip(fields, self, strict=True))
         return f"torch.return_types.{base}(\n{body})"
 
-    members = {field: property(lambda self, i=i: self[i]) for i, field in enumerate(fields)}
+    members: dict[str, Any] = {field: property(lambda self, i=i: self[i]) for i, field in enumerate(fields)}
     members |= {"__slots__": (), "__repr__": __repr__, "__module__": "torch.return_types", "_fields": fields}
     members["__reduce__"] = lambda self: (_make, (name, fields, tuple(self)))
     members["__doc__"] = f"Results of ``{name}``: {', '.join(fields)}."

@@ -251,7 +251,7 @@ class _LazyNorm(LazyModuleMixin):
         if not self.has_uninitialized_params():
             return
         self.num_features = input.shape[1]
-        waiting = [self.weight, self.bias] if self.affine else []
+        waiting: list[Any] = [self.weight, self.bias] if self.affine else []
         waiting += [self.running_mean, self.running_var] if self.track_running_stats else []
         for tensor in waiting:
             tensor.materialize((self.num_features,))

@@ -43,7 +43,7 @@ class Flatten(Module):
 class Unflatten(Module):
     """Splits the dimension `dim` into several."""
 
-    def __init__(self, dim: int | str, unflattened_size: Sequence[int]):
+    def __init__(self, dim: int, unflattened_size: Sequence[int]):
         super().__init__()
         if not isinstance(unflattened_size, (tuple, list)):
             raise TypeError(

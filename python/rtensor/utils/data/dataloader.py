@@ -126,7 +126,7 @@ class DataLoader:
     def __iter__(self) -> Iterator[Any]:
         indices = iter(self.sampler if self.batch_sampler is None else self.batch_sampler)
         # Drawn even without workers, as PyTorch does: the default generator must stay in step.
-        base_seed = int(rtensor.empty((), dtype=rtensor.int64).random_(generator=self.generator).item())
+        base_seed = rtensor.empty((), dtype=rtensor.int64).random_(generator=self.generator).tolist()
         make_fetch = functools.partial(
             _stream_fetch if self._is_stream else _index_fetch,
             self.dataset,

@@ -87,7 +87,7 @@ class RandomSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = self.generator
         if generator is None:
-            seed = int(rtensor.empty((), dtype=rtensor.int64).random_().item())
+            seed = rtensor.empty((), dtype=rtensor.int64).random_().tolist()
             generator = rtensor.Generator()
             generator.manual_seed(seed)
         size = len(self.data_source)
