@@ -196,13 +196,14 @@ ops! {
     "to/dtype(Tensor self, ScalarType dtype, bool non_blocking=False, bool copy=False, *, MemoryFormat? memory_format=None) -> Tensor",
     M, Body::Composite(|a| to(a, a.opt_dtype(1)?, None, 2));
 
-    /// The tensor on another device or in another dtype; itself where nothing changes.
-    "to/device(Tensor self, Device? device=None, ScalarType? dtype=None, bool non_blocking=False, bool copy=False, *, MemoryFormat? memory_format=None) -> Tensor",
-    M, Body::Composite(|a| to(a, a.opt_dtype(2)?, a.opt_device(1)?, 3));
-
+    // Before `to/device`, for which a tensor of one integer would pass for the index of a device.
     /// The tensor with the dtype and on the device of another; itself where nothing changes.
     "to/other(Tensor self, Tensor other, bool non_blocking=False, bool copy=False, *, MemoryFormat? memory_format=None) -> Tensor",
     M, Body::Composite(to_other);
+
+    /// The tensor on another device or in another dtype; itself where nothing changes.
+    "to/device(Tensor self, Device? device=None, ScalarType? dtype=None, bool non_blocking=False, bool copy=False, *, MemoryFormat? memory_format=None) -> Tensor",
+    M, Body::Composite(|a| to(a, a.opt_dtype(2)?, a.opt_device(1)?, 3));
 
     /// The tensor with the dtype and on the device of another; itself where nothing changes.
     "type_as(Tensor self, Tensor other) -> Tensor", M, Body::Composite(type_as);
