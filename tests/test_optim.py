@@ -268,3 +268,23 @@ def test_plateau_and_order():
     step = lr_scheduler.StepLR(optimizer, 1)
     with pytest.warns(UserWarning, match=r"lr_scheduler.step\(\)` before `optimizer.step"):
         step.step()
+
+
+OTHERS = [optim.RMSprop, optim.Adagrad, optim.Adadelta, optim.Adamax, optim.NAdam, optim.RAdam, optim.ASGD, optim.Rprop]
+
+
+@pytest.mark.parametrize("optimizer_class", OTHERS)
+def test_every_optimiser_descends(optimizer_class):
+    path = run(optimizer_class, steps=20)
+    sizes = np.abs(path).sum((1, 2))
+    assert np.all(np.diff(sizes) < 0)
+    saved = optimizer_class([nn.Parameter(torch.ones(1))]).state_dict()
+    optimizer_class([nn.Parameter(torch.ones(1))]).load_state_dict(saved)
+
+
+def test_rmsprop_follows_its_formula():
+    w, mean = np.array([[1.0, -2.0], [3.0, 0.5]]), 0.0
+    for step in run(optim.RMSprop, lr=0.1, alpha=0.9):
+        mean = 0.9 * mean + 0.1 * gradient(w) ** 2
+        w = w - 0.1 * gradient(w) / (np.sqrt(mean) + 1e-8)
+        np.testing.assert_allclose(step, w, rtol=1e-12)
