@@ -141,3 +141,5 @@ for name in ("fftshift", "ifftshift"):
 for name in ("fftfreq", "rfftfreq"):
     row(f"fft.{name}", call(6), ref=getattr(np.fft, name))
 row("segment_reduce", call(F(5), "sum", lengths=torch.tensor([2, 3])))
+row("stft", call(F(20), 6, return_complex=True), grad=False)
+row("istft", call(torch.ones(4, 7, dtype=torch.complex128), 6), grad=False)

@@ -116,4 +116,5 @@ row(NN + "col2im", call(F(1, 8, 6), (3, 4), 2, 1, 0, 1))
 row(NN + "max_unpool2d", call(F(1, 1, 2, 2), torch.tensor([[[[0, 3], [9, 15]]]]), (4, 4)))
 row(NN + "max_unpool3d", call(F(1, 1, 1, 1, 2), torch.tensor([[[[[0, 7]]]]]), (2, 2, 2), (2, 2, 2), (0, 0, 0)))
 
-row("nn.functional.scaled_dot_product_attention", call(F(2, 3, 4), F(2, 5, 4), F(2, 5, 4)))
+# --- attention
+row(NN + "scaled_dot_product_attention", call(F(2, 3, 4), F(2, 5, 4), F(2, 5, 6)))

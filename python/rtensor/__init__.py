@@ -24,7 +24,6 @@ from rtensor._checks import (
 from rtensor._creation import asarray, from_dlpack, set_default_tensor_type, to_dlpack
 from rtensor._factorizations import *
 from rtensor._settings import *
-from rtensor._spectra import *
 from rtensor._statistics import *
 from rtensor._tensor_str import set_printoptions
 from rtensor._type_info import finfo, iinfo

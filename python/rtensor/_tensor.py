@@ -5,7 +5,7 @@ import weakref
 from collections import OrderedDict
 from typing import Any
 
-from rtensor import _C, _spectra, _statistics, functional
+from rtensor import _C, _statistics, functional
 from rtensor._C import Tensor
 
 
@@ -137,8 +137,6 @@ class _Methods:
         self.__dict__.update(state)
 
     corrcoef = _statistics.corrcoef
-    istft = _spectra.istft
-    stft = _spectra.stft
     cov = _statistics.cov
     histogram = _statistics.histogram
     unique = functional.unique
