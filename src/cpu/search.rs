@@ -4,16 +4,17 @@ use super::number::Ordered;
 use super::pool::{grain, parallel_for};
 use super::reduce::Pointer;
 
-/// The first position where `x` may be inserted; the last one if `right`. NaN sorts after everything.
+/// The first position whose element does not come before what is sought; those that do stand in front.
 #[inline]
-pub fn position<T: Ordered>(at: impl Fn(usize) -> T, n: usize, x: T, right: bool) -> usize {
-    let x = x.rank();
+pub fn partition_point<T>(
+    at: impl Fn(usize) -> T,
+    n: usize,
+    is_before: impl Fn(T) -> bool,
+) -> usize {
     let (mut low, mut high) = (0, n);
     while low < high {
         let middle = low + (high - low) / 2;
-        let here = at(middle).rank();
-        let before = if right { !less(x, here) } else { less(here, x) };
-        if before {
+        if is_before(at(middle)) {
             low = middle + 1;
         } else {
             high = middle;
@@ -22,10 +23,24 @@ pub fn position<T: Ordered>(at: impl Fn(usize) -> T, n: usize, x: T, right: bool
     low
 }
 
+/// Does `a` sort before `b`? NaN sorts after everything.
 #[inline(always)]
 #[allow(clippy::eq_op)]
-fn less<R: PartialOrd + Copy>(a: R, b: R) -> bool {
+pub fn less<T: Ordered>(a: T, b: T) -> bool {
+    let (a, b) = (a.rank(), b.rank());
     a < b || (b != b && a == a)
+}
+
+/// Does a boundary come before the value's place? PyTorch's comparison: none is above or at NaN.
+#[inline(always)]
+fn precedes<T: Ordered>(boundary: T, value: T, right: bool) -> bool {
+    let (boundary, value) = (boundary.rank(), value.rank());
+    let reached = if right {
+        boundary > value
+    } else {
+        boundary >= value
+    };
+    !reached
 }
 
 /// Searches each value in the boundaries of its row (or in the only row); all buffers are row-major.
@@ -56,19 +71,13 @@ impl<T: Ordered> Search<'_, T> {
                 } else {
                     i / self.values_per_row.max(1) * self.row
                 };
+                let is_before = |boundary: T| precedes(boundary, values[i], self.right);
                 let found = match self.sorter {
-                    None => position(
-                        |k| self.boundaries[start + k],
-                        self.row,
-                        values[i],
-                        self.right,
-                    ),
-                    Some(order) => position(
-                        |k| self.boundaries[start + order[start + k] as usize],
-                        self.row,
-                        values[i],
-                        self.right,
-                    ),
+                    None => partition_point(|k| self.boundaries[start + k], self.row, is_before),
+                    Some(order) => {
+                        let at = |k: usize| self.boundaries[start + order[start + k] as usize];
+                        partition_point(at, self.row, is_before)
+                    }
                 };
                 // SAFETY: i < out.len(), and each i belongs to one task.
                 unsafe { *out.0.add(i) = I::try_from(found).unwrap_or_default() };

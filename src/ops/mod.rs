@@ -26,7 +26,9 @@ pub mod optim;
 pub mod reduce;
 mod reduce_dims;
 pub mod reduce_index;
+pub mod difference;
 pub mod norm;
+pub mod norm_batch;
 #[macro_use]
 mod pointwise_macros;
 pub mod pointwise;
@@ -414,6 +416,7 @@ static FAMILIES: &[&[Op]] = &[
     attention::OPS,
     reduce_moments::OPS,
     scan::OPS,
+    difference::OPS,
     sort::OPS,
     unique::OPS,
     search::OPS,
@@ -422,6 +425,7 @@ static FAMILIES: &[&[Op]] = &[
     softmax::OPS,
     vector_norm::OPS,
     norm::OPS,
+    norm_batch::OPS,
     matmul::OPS,
     contract::OPS,
     einsum::OPS,

@@ -1,11 +1,11 @@
-//! Normalisation layers: layer, group, instance and batch norm.
+//! Normalisation of trailing dimensions and of groups of channels.
 
 use super::{Args, Body, F, Grads, Out, Outputs, Outs, Val, Value, arg, kernel, named, out};
-use crate::autograd::{Ctx, NoGrad, grad_enabled};
+use crate::autograd::{Ctx, grad_enabled};
 use crate::cpu::norm::{LayerNorm, LayerNormBackward, Normalized};
 use crate::cpu::number::{Accumulator, Number, Real};
 use crate::tensor::{Dims, Element, Tensor};
-use crate::{Result, call, call_all, dispatch, ensure, fail, grads, ops};
+use crate::{Result, call_all, dispatch, ensure, fail, grads, ops};
 
 /// Rows and row length of a normalisation over trailing dimensions, checked as PyTorch does.
 fn rows(
@@ -216,7 +216,7 @@ fn layer_norm(a: Args) -> Result<Outputs> {
 }
 
 /// A per-channel vector as [1, C, 1, ...] for an input of so many dimensions.
-fn per_channel(v: &Tensor, ndim: usize) -> Val {
+pub(super) fn per_channel(v: &Tensor, ndim: usize) -> Val {
     let mut shape = vec![1i64; ndim];
     if let Some(channels) = shape.get_mut(usize::from(ndim > 1)) {
         *channels = v.numel();
@@ -225,14 +225,14 @@ fn per_channel(v: &Tensor, ndim: usize) -> Val {
 }
 
 /// `x * weight + bias`, where given, per channel.
-fn affine(x: Val, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Val {
+pub(super) fn affine(x: Val, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Val {
     let ndim = x.ndim();
     let x = weight.map_or(x.clone(), |w| &x * per_channel(w, ndim));
     bias.map_or(x.clone(), |b| &x + per_channel(b, ndim))
 }
 
 /// Rows of `groups * batch` without weights: (normalised, mean, rstd).
-fn normalized_rows(x: &Val, rows: i64, eps: f64) -> Result<(Val, Val, Val)> {
+pub(super) fn normalized_rows(x: &Val, rows: i64, eps: f64) -> Result<(Val, Val, Val)> {
     let total = x.shape().iter().product::<i64>();
     let flat = x.reshape([rows, if rows == 0 { 0 } else { total / rows }]);
     let size = flat.shape().get(1).copied().unwrap_or(0);
@@ -256,12 +256,20 @@ fn native_group_norm(a: Args) -> Result<Outputs> {
     let (batch, channels, groups) = (a.int(3)?, a.int(4)?, a.int(6)?);
     let y = grouped(x, a.opt_t(1)?, a.opt_t(2)?, (batch, channels, groups), eps)?;
     // The statistics by themselves: unlike those of the fused layer norm, they are differentiable.
-    let size = if batch * groups == 0 { 0 } else { x.numel() / (batch * groups) };
+    let size = if batch * groups == 0 {
+        0
+    } else {
+        x.numel() / (batch * groups)
+    };
     let rows = Val::from(x).reshape([batch * groups, size]);
     let mean = rows.mean([-1], true);
     let rstd = ((rows - &mean).square().mean([-1], true) + eps).rsqrt();
     let statistics = |v: Val| v.reshape([batch, groups]).get().map(Value::from);
-    Ok(smallvec::smallvec![y.into(), statistics(mean)?, statistics(rstd)?])
+    Ok(smallvec::smallvec![
+        y.into(),
+        statistics(mean)?,
+        statistics(rstd)?
+    ])
 }
 
 /// Group norm of (batch, channels, ...) with the channels in so many groups.
@@ -274,7 +282,9 @@ fn grouped(
 ) -> Result<Tensor> {
     check_groups(x, channels, groups, weight, bias)?;
     let (y, _, _) = normalized_rows(&Val::from(x), batch * groups, eps)?;
-    affine(y.reshape(x.shape()), weight, bias).to(x.dtype()).get()
+    affine(y.reshape(x.shape()), weight, bias)
+        .to(x.dtype())
+        .get()
 }
 
 fn check_groups(
@@ -318,127 +328,14 @@ fn group_norm(a: Args) -> Result<Outputs> {
         x.ndim()
     );
     let (batch, channels) = (x.shape()[0], x.shape()[1]);
-    let y = grouped(x, a.opt_t(2)?, a.opt_t(3)?, (batch, channels, groups), a.float(4)?)?;
+    let y = grouped(
+        x,
+        a.opt_t(2)?,
+        a.opt_t(3)?,
+        (batch, channels, groups),
+        a.float(4)?,
+    )?;
     Ok(smallvec::smallvec![y.into()])
-}
-
-/// Moves a running statistic towards a new one, in place and off the tape.
-fn update(running: Option<&Tensor>, new: &Val, momentum: f64) -> Result<()> {
-    let Some(running) = running else {
-        return Ok(());
-    };
-    let _guard = NoGrad::enter();
-    let mixed = Val::from(running) * (1.0 - momentum) + new.detach() * momentum;
-    super::copy_into(running, &mixed.get()?)
-}
-
-/// (input, weight, bias, running_mean, running_var, training, momentum, eps) -> output, mean, inverse deviation.
-fn native_batch_norm(a: Args) -> Result<Outputs> {
-    let x = a.t(0)?;
-    let (weight, bias, mean, variance) = (a.opt_t(1)?, a.opt_t(2)?, a.opt_t(3)?, a.opt_t(4)?);
-    let (training, momentum, eps) = (a.bool(5)?, a.float(6)?, a.float(7)?);
-    ensure!(x.ndim() >= 1, Runtime, "batch_norm: expected at least 1 dimension, got 0");
-    let channels = x.shape().get(1).copied().unwrap_or(x.numel());
-    for (name, t) in [
-        ("weight", weight),
-        ("bias", bias),
-        ("running_mean", mean),
-        ("running_var", variance),
-    ] {
-        if let Some(t) = t {
-            ensure!(
-                t.numel() == channels,
-                Runtime,
-                "{name} should contain {channels} elements not {}",
-                t.numel()
-            );
-        }
-    }
-    ensure!(
-        training || (mean.is_some() && variance.is_some()),
-        Runtime,
-        "running_mean must be defined in evaluation mode"
-    );
-    let value = Val::from(x);
-    let (mean_now, rstd) = if training {
-        let dims: Vec<i64> = (0..x.ndim() as i64).filter(|&d| d != 1).collect();
-        let mut both = call_all!("var_mean/correction", x, dims, 0i64, false)?;
-        let (new_mean, new_var) = (
-            Val(both.remove(1).into_tensor()),
-            Val(both.remove(0).into_tensor()),
-        );
-        let count = (x.numel() / channels.max(1)) as f64;
-        update(mean, &new_mean, momentum)?;
-        update(variance, &(&new_var * (count / (count - 1.0))), momentum)?;
-        (new_mean, (new_var + eps).rsqrt())
-    } else {
-        let of = |t: Option<&Tensor>| t.map_or_else(|| Val(call!("zeros", [channels])), Val::from);
-        (of(mean), (of(variance) + eps).rsqrt())
-    };
-    let scale = weight.map_or(rstd.clone(), |w| &rstd * Val::from(w));
-    let channel = |v: &Val| v.clone().get().map(|t| per_channel(&t, x.ndim()));
-    let y = (value - channel(&mean_now)?) * channel(&scale)?;
-    let y = bias
-        .map_or(y.clone(), |b| &y + per_channel(b, x.ndim()))
-        .to(x.dtype())
-        .get()?;
-    if training {
-        return Ok(smallvec::smallvec![
-            y.into(),
-            mean_now.get()?.into(),
-            rstd.get()?.into()
-        ]);
-    }
-    let empty = || Tensor::empty(&[0], x.dtype()).map(Value::from);
-    Ok(smallvec::smallvec![y.into(), empty()?, empty()?])
-}
-
-fn batch_norm(a: Args) -> Result<Outputs> {
-    let mut all = native_batch_norm(a)?;
-    all.truncate(1);
-    Ok(all)
-}
-
-/// (input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps).
-fn instance_norm(a: Args) -> Result<Outputs> {
-    let x = a.t(0)?;
-    let (weight, bias, mean, variance) = (a.opt_t(1)?, a.opt_t(2)?, a.opt_t(3)?, a.opt_t(4)?);
-    let (use_input, momentum, eps) = (a.bool(5)?, a.float(6)?, a.float(7)?);
-    ensure!(
-        use_input || (mean.is_some() && variance.is_some()),
-        Runtime,
-        "Expected running_mean and running_var to be defined when use_input_stats is false"
-    );
-    if !use_input {
-        let args = [
-            a.0[0].clone(),
-            a.get(1).clone(),
-            a.get(2).clone(),
-            a.get(3).clone(),
-            a.get(4).clone(),
-            false.into(),
-            a.get(6).clone(),
-            a.get(7).clone(),
-        ];
-        return batch_norm(Args(&args));
-    }
-    ensure!(
-        x.ndim() >= 2,
-        Runtime,
-        "instance_norm: expected at least 2 dimensions, got {}",
-        x.ndim()
-    );
-    let (batch, channels) = (x.shape()[0], x.shape()[1]);
-    let (y, means, rstds) = normalized_rows(&Val::from(x), batch * channels, eps)?;
-    if mean.is_some() || variance.is_some() {
-        let count = (x.numel() / (batch * channels).max(1)) as f64;
-        let over_batch = |v: Val| v.detach().reshape([batch, channels]).mean([0], false);
-        let variances = (rstds.square().reciprocal() - eps) * (count / (count - 1.0));
-        update(mean, &over_batch(means), momentum)?;
-        update(variance, &over_batch(variances), momentum)?;
-    }
-    let y = affine(y.reshape(x.shape()), weight, bias).to(x.dtype());
-    Ok(smallvec::smallvec![y.get()?.into()])
 }
 
 ops! {
@@ -462,16 +359,4 @@ ops! {
     /// Normalises groups of channels.
     "group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enabled=True) -> Tensor", F,
         Body::Composite(group_norm);
-
-    /// Normalises channels over the batch, or by running statistics; gives also the statistics used.
-    "native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor)", F,
-        Body::Composite(native_batch_norm);
-
-    /// Normalises channels over the batch, or by running statistics.
-    "batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor", F,
-        Body::Composite(batch_norm);
-
-    /// Normalises each channel of each sample.
-    "instance_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool use_input_stats, float momentum, float eps, bool cudnn_enabled) -> Tensor", F,
-        Body::Composite(instance_norm);
 }

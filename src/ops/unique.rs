@@ -2,6 +2,7 @@
 
 use super::reduce_dims::{dispatch_widest, widest};
 use super::{Args, Body, F, O, Outputs, Val, Value};
+use crate::cpu::search::{less, partition_point};
 use crate::cpu::sort::{Groups, group, group_sorted};
 use crate::tensor::{Bool, DType, Element, Tensor, wrap_dim};
 use crate::{Result, call, dispatch, ensure, fail, ops};
@@ -182,7 +183,7 @@ fn isin(a: Args) -> Result<Outputs> {
     let found: Vec<Bool> = dispatch_widest!(set.dtype(), T => {
         let set = set.as_slice::<T>()?;
         let contains = |x: &T| {
-            let at = crate::cpu::search::position(|i| set[i], set.len(), *x, false);
+            let at = partition_point(|i| set[i], set.len(), |y| less(y, *x));
             set.get(at).is_some_and(|y| y == x)
         };
         values.as_slice::<T>()?.iter().map(|x| Bool::from(contains(x) != invert)).collect()
