@@ -1,17 +1,17 @@
-//! Reading and writing by index tensors: `x[i]`, `index_select`, `gather`, `take`, `nonzero`.
+//! Reading and writing by index tensors: `x[i]`, `index_select`, `gather`, `take`.
 
 use super::selection::{check_given, long, row_major, select, whole_mask};
-use super::view::{int_list, on_cpu, zeros};
+use super::view::{on_cpu, zeros};
 use super::{
     APART, Args, Body, EXACT, F, Grads, I, M, O, Out, Outputs, Outs, SHAPES, STRIDED, Val, arg,
-    kernel, output, output_list, rule,
+    kernel, output, rule,
 };
 use crate::autograd::Ctx;
 use crate::cpu::index::{gather_tensor, out_of_range};
 use crate::cpu::nonzero;
 use crate::cpu::scatter::Combine;
 use crate::tensor::{DType, Dims, Tensor, broadcast_shapes, wrap_dim};
-use crate::{Result, call, call_all, ensure, err, fail, grads, ops};
+use crate::{Result, call, ensure, err, fail, grads, ops};
 
 fn index(a: Args) -> Result<Vec<Tensor>> {
     let (x, indices) = (a.t(0)?, a.opt_tensors(1)?);
@@ -32,7 +32,8 @@ fn index_back(c: &Ctx) -> Grads {
     grads![Val(scattered())]
 }
 
-fn like_self(a: Args) -> Result<Outs> {
+/// One output of the sizes and dtype of the tensor itself.
+pub(super) fn like_self(a: Args) -> Result<Outs> {
     let x = a.t(0)?;
     Ok(smallvec::smallvec![Out::new(x.shape(), x.dtype())])
 }
@@ -335,56 +336,6 @@ fn put_back(c: &Ctx) -> Grads {
     ]
 }
 
-fn nonzero(a: Args) -> Result<Vec<Tensor>> {
-    let x = row_major(a.t(0)?)?;
-    let positions = nonzero::positions(&x);
-    let out = Tensor::empty(&[positions.len() as i64, x.ndim() as i64], DType::I64)?;
-    if out.numel() > 0 {
-        // SAFETY: fresh memory.
-        nonzero::rows(&positions, x.shape(), unsafe { out.as_mut_slice()? });
-    }
-    Ok(vec![out])
-}
-
-/// One tensor of indices per dimension; a 0-dim tensor counts as one of size 1.
-fn nonzero_tuple(a: Args) -> Result<Outputs> {
-    let x = a.t(0)?;
-    if !a.opt_bool(1)?.unwrap_or(true) {
-        return call_all!("nonzero", x);
-    }
-    let x = if x.ndim() == 0 {
-        call!("unsqueeze", x, 0i64)?
-    } else {
-        x.clone()
-    };
-    call_all!("unbind", call!("nonzero", x), 1i64)
-}
-
-fn unravel_index(a: Args) -> Result<Outputs> {
-    let (indices, shape) = (a.t(0)?, int_list(a, 1)?);
-    ensure!(
-        indices.dtype().is_integral(false),
-        Type,
-        "expected 'indices' to be integer dtype, but got torch.{}",
-        indices.dtype()
-    );
-    ensure!(
-        shape.iter().all(|&size| size >= 0),
-        Value,
-        "'shape' cannot have negative values, but got {:?}",
-        &shape[..]
-    );
-    let mut unit = 1;
-    let mut results: Vec<Tensor> = Vec::new();
-    for &size in shape.iter().rev() {
-        let quotient = call!("floor_divide", indices, unit)?;
-        results.push(call!("remainder", quotient, size)?);
-        unit *= size;
-    }
-    results.reverse();
-    Ok(output_list(results))
-}
-
 ops! {
     /// The elements that index tensors and masks name, as `x[i, j]`.
     "index(Tensor self, Tensor?[] indices) -> Tensor", F, Body::Dynamic { cpu: index }, grad rule(arg(1), index_back);
@@ -427,12 +378,4 @@ ops! {
     /// A copy with values written at row-major positions.
     "put(Tensor self, Tensor index, Tensor source, bool accumulate=False) -> Tensor", F | M | I, kernel(like_self, put),
     grad rule(arg(1) | SHAPES, put_back);
-    /// The indices of the elements that are not zero, one row each.
-    "nonzero(Tensor self) -> Tensor", F | M | O, Body::Dynamic { cpu: nonzero };
-    /// The indices of the elements that are not zero, one tensor per dimension where `as_tuple`.
-    "nonzero/numpy(Tensor self, *, bool as_tuple) -> Tensor[]", F | M | O, Body::Composite(nonzero_tuple);
-    /// The indices of the elements that are not zero, one row each.
-    "argwhere(Tensor self) -> Tensor", F | M, Body::Composite(|a| output(call!("nonzero", a.t(0)?)));
-    /// Row-major positions as one tensor of indices per dimension.
-    "unravel_index(Tensor indices, int[] shape) -> Tensor[]", F, Body::Composite(unravel_index);
 }

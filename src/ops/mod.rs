@@ -52,7 +52,10 @@ pub mod special;
 pub mod unary;
 pub mod unique;
 pub mod as_strided;
+pub mod diagonal;
+pub mod index_add;
 pub mod join;
+pub mod nonzero;
 pub mod masked;
 pub mod rearrange;
 pub mod reinterpret;
@@ -399,10 +402,13 @@ static FAMILIES: &[&[Op]] = &[
     shuffle::OPS,
     split::OPS,
     index::OPS,
+    nonzero::OPS,
     scatter::OPS,
+    index_add::OPS,
     masked::OPS,
     join::OPS,
     rearrange::OPS,
+    diagonal::OPS,
     view_scatter::OPS,
     reduce::OPS,
     reduce_index::OPS,

@@ -1,19 +1,12 @@
 //! Copies of a tensor with one of its views replaced: `select_scatter` and its kin, and changes of a tensor's own layout.
 
 use super::as_strided::as_strided;
-use super::index::start_from;
+use super::index::{like_self, start_from};
 use super::view::{diagonal, select, slice, zeros};
-use super::{
-    Aliases, ArgVec, Args, Body, F, Grads, M, Out, Outputs, Outs, SHAPES, Val, Value, kernel, rule,
-};
+use super::{Aliases, ArgVec, Args, Body, F, Grads, M, Outputs, SHAPES, Val, Value, kernel, rule};
 use crate::autograd::Ctx;
 use crate::tensor::{Dims, Layout, Tensor};
 use crate::{Result, ensure, err, grads, ops};
-
-fn like_self(a: Args) -> Result<Outs> {
-    let x = a.t(0)?;
-    Ok(smallvec::smallvec![Out::new(x.shape(), x.dtype())])
-}
 
 /// The arguments of the view itself: those of the call without `src`.
 fn view_args(first: Value, a: Args) -> ArgVec {
