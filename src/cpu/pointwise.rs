@@ -52,36 +52,41 @@ unsafe fn strips<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: us
     params: [E; P],
 ) {
     let mut pad = [[E::default(); STRIP]; N];
+    let mut last = [MaybeUninit::<F::Out>::uninit(); STRIP];
     let mut done = 0;
-    while done < n {
-        let count = STRIP.min(n - done);
-        // SAFETY: the caller's operands have `n` elements each, the padding a strip.
-        unsafe {
+    // SAFETY: the caller's operands have `n` elements each, the paddings a strip.
+    unsafe {
+        while done < n {
+            let full = done + STRIP <= n;
             let mut at = [std::ptr::null(); N];
             for k in 0..N {
                 at[k] = inputs[k].add(done);
-                if count < STRIP {
-                    std::ptr::copy_nonoverlapping(at[k].cast::<u8>(), pad[k].as_mut_ptr().cast(), count * size_of::<E>());
+                if !full {
+                    let bytes = (n - done) * size_of::<E>();
+                    std::ptr::copy_nonoverlapping(at[k].cast::<u8>(), pad[k].as_mut_ptr().cast(), bytes);
                     at[k] = pad[k].as_ptr();
                 }
             }
-            strip::<F, E, N, P>(at, output.add(done), count, params);
+            let to = if full { output.add(done) } else { last.as_mut_ptr().cast() };
+            strip::<F, E, N, P>(at, to, params);
+            done += STRIP;
         }
-        done += count;
+        let rest = n % STRIP;
+        let bytes = rest * size_of::<F::Out>();
+        std::ptr::copy_nonoverlapping(last.as_ptr().cast::<u8>(), output.add(n - rest).cast(), bytes);
     }
 }
 
-/// Computes a whole strip and stores the first `count` results.
+/// Computes one strip. Its size is known, so that results stay in registers on their way out.
 #[inline(always)]
 unsafe fn strip<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize>(
     inputs: [*const E; N],
     output: *mut F::Out,
-    count: usize,
     params: [E; P],
 ) {
     let mut results = [MaybeUninit::<F::Out>::uninit(); STRIP];
     let mut wild = false;
-    // SAFETY: the operands have a strip of elements, the output `count`.
+    // SAFETY: operands and output have a strip of elements.
     unsafe {
         for (i, result) in results.iter_mut().enumerate() {
             let x = inputs.map(|p| p.add(i).read_unaligned());
@@ -89,14 +94,15 @@ unsafe fn strip<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize>(
             result.write(F::at(x, params));
         }
         if wild {
-            for (i, result) in results.iter_mut().enumerate().take(count) {
+            for (i, result) in results.iter_mut().enumerate() {
                 let x = inputs.map(|p| p.add(i).read_unaligned());
                 if F::is_wild(x) {
                     result.write(F::at_wild(x, params));
                 }
             }
         }
-        std::ptr::copy_nonoverlapping(results.as_ptr().cast::<u8>(), output.cast::<u8>(), count * size_of::<F::Out>());
+        let to = output.cast::<[MaybeUninit<F::Out>; STRIP]>();
+        to.write_unaligned(results);
     }
 }
 
