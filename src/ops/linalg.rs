@@ -226,15 +226,6 @@ fn lu_factor(a: Args) -> Result<Outputs> {
     Ok(outs)
 }
 
-/// torch.lu: (LU, pivots), and the infos where asked for.
-fn plain_lu(a: Args) -> Result<Outputs> {
-    let mut outs = call_all!("linalg.lu_factor_ex", a.get(0), a.get(1), false)?;
-    if !a.bool(2)? {
-        outs.truncate(2);
-    }
-    Ok(outs)
-}
-
 fn full_lu(a: Args) -> Result<Outputs> {
     let x = a.t(0)?;
     check_matrix(x, "linalg.lu")?;
@@ -524,7 +515,8 @@ ops! {
     /// LU factorisation with partial pivoting, packed in one matrix.
     "linalg.lu_factor(Tensor A, *, bool pivot=True) -> (Tensor LU, Tensor pivots)", F | O, Body::Composite(lu_factor);
     /// LU factorisation with partial pivoting, packed in one matrix.
-    "lu(Tensor self, bool pivot=True, bool get_infos=False) -> (Tensor, Tensor, Tensor)", F | M, Body::Composite(plain_lu);
+    "_lu_with_info(Tensor self, bool pivot=True) -> (Tensor LU, Tensor pivots, Tensor info)", F,
+    Body::Composite(|a| call_all!("linalg.lu_factor_ex", a.get(0), a.get(1), false));
     /// P, L and U with A = P L U.
     "linalg.lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)", F | O, Body::Composite(full_lu);
     /// P, L and U of a packed factorisation.
