@@ -33,9 +33,16 @@ transform!(f32, f64);
 fn plan<T: Transform>(len: usize, forward: bool) -> Plan<T> {
     let mut plans = T::plans().lock();
     let (planner, known) = &mut *plans;
-    let direction = if forward { FftDirection::Forward } else { FftDirection::Inverse };
+    let direction = if forward {
+        FftDirection::Forward
+    } else {
+        FftDirection::Inverse
+    };
     let planner = planner.get_or_insert_with(FftPlanner::new);
-    known.entry((len, forward)).or_insert_with(|| planner.plan_fft(len, direction)).clone()
+    known
+        .entry((len, forward))
+        .or_insert_with(|| planner.plan_fft(len, direction))
+        .clone()
 }
 
 /// Transforms each row of `len` numbers in place and multiplies it by `scale`.

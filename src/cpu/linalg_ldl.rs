@@ -28,7 +28,9 @@ fn choose<T: Field>(a: &Matrix<T>, k: usize) -> Option<(usize, usize)> {
     if own >= alpha * column_max {
         return Some((k, 1));
     }
-    let along_row = (k..imax).map(|j| a.get(imax, j).size()).fold(T::Part::zero(), Float::max);
+    let along_row = (k..imax)
+        .map(|j| a.get(imax, j).size())
+        .fold(T::Part::zero(), Float::max);
     let row_max = along_row.max(largest(a, imax, imax + 1).1);
     Some(if own >= alpha * column_max * (column_max / row_max) {
         (k, 1)
@@ -40,7 +42,13 @@ fn choose<T: Field>(a: &Matrix<T>, k: usize) -> Option<(usize, usize)> {
 }
 
 /// Exchanges rows and columns `kk` and `kp` of the lower triangle.
-fn exchange<T: Field>(a: &Matrix<T>, k: usize, (kk, kp): (usize, usize), step: usize, hermitian: bool) {
+fn exchange<T: Field>(
+    a: &Matrix<T>,
+    k: usize,
+    (kk, kp): (usize, usize),
+    step: usize,
+    hermitian: bool,
+) {
     if kk == kp {
         return;
     }
@@ -86,7 +94,10 @@ fn solve_block<T: Field>(a: &Matrix<T>, k: usize, x: T, y: T, hermitian: bool) -
 fn eliminate_two<T: Field>(a: &Matrix<T>, k: usize, hermitian: bool) {
     for j in k + 2..a.rows {
         // The row (u, v) of L solves (u, v) D = (A[j, k], A[j, k+1]).
-        let (x, y) = (adjoint(a.get(j, k), hermitian), adjoint(a.get(j, k + 1), hermitian));
+        let (x, y) = (
+            adjoint(a.get(j, k), hermitian),
+            adjoint(a.get(j, k + 1), hermitian),
+        );
         let (u, v) = solve_block(a, k, x, y, hermitian);
         for i in j..a.rows {
             a.set(i, j, a.get(i, j) - a.get(i, k) * u - a.get(i, k + 1) * v);

@@ -28,9 +28,12 @@ pub mod norm;
 pub mod number;
 pub mod optim;
 pub mod pool;
+pub mod columns;
 pub mod conv;
 pub mod fft;
 pub mod gemm;
+#[cfg(test)]
+mod gemm_tests;
 pub mod linalg;
 pub mod linalg_factor;
 pub mod linalg_ldl;

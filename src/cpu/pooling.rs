@@ -250,13 +250,20 @@ pub unsafe fn put_back<T: Copy + AddAssign + Send + Sync>(
     positions: *const i64,
     input: *mut T,
 ) {
-    let (input, positions, output) =
-        (Shared(input), Shared(positions.cast_mut()), Shared(output.cast_mut()));
+    let (input, positions, output) = (
+        Shared(input),
+        Shared(positions.cast_mut()),
+        Shared(output.cast_mut()),
+    );
     pool::parallel_for(planes, grain::INDEX / len.max(1) + 1, |range| {
         for plane in range {
             // SAFETY: the caller's promise.
             let (x, at, y) = unsafe {
-                (input.slice(plane, len), positions.slice(plane, out_len), output.slice(plane, out_len))
+                (
+                    input.slice(plane, len),
+                    positions.slice(plane, out_len),
+                    output.slice(plane, out_len),
+                )
             };
             x.fill(zero);
             for (&y, &at) in y.iter().zip(at.iter()) {

@@ -24,7 +24,11 @@ fn linear(a: Args) -> Result<Outputs> {
 }
 
 fn transposed(weight: &Tensor) -> Val {
-    if weight.ndim() < 2 { weight.into() } else { Val::from(weight).t() }
+    if weight.ndim() < 2 {
+        weight.into()
+    } else {
+        Val::from(weight).t()
+    }
 }
 
 fn bilinear(a: Args) -> Result<Outputs> {
@@ -56,8 +60,13 @@ fn bilinear(a: Args) -> Result<Outputs> {
         w[2]
     );
     let rows: i64 = x1.shape()[..n1 - 1].iter().product();
-    let mixed = Val::from(weight).permute([1, 0, 2]).reshape([w[1], w[0] * w[2]]);
-    let left = Val::from(x1).reshape([rows, w[1]]).mm(mixed).reshape([rows, w[0], w[2]]);
+    let mixed = Val::from(weight)
+        .permute([1, 0, 2])
+        .reshape([w[1], w[0] * w[2]]);
+    let left = Val::from(x1)
+        .reshape([rows, w[1]])
+        .mm(mixed)
+        .reshape([rows, w[0], w[2]]);
     let out = left.bmm(Val::from(x2).reshape([rows, w[2], 1]));
     let mut shape = x1.shape()[..n1 - 1].to_vec();
     shape.push(w[0]);
@@ -76,10 +85,16 @@ fn tensordot(a: Args) -> Result<Outputs> {
         "both dimension lists should have same length"
     );
     let wrap = |dims: &[i64], t: &Tensor| -> Result<Vec<i64>> {
-        let wrapped: Vec<i64> =
-            dims.iter().map(|&d| wrap_dim(d, t.ndim()).map(|d| d as i64)).collect::<Result<_>>()?;
+        let wrapped: Vec<i64> = dims
+            .iter()
+            .map(|&d| wrap_dim(d, t.ndim()).map(|d| d as i64))
+            .collect::<Result<_>>()?;
         for (i, d) in wrapped.iter().enumerate() {
-            ensure!(!wrapped[..i].contains(d), Runtime, "dim {d} appears multiple times in the list of dims");
+            ensure!(
+                !wrapped[..i].contains(d),
+                Runtime,
+                "dim {d} appears multiple times in the list of dims"
+            );
         }
         Ok(wrapped)
     };
@@ -101,19 +116,32 @@ fn tensordot(a: Args) -> Result<Outputs> {
             }
         }
     }
-    let free = |v: &Val, dims: &[i64]| -> Vec<i64> { (0..v.ndim() as i64).filter(|d| !dims.contains(d)).collect() };
+    let free = |v: &Val, dims: &[i64]| -> Vec<i64> {
+        (0..v.ndim() as i64).filter(|d| !dims.contains(d)).collect()
+    };
     let (free_x, free_y) = (free(&vx, &dims_x), free(&vy, &dims_y));
-    let sizes = |v: &Val, dims: &[i64]| -> Vec<i64> { dims.iter().map(|&d| v.shape()[d as usize]).collect() };
+    let sizes = |v: &Val, dims: &[i64]| -> Vec<i64> {
+        dims.iter().map(|&d| v.shape()[d as usize]).collect()
+    };
     let (size_x, size_y) = (sizes(&vx, &free_x), sizes(&vy, &free_y));
-    let left = vx.permute([free_x, dims_x].concat()).reshape([size_x.iter().product(), summed]);
-    let right = vy.permute([dims_y, free_y].concat()).reshape([summed, size_y.iter().product()]);
+    let left = vx
+        .permute([free_x, dims_x].concat())
+        .reshape([size_x.iter().product(), summed]);
+    let right = vy
+        .permute([dims_y, free_y].concat())
+        .reshape([summed, size_y.iter().product()]);
     single(left.mm(right).reshape([size_x, size_y].concat()))
 }
 
 /// The product of a chain in the cheapest order; a vector may stand at either end.
 fn multi_dot(a: Args) -> Result<Outputs> {
     let list = a.ts(0)?;
-    ensure!(list.len() >= 2, Runtime, "multi_dot(): expected at least 2 tensors but got {}", list.len());
+    ensure!(
+        list.len() >= 2,
+        Runtime,
+        "multi_dot(): expected at least 2 tensors but got {}",
+        list.len()
+    );
     let mut chain: Vec<Val> = list.iter().map(Val::from).collect();
     for (i, v) in chain.iter().enumerate() {
         let end = i == 0 || i == list.len() - 1;
@@ -155,12 +183,20 @@ fn multi_dot(a: Args) -> Result<Outputs> {
 /// Where to split each sub-chain, by the textbook dynamic programme.
 fn cheapest_splits(chain: &[Val]) -> Vec<Vec<usize>> {
     let n = chain.len();
-    let size = |i: usize| if i == 0 { chain[0].shape()[0] } else { chain[i - 1].shape()[1] };
+    let size = |i: usize| {
+        if i == 0 {
+            chain[0].shape()[0]
+        } else {
+            chain[i - 1].shape()[1]
+        }
+    };
     let (mut cost, mut split) = (vec![vec![0i64; n]; n], vec![vec![0; n]; n]);
     for length in 2..=n {
         for i in 0..=n - length {
             let j = i + length - 1;
-            let price = |k: usize, cost: &[Vec<i64>]| cost[i][k] + cost[k + 1][j] + size(i) * size(k + 1) * size(j + 1);
+            let price = |k: usize, cost: &[Vec<i64>]| {
+                cost[i][k] + cost[k + 1][j] + size(i) * size(k + 1) * size(j + 1)
+            };
             let best = (i..j).min_by_key(|&k| price(k, &cost)).unwrap_or(i);
             (cost[i][j], split[i][j]) = (price(best, &cost), best);
         }
@@ -179,7 +215,12 @@ fn multiply_chain(chain: &[Val], split: &[Vec<usize>], i: usize, j: usize) -> Va
 fn chain_matmul(a: Args) -> Result<Outputs> {
     let list = a.ts(0)?;
     for t in list {
-        ensure!(t.ndim() == 2, Runtime, "Tensor dimension is {}, expected 2 instead.", t.ndim());
+        ensure!(
+            t.ndim() == 2,
+            Runtime,
+            "Tensor dimension is {}, expected 2 instead.",
+            t.ndim()
+        );
     }
     if list.len() == 1 {
         return single(Val::from(&list[0]));
@@ -197,7 +238,11 @@ fn matrix_power(a: Args) -> Result<Outputs> {
         // Zeros below the matrix: the result depends on it, with a gradient of zero.
         return single(Val::from(x).tril(-size).add(eye));
     }
-    let mut base = if n > 0 { Val::from(x) } else { Val(call!("linalg.inv", x)) };
+    let mut base = if n > 0 {
+        Val::from(x)
+    } else {
+        Val(call!("linalg.inv", x))
+    };
     let mut rest = n.unsigned_abs();
     let mut result: Option<Val> = None;
     while rest > 0 {
@@ -210,7 +255,11 @@ fn matrix_power(a: Args) -> Result<Outputs> {
         }
     }
     let result = result.unwrap_or(base);
-    single(if n.abs() == 1 && n > 0 { Val(call!("clone", result)) } else { result })
+    single(if n.abs() == 1 && n > 0 {
+        Val(call!("clone", result))
+    } else {
+        result
+    })
 }
 
 /// The last two dimensions are equal and there are at least two.
@@ -255,11 +304,19 @@ fn cross_along(x: &Tensor, y: &Tensor, dim: i64) -> Result<Outputs> {
     );
     let (x, y, d) = (Val::from(x), Val::from(y), d as i64);
     let turn = |v: &Val, first: i64| {
-        let next = [first, (first + 1) % 3, (first + 2) % 3].map(|i| Value::from(v.narrow(d, i, 1)));
-        let parts = next.into_iter().map(Value::into_tensor).collect::<Result<Vec<_>>>();
+        let next =
+            [first, (first + 1) % 3, (first + 2) % 3].map(|i| Value::from(v.narrow(d, i, 1)));
+        let parts = next
+            .into_iter()
+            .map(Value::into_tensor)
+            .collect::<Result<Vec<_>>>();
         Val(call!("cat", parts, d))
     };
-    single(turn(&x, 1).mul(turn(&y, 2)).sub(turn(&x, 2).mul(turn(&y, 1))))
+    single(
+        turn(&x, 1)
+            .mul(turn(&y, 2))
+            .sub(turn(&x, 2).mul(turn(&y, 1))),
+    )
 }
 
 fn cross(a: Args) -> Result<Outputs> {
@@ -277,18 +334,32 @@ fn cross(a: Args) -> Result<Outputs> {
 fn pairwise_distance(a: Args) -> Result<Outputs> {
     let difference = Val::from(a.t(0)?).sub(a.t(1)?).add(a.float(3)?);
     let last = Value::Ints(vec![-1]);
-    single(Val(call!("linalg.vector_norm", difference, a.float(2)?, last, a.bool(4)?)))
+    single(Val(call!(
+        "linalg.vector_norm",
+        difference,
+        a.float(2)?,
+        last,
+        a.bool(4)?
+    )))
 }
 
 fn vander(a: Args) -> Result<Outputs> {
-    let x = &if a.t(0)?.ndim() == 0 { Val::from(a.t(0)?).reshape([1i64]).get()? } else { a.t(0)?.clone() };
+    let x = &if a.t(0)?.ndim() == 0 {
+        Val::from(a.t(0)?).reshape([1i64]).get()?
+    } else {
+        a.t(0)?.clone()
+    };
     let last = x.shape()[x.ndim() - 1];
     let n = a.opt_int(1)?.unwrap_or(last);
     ensure!(n > 1, Runtime, "N must be greater than 1.");
     let mut shape = x.shape().to_vec();
     shape.push(n - 1);
     let v = Val::from(x).unsqueeze(-1);
-    let v = if x.dtype().is_integral(true) { v.to(crate::DType::I64) } else { v };
+    let v = if x.dtype().is_integral(true) {
+        v.to(crate::DType::I64)
+    } else {
+        v
+    };
     let powers = Val(call!("cumprod", v.expand(shape), -1));
     let ones = powers.narrow(-1, 0, 1).ones_like();
     let parts = vec![ones.get()?, powers.get()?];

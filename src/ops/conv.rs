@@ -2,7 +2,7 @@
 //! differentiation; `conv1d` .. `conv_transpose3d` are compositions over the first.
 
 use super::matmul::single;
-use super::{Args, Body, F, Out, Outputs, Outs, SHAPES, Val, Value, arg, kernel, named, rule};
+use super::{Args, Body, F, Out, Outputs, Outs, SHAPES, Val, Value, arg, kernel, rule};
 use crate::cpu::conv::{self, Geometry, Window};
 use crate::tensor::{DType, Tensor};
 use crate::{Result, call, ensure, fail, grads, ops};
@@ -10,7 +10,7 @@ use smallvec::smallvec;
 
 /// How the window moves, one entry per spatial dimension.
 #[derive(Clone)]
-struct Moves {
+pub(super) struct Moves {
     stride: Vec<i64>,
     padding: Vec<i64>,
     dilation: Vec<i64>,
@@ -19,7 +19,7 @@ struct Moves {
 
 impl Moves {
     /// The arguments from `position` on, in the order of the internal ops.
-    fn read(a: Args, position: usize, spatial: usize) -> Result<Moves> {
+    pub(super) fn read(a: Args, position: usize, spatial: usize) -> Result<Moves> {
         let list = |i: usize, name: &str| -> Result<Vec<i64>> {
             let v = a.ints(position + i)?;
             match v.len() {
@@ -37,18 +37,48 @@ impl Moves {
             dilation: list(2, "dilation")?,
             groups: a.int(position + 3)?,
         };
-        ensure!(moves.padding.iter().all(|&p| p >= 0), Runtime, "negative padding is not supported");
-        ensure!(moves.stride.iter().all(|&s| s > 0), Runtime, "non-positive stride is not supported");
-        ensure!(moves.dilation.iter().all(|&d| d > 0), Runtime, "dilation should be greater than zero");
-        ensure!(moves.groups > 0, Runtime, "non-positive groups is not supported");
+        ensure!(
+            moves.padding.iter().all(|&p| p >= 0),
+            Runtime,
+            "negative padding is not supported"
+        );
+        ensure!(
+            moves.stride.iter().all(|&s| s > 0),
+            Runtime,
+            "non-positive stride is not supported"
+        );
+        ensure!(
+            moves.dilation.iter().all(|&d| d > 0),
+            Runtime,
+            "dilation should be greater than zero"
+        );
+        ensure!(
+            moves.groups > 0,
+            Runtime,
+            "non-positive groups is not supported"
+        );
         Ok(moves)
     }
 
     /// Sizes of the output of a convolution.
-    fn forward(&self, input: &[i64], kernel: &[i64]) -> Result<Vec<i64>> {
-        let padded: Vec<i64> = input.iter().zip(&self.padding).map(|(i, p)| i + 2 * p).collect();
-        let span: Vec<i64> = kernel.iter().zip(&self.dilation).map(|(k, d)| d * (k - 1) + 1).collect();
-        let text = |sizes: &[i64]| sizes.iter().map(i64::to_string).collect::<Vec<_>>().join(" x ");
+    pub(super) fn forward(&self, input: &[i64], kernel: &[i64]) -> Result<Vec<i64>> {
+        let padded: Vec<i64> = input
+            .iter()
+            .zip(&self.padding)
+            .map(|(i, p)| i + 2 * p)
+            .collect();
+        let span: Vec<i64> = kernel
+            .iter()
+            .zip(&self.dilation)
+            .map(|(k, d)| d * (k - 1) + 1)
+            .collect();
+        let text = |sizes: &[i64]| {
+            sizes
+                .iter()
+                .map(i64::to_string)
+                .collect::<Vec<_>>()
+                .join(" x ")
+        };
         ensure!(
             padded.iter().zip(&span).all(|(p, s)| p >= s),
             Runtime,
@@ -56,7 +86,12 @@ impl Moves {
             text(&padded),
             text(&span)
         );
-        Ok(padded.iter().zip(&span).zip(&self.stride).map(|((p, s), stride)| (p - s) / stride + 1).collect())
+        Ok(padded
+            .iter()
+            .zip(&span)
+            .zip(&self.stride)
+            .map(|((p, s), stride)| (p - s) / stride + 1)
+            .collect())
     }
 
     /// Sizes of the output of a transposed convolution.
@@ -78,7 +113,7 @@ impl Moves {
 
     /// The geometry of the convolution from images of `input` sizes to images of `output` sizes; both
     /// with batch and channels.
-    fn geometry(&self, input: &[i64], weight: &[i64], output: &[i64]) -> Geometry {
+    pub(super) fn geometry(&self, input: &[i64], weight: &[i64], output: &[i64]) -> Geometry {
         Geometry {
             batch: input[0] as usize,
             groups: self.groups as usize,
@@ -99,11 +134,17 @@ impl Moves {
 /// Up to three dimensions as depth, height, width.
 pub(super) fn three(sizes: &[i64], fill: usize) -> [usize; 3] {
     let missing = 3 - sizes.len();
-    std::array::from_fn(|i| if i < missing { fill } else { sizes[i - missing] as usize })
+    std::array::from_fn(|i| {
+        if i < missing {
+            fill
+        } else {
+            sizes[i - missing] as usize
+        }
+    })
 }
 
 /// The dtype in which a convolution is computed.
-fn compute_dtype(dtype: DType) -> Result<DType> {
+pub(super) fn compute_dtype(dtype: DType) -> Result<DType> {
     Ok(match dtype {
         DType::F16 | DType::BF16 => DType::F32,
         DType::Bool => fail!(Runtime, "\"slow_conv_cpu\" not implemented for 'Bool'"),
@@ -123,11 +164,27 @@ pub(super) fn dense(t: &Tensor, dtype: DType) -> Result<Tensor> {
 }
 
 /// Runs `compute` on a row-major output of the compute dtype: `out` itself, or one copied to it.
-fn into(out: &Tensor, dtype: DType, compute: impl FnOnce(&Tensor) -> Result<bool>) -> Result<()> {
+pub(super) fn into(
+    out: &Tensor,
+    dtype: DType,
+    compute: impl FnOnce(&Tensor) -> Result<bool>,
+) -> Result<()> {
     let direct = out.dtype() == dtype && out.is_contiguous();
-    let target = if direct { out.clone() } else { Tensor::empty(out.shape(), dtype)? };
-    ensure!(compute(&target)?, OutOfMemory, "not enough memory for the columns of a convolution");
-    if direct { Ok(()) } else { crate::cpu::copy::copy(out, &target) }
+    let target = if direct {
+        out.clone()
+    } else {
+        Tensor::empty(out.shape(), dtype)?
+    };
+    ensure!(
+        compute(&target)?,
+        OutOfMemory,
+        "not enough memory for the columns of a convolution"
+    );
+    if direct {
+        Ok(())
+    } else {
+        crate::cpu::copy::copy(out, &target)
+    }
 }
 
 /// Binds `$T` for the dtypes that `compute_dtype` gives.
@@ -137,8 +194,15 @@ macro_rules! computed {
             I64 i64, F32 f32, F64 f64, C64 crate::tensor::c64, C128 crate::tensor::c128)
     };
 }
+pub(super) use computed;
 
-fn run_forward(moves: &Moves, x: &Tensor, w: &Tensor, bias: Option<&Tensor>, out: &Tensor) -> Result<()> {
+fn run_forward(
+    moves: &Moves,
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    out: &Tensor,
+) -> Result<()> {
     let dtype = compute_dtype(x.dtype())?;
     let g = moves.geometry(x.shape(), w.shape(), out.shape());
     let (x, w) = (dense(x, dtype)?, dense(w, dtype)?);
@@ -173,10 +237,20 @@ fn run_weight(moves: &Moves, x: &Tensor, y: &Tensor, out: &Tensor) -> Result<()>
 }
 
 /// Ranks, channels, groups and dtypes that fit together.
-fn check(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, groups: i64, transposed: bool) -> Result<()> {
+fn check(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    groups: i64,
+    transposed: bool,
+) -> Result<()> {
     let (xs, ws) = (x.shape(), w.shape());
     ensure!(groups > 0, Runtime, "non-positive groups is not supported");
-    ensure!(ws.len() >= 3, Runtime, "weight should have at least three dimensions");
+    ensure!(
+        ws.len() >= 3,
+        Runtime,
+        "weight should have at least three dimensions"
+    );
     ensure!(
         xs.len() == ws.len() && xs.len() <= 5,
         Runtime,
@@ -221,7 +295,11 @@ fn check(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, groups: i64, transposed:
             t.dtype().name()
         );
     }
-    ensure!(ws[2..].iter().all(|&k| k > 0), Runtime, "kernel size should be greater than zero, but got {ws:?}");
+    ensure!(
+        ws[2..].iter().all(|&k| k > 0),
+        Runtime,
+        "kernel size should be greater than zero, but got {ws:?}"
+    );
     Ok(())
 }
 
@@ -232,7 +310,10 @@ fn convolution_meta(a: Args) -> Result<Outs> {
     let moves = convolution_moves(a, spatial)?;
     let (input, kernel) = (&x.shape()[2..], &w.shape()[2..]);
     let (channels, sizes) = if transposed {
-        (w.shape()[1] * moves.groups, moves.transposed(input, kernel, a.ints(7)?)?)
+        (
+            w.shape()[1] * moves.groups,
+            moves.transposed(input, kernel, a.ints(7)?)?,
+        )
     } else {
         (w.shape()[0], moves.forward(input, kernel)?)
     };
@@ -242,7 +323,12 @@ fn convolution_meta(a: Args) -> Result<Outs> {
 
 /// The arguments of `convolution`, where `transposed` and `output_padding` stand before `groups`.
 fn convolution_moves(a: Args, spatial: usize) -> Result<Moves> {
-    let args = [a.get(3).clone(), a.get(4).clone(), a.get(5).clone(), a.get(8).clone()];
+    let args = [
+        a.get(3).clone(),
+        a.get(4).clone(),
+        a.get(5).clone(),
+        a.get(8).clone(),
+    ];
     Moves::read(Args(&args), 0, spatial)
 }
 
@@ -262,7 +348,9 @@ fn convolution(a: Args, outs: &[Tensor]) -> Result<()> {
 fn add_bias(out: &Tensor, bias: &Tensor) -> Result<()> {
     let mut shape = vec![1; out.ndim()];
     shape[1] = -1;
-    let sum = Val::from(&out.detached()).add(Val::from(&bias.detached()).reshape(shape)).get()?;
+    let sum = Val::from(&out.detached())
+        .add(Val::from(&bias.detached()).reshape(shape))
+        .get()?;
     crate::cpu::copy::copy(out, &sum)
 }
 
@@ -278,22 +366,55 @@ fn size_meta(a: Args) -> Result<Outs> {
 /// Calls an internal op with the moves of another's arguments.
 fn input_of(g: Val, w: Val, size: &[i64], m: &Moves) -> Val {
     let (stride, padding, dilation) = (m.stride.clone(), m.padding.clone(), m.dilation.clone());
-    Val(call!("_convolution_input", g, w, size, stride, padding, dilation, m.groups))
+    Val(call!(
+        "_convolution_input",
+        g,
+        w,
+        size,
+        stride,
+        padding,
+        dilation,
+        m.groups
+    ))
 }
 
 fn weight_of(x: Val, g: Val, size: &[i64], m: &Moves) -> Val {
     let (stride, padding, dilation) = (m.stride.clone(), m.padding.clone(), m.dilation.clone());
-    Val(call!("_convolution_weight", x, g, size, stride, padding, dilation, m.groups))
+    Val(call!(
+        "_convolution_weight",
+        x,
+        g,
+        size,
+        stride,
+        padding,
+        dilation,
+        m.groups
+    ))
 }
 
 fn output_of(x: Val, w: Val, m: &Moves) -> Val {
     let (stride, padding, dilation) = (m.stride.clone(), m.padding.clone(), m.dilation.clone());
     let none = Value::None;
-    Val(call!("convolution", x, w, none, stride, padding, dilation, false, [0i64], m.groups))
+    Val(call!(
+        "convolution",
+        x,
+        w,
+        none,
+        stride,
+        padding,
+        dilation,
+        false,
+        [0i64],
+        m.groups
+    ))
 }
 
 /// The rule of each of the three kernels, given the moves.
-fn with_moves(c: &crate::autograd::Ctx, moves: Result<Moves>, rule: impl FnOnce(&Moves) -> super::Grads) -> super::Grads {
+fn with_moves(
+    c: &crate::autograd::Ctx,
+    moves: Result<Moves>,
+    rule: impl FnOnce(&Moves) -> super::Grads,
+) -> super::Grads {
     match moves {
         Ok(moves) => rule(&moves),
         Err(e) => (0..c.slots()).map(|_| Some(Val(Err(e.clone())))).collect(),
@@ -314,7 +435,11 @@ fn convolution_grad(c: &crate::autograd::Ctx) -> super::Grads {
             }
         });
         let w = c.when(1, || {
-            let (image, positions) = if transposed { (g.clone(), conj(c, 0)) } else { (conj(c, 0), g.clone()) };
+            let (image, positions) = if transposed {
+                (g.clone(), conj(c, 0))
+            } else {
+                (conj(c, 0), g.clone())
+            };
             weight_of(image, positions, &w_size, m)
         });
         grads![x, w, c.when(2, || g.sum(dims, false))]
@@ -323,7 +448,13 @@ fn convolution_grad(c: &crate::autograd::Ctx) -> super::Grads {
 
 /// A convolution may see more windows than there were: `output_padding` can make room for another.
 fn cropped(v: Val, size: &[i64]) -> Val {
-    (2..size.len()).fold(v, |v, d| if v.shape().get(d) == size.get(d) { v } else { v.narrow(d as i64, 0, size[d]) })
+    (2..size.len()).fold(v, |v, d| {
+        if v.shape().get(d) == size.get(d) {
+            v
+        } else {
+            v.narrow(d as i64, 0, size[d])
+        }
+    })
 }
 
 /// The other factor of a bilinear map, as gradients see it.
@@ -336,7 +467,18 @@ fn conv_nd(a: Args, spatial: usize) -> Result<Outputs> {
     let (x, w, bias) = (a.t(0)?, a.t(1)?, a.opt_t(2)?);
     let name = format!("conv{spatial}d");
     let (v, single_image) = batched(x, w, spatial, &name)?;
-    let out = Val(call!("convolution", v, w, bias, a.get(3), a.get(4), a.get(5), false, [0i64], a.get(6)));
+    let out = Val(call!(
+        "convolution",
+        v,
+        w,
+        bias,
+        a.get(3),
+        a.get(4),
+        a.get(5),
+        false,
+        [0i64],
+        a.get(6)
+    ));
     single(if single_image { out.select(0, 0) } else { out })
 }
 
@@ -353,7 +495,14 @@ fn batched(x: &Tensor, w: &Tensor, spatial: usize, name: &str) -> Result<(Val, b
         );
     }
     let single_image = n == spatial + 1;
-    Ok((if single_image { Val::from(x).unsqueeze(0) } else { x.into() }, single_image))
+    Ok((
+        if single_image {
+            Val::from(x).unsqueeze(0)
+        } else {
+            x.into()
+        },
+        single_image,
+    ))
 }
 
 /// Padding by name: 'valid', or 'same', which pads more at the end where it must.
@@ -362,12 +511,29 @@ fn conv_nd_named(a: Args, spatial: usize) -> Result<Outputs> {
     let zeros = vec![0i64; spatial];
     let (v, single_image) = batched(x, w, spatial, &format!("conv{spatial}d"))?;
     let call = |v: Val, padding: Vec<i64>| {
-        Val(call!("convolution", v, w, bias, a.get(3), padding, a.get(5), false, [0i64], a.get(6)))
+        Val(call!(
+            "convolution",
+            v,
+            w,
+            bias,
+            a.get(3),
+            padding,
+            a.get(5),
+            false,
+            [0i64],
+            a.get(6)
+        ))
     };
     let out = match padding {
         "valid" => call(v, zeros),
         "same" => {
-            check(v.clone().get().as_ref().map_err(Clone::clone)?, w, bias, a.int(6)?, false)?;
+            check(
+                v.clone().get().as_ref().map_err(Clone::clone)?,
+                w,
+                bias,
+                a.int(6)?,
+                false,
+            )?;
             let strides = a.ints(3)?;
             ensure!(
                 strides.iter().all(|&s| s == 1),
@@ -376,10 +542,17 @@ fn conv_nd_named(a: Args, spatial: usize) -> Result<Outputs> {
             );
             let dilation = a.ints(5)?;
             let total: Vec<i64> = (0..spatial)
-                .map(|d| dilation.get(d).or(dilation.first()).copied().unwrap_or(1) * (w.shape()[d + 2] - 1))
+                .map(|d| {
+                    dilation.get(d).or(dilation.first()).copied().unwrap_or(1)
+                        * (w.shape()[d + 2] - 1)
+                })
                 .collect();
             let extra: Vec<i64> = total.iter().rev().flat_map(|t| [0, t % 2]).collect();
-            let v = if extra.contains(&1) { Val(call!("constant_pad_nd", v, extra, 0i64)) } else { v };
+            let v = if extra.contains(&1) {
+                Val(call!("constant_pad_nd", v, extra, 0i64))
+            } else {
+                v
+            };
             call(v, total.iter().map(|t| t / 2).collect())
         }
         other => fail!(Runtime, "Invalid padding string: '{other}'"),
@@ -390,106 +563,21 @@ fn conv_nd_named(a: Args, spatial: usize) -> Result<Outputs> {
 fn conv_transpose_nd(a: Args, spatial: usize) -> Result<Outputs> {
     let (x, w, bias) = (a.t(0)?, a.t(1)?, a.opt_t(2)?);
     let (v, single_image) = batched(x, w, spatial, &format!("conv_transpose{spatial}d"))?;
-    let (stride, padding, extra, groups, dilation) = (a.get(3), a.get(4), a.get(5), a.get(6), a.get(7));
-    let out = Val(call!("convolution", v, w, bias, stride, padding, dilation, true, extra, groups));
+    let (stride, padding, extra, groups, dilation) =
+        (a.get(3), a.get(4), a.get(5), a.get(6), a.get(7));
+    let out = Val(call!(
+        "convolution",
+        v,
+        w,
+        bias,
+        stride,
+        padding,
+        dilation,
+        true,
+        extra,
+        groups
+    ));
     single(if single_image { out.select(0, 0) } else { out })
-}
-
-/// The geometry of the windows of `images` sized [batch, channels, height, width]; the arguments from `first` on are kernel,
-/// dilation, padding and stride.
-fn windows(a: Args, first: usize, image: [i64; 4], op: &str) -> Result<Geometry> {
-    let pair = |i: usize| -> Result<Vec<i64>> {
-        let v = a.ints(first + i)?;
-        ensure!(v.len() == 2, Runtime, "{op}: expected two sizes, got {v:?}");
-        Ok(v.to_vec())
-    };
-    let (kernel, dilation, padding, stride) = (pair(0)?, pair(1)?, pair(2)?, pair(3)?);
-    ensure!(kernel.iter().all(|&k| k > 0), Runtime, "kernel size should be greater than zero, but got {kernel:?}");
-    let weight = [1, image[1], kernel[0], kernel[1]];
-    let args = [Value::Ints(stride), Value::Ints(padding), Value::Ints(dilation), Value::from(1i64)];
-    let moves = Moves::read(Args(&args), 0, 2)?;
-    let output = moves.forward(&image[2..], &kernel)?;
-    Ok(moves.geometry(&image, &weight, &[image[0], 1, output[0], output[1]]))
-}
-
-/// The sizes with a batch of one added where there is none.
-fn with_batch(shape: &[i64], full: usize) -> Vec<i64> {
-    if shape.len() + 1 == full { [&[1], shape].concat() } else { shape.to_vec() }
-}
-
-fn image_windows(a: Args) -> Result<Geometry> {
-    let x = a.t(0)?;
-    ensure!(
-        x.ndim() == 3 || x.ndim() == 4,
-        Runtime,
-        "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: {:?}",
-        x.shape()
-    );
-    let s = with_batch(x.shape(), 4);
-    windows(a, 1, [s[0], s[1], s[2], s[3]], "im2col")
-}
-
-fn im2col_meta(a: Args) -> Result<Outs> {
-    let (x, g) = (a.t(0)?, image_windows(a)?);
-    let (rows, positions) = g.columns();
-    let mut shape = vec![g.batch as i64, rows as i64, positions as i64];
-    if x.ndim() == 3 {
-        shape.remove(0);
-    }
-    Ok(smallvec![Out::new(&shape, x.dtype())])
-}
-
-fn im2col(a: Args, outs: &[Tensor]) -> Result<()> {
-    let (x, g) = (a.t(0)?, image_windows(a)?);
-    let dtype = compute_dtype(x.dtype())?;
-    let x = dense(x, dtype)?;
-    into(&outs[0], dtype, |out| {
-        // SAFETY: both are row-major with the sizes of the geometry.
-        computed!(dtype, T => unsafe { conv::all_columns::<T>(&g, x.ptr(), out.ptr()) });
-        Ok(true)
-    })
-}
-
-fn column_windows(a: Args) -> Result<Geometry> {
-    let (x, size, kernel) = (a.t(0)?, a.ints(1)?, a.ints(2)?);
-    ensure!(x.ndim() == 2 || x.ndim() == 3, Runtime, "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but got: {:?}", x.shape());
-    let s = with_batch(x.shape(), 3);
-    let area: i64 = kernel.iter().product();
-    ensure!(
-        area > 0 && s[1] % area == 0 && size.len() == 2,
-        Runtime,
-        "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)={} and kernel_size={kernel:?}.",
-        s[1]
-    );
-    let g = windows(a, 2, [s[0], s[1] / area, size[0], size[1]], "col2im")?;
-    ensure!(
-        g.columns().1 as i64 == s[2],
-        Runtime,
-        "Given output_size={size:?}, kernel_size={kernel:?}, expected size of input's dimension 2 to match the calculated number of sliding blocks {}, but got input.size(2)={}.",
-        g.columns().1,
-        s[2]
-    );
-    Ok(g)
-}
-
-fn col2im_meta(a: Args) -> Result<Outs> {
-    let (x, g) = (a.t(0)?, column_windows(a)?);
-    let mut shape = vec![g.batch as i64, g.channels as i64, g.input[1] as i64, g.input[2] as i64];
-    if x.ndim() == 2 {
-        shape.remove(0);
-    }
-    Ok(smallvec![Out::new(&shape, x.dtype())])
-}
-
-fn col2im(a: Args, outs: &[Tensor]) -> Result<()> {
-    let (x, g) = (a.t(0)?, column_windows(a)?);
-    let dtype = compute_dtype(x.dtype())?;
-    let x = dense(x, dtype)?;
-    into(&outs[0], dtype, |out| {
-        // SAFETY: both are row-major with the sizes of the geometry.
-        computed!(dtype, T => unsafe { conv::add_columns::<T>(&g, x.ptr(), out.ptr()) });
-        Ok(true)
-    })
 }
 
 ops! {
@@ -510,19 +598,6 @@ ops! {
         c.when(0, || input_of(conj(c, 1), c.g(), &c.shape(0), m)),
         c.when(1, || cropped(output_of(conj(c, 0), c.g(), m), &c.shape(1))),
     ]));
-    /// Windows of images as columns.
-    "nn.functional.im2col(Tensor self, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) -> Tensor", F,
-    kernel(im2col_meta, im2col), grad named("Im2ColBackward0", SHAPES, |c| {
-        let (a, shape) = (c.args(), c.shape(0));
-        let size = shape[shape.len() - 2..].to_vec();
-        grads![Val(call!("nn.functional.col2im", c.g(), size, a.get(1), a.get(2), a.get(3), a.get(4)))]
-    });
-    /// Columns added up to images.
-    "nn.functional.col2im(Tensor self, int[2] output_size, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) -> Tensor", F,
-    kernel(col2im_meta, col2im), grad named("Col2ImBackward0", 0, |c| {
-        let a = c.args();
-        grads![Val(call!("nn.functional.im2col", c.g(), a.get(2), a.get(3), a.get(4), a.get(5)))]
-    });
     /// Convolution in one dimension.
     "conv1d(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=1, int[1] padding=0, int[1] dilation=1, int groups=1) -> Tensor",
     F, Body::Composite(|a| conv_nd(a, 1));

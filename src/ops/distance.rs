@@ -11,17 +11,30 @@ fn cdist_value(a: Args) -> Result<Vec<Tensor>> {
     let _guard = NoGrad::enter();
     let (x, y, p) = (Val::from(a.t(0)?), Val::from(a.t(1)?), a.float(2)?);
     let difference = x.unsqueeze(-2) - &y.unsqueeze(-3);
-    Ok(vec![Val(call!("linalg.vector_norm", difference, p, [-1i64])).get()?])
+    Ok(vec![
+        Val(call!("linalg.vector_norm", difference, p, [-1i64])).get()?,
+    ])
 }
 
 /// The derivative, taken as zero where the distance is.
 fn cdist_grad(c: &Ctx) -> super::Grads {
-    let (x, y, d, g, p) = (c.x(0), c.x(1), c.y(0), c.g(), c.args().float(2).unwrap_or(2.0));
+    let (x, y, d, g, p) = (
+        c.x(0),
+        c.x(1),
+        c.y(0),
+        c.g(),
+        c.args().float(2).unwrap_or(2.0),
+    );
     let slope = if p == 2.0 {
         let ratio = g.div(&d).masked_fill(d.eq(0.0), 0.0);
-        let toward = |own: &Val, other: &Val, ratio: &Val| own.mul(ratio.sum([-1i64], true)) - ratio.matmul(other);
+        let toward = |own: &Val, other: &Val, ratio: &Val| {
+            own.mul(ratio.sum([-1i64], true)) - ratio.matmul(other)
+        };
         let turned = ratio.transpose(-2, -1);
-        return grads![c.when(0, || toward(&x, &y, &ratio)), c.when(1, || toward(&y, &x, &turned))];
+        return grads![
+            c.when(0, || toward(&x, &y, &ratio)),
+            c.when(1, || toward(&y, &x, &turned))
+        ];
     } else {
         let difference = x.unsqueeze(-2) - &y.unsqueeze(-3);
         let (d, g) = (d.unsqueeze(-1), g.unsqueeze(-1));
@@ -31,23 +44,47 @@ fn cdist_grad(c: &Ctx) -> super::Grads {
         } else if p == 1.0 {
             difference.sign().mul(g)
         } else if p.is_infinite() {
-            difference.sign().mul(size.eq(&d).to(difference.dtype())).mul(g)
+            difference
+                .sign()
+                .mul(size.eq(&d).to(difference.dtype()))
+                .mul(g)
         } else {
             let ratio = size.pow(p - 1.0).div(d.pow(p - 1.0));
             difference.sign().mul(ratio).mul(g)
         };
         each.masked_fill(d.eq(0.0), 0.0)
     };
-    grads![c.when(0, || slope.sum([-2i64], false)), c.when(1, || -slope.sum([-3i64], false))]
+    grads![
+        c.when(0, || slope.sum([-2i64], false)),
+        c.when(1, || -slope.sum([-3i64], false))
+    ]
 }
 
 fn cdist(a: Args) -> Result<Outputs> {
     let (x, y, p) = (a.t(0)?, a.t(1)?, a.float(2)?);
-    ensure!(x.ndim() >= 2, Runtime, "cdist only supports at least 2D tensors, X1 got: {}D", x.ndim());
-    ensure!(y.ndim() >= 2, Runtime, "cdist only supports at least 2D tensors, X2 got: {}D", y.ndim());
+    ensure!(
+        x.ndim() >= 2,
+        Runtime,
+        "cdist only supports at least 2D tensors, X1 got: {}D",
+        x.ndim()
+    );
+    ensure!(
+        y.ndim() >= 2,
+        Runtime,
+        "cdist only supports at least 2D tensors, X2 got: {}D",
+        y.ndim()
+    );
     let (m, n) = (x.shape()[x.ndim() - 1], y.shape()[y.ndim() - 1]);
-    ensure!(m == n, Runtime, "X1 and X2 must have the same number of columns. X1: {m} X2: {n}");
-    ensure!(p >= 0.0, Runtime, "cdist only supports non-negative p values");
+    ensure!(
+        m == n,
+        Runtime,
+        "X1 and X2 must have the same number of columns. X1: {m} X2: {n}"
+    );
+    ensure!(
+        p >= 0.0,
+        Runtime,
+        "cdist only supports non-negative p values"
+    );
     ensure!(
         x.dtype().is_float() && y.dtype().is_float(),
         Runtime,
@@ -61,13 +98,28 @@ fn cdist(a: Args) -> Result<Outputs> {
 /// Distances of all pairs of rows, in order.
 fn pdist(a: Args) -> Result<Outputs> {
     let (x, p) = (a.t(0)?, a.float(1)?);
-    ensure!(x.ndim() == 2, Runtime, "pdist only supports 2D tensors, got: {}D", x.ndim());
-    ensure!(x.dtype().is_float(), Runtime, "pdist only supports floating-point dtypes");
-    ensure!(p >= 0.0, Runtime, "pdist only supports non-negative p values");
+    ensure!(
+        x.ndim() == 2,
+        Runtime,
+        "pdist only supports 2D tensors, got: {}D",
+        x.ndim()
+    );
+    ensure!(
+        x.dtype().is_float(),
+        Runtime,
+        "pdist only supports floating-point dtypes"
+    );
+    ensure!(
+        p >= 0.0,
+        Runtime,
+        "pdist only supports non-negative p values"
+    );
     let n = x.shape()[0];
     let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
     let (first, second): (Vec<i64>, Vec<i64>) = pairs.unzip();
-    let rows = |index: &[i64]| Val::from(x).index_select(0, Val(Tensor::from_slice(index, &[index.len() as i64])));
+    let rows = |index: &[i64]| {
+        Val::from(x).index_select(0, Val(Tensor::from_slice(index, &[index.len() as i64])))
+    };
     let difference = rows(&first) - &rows(&second);
     single(Val(call!("linalg.vector_norm", difference, p, [1i64])))
 }
@@ -75,13 +127,22 @@ fn pdist(a: Args) -> Result<Outputs> {
 fn cosine_similarity(a: Args) -> Result<Outputs> {
     let (x1, x2, dim, eps) = (a.t(0)?, a.t(1)?, a.int(2)?, a.float(3)?);
     let dtype = x1.dtype().promote(x2.dtype())?;
-    ensure!(dtype.is_float(), Runtime, "expected common dtype to be floating point, yet common dtype is {}", dtype.scalar_name());
+    ensure!(
+        dtype.is_float(),
+        Runtime,
+        "expected common dtype to be floating point, yet common dtype is {}",
+        dtype.scalar_name()
+    );
     let shape = crate::tensor::broadcast_shapes(x1.shape(), x2.shape())?;
-    let (a, b) = (Val::from(x1).to(dtype).expand(&shape), Val::from(x2).to(dtype).expand(&shape));
+    let (a, b) = (
+        Val::from(x1).to(dtype).expand(&shape),
+        Val::from(x2).to(dtype).expand(&shape),
+    );
     let norm = |v: &Val| {
         let n = Val(call!("linalg.vector_norm", v, 2.0, [dim], true));
         // The floor is a constant: no gradient flows where it holds.
-        n.clone().select_where(&n.ge(eps), Val(call!("full_like", &n, eps)))
+        n.clone()
+            .select_where(&n.ge(eps), Val(call!("full_like", &n, eps)))
     };
     let (scaled_a, scaled_b) = (a.div(norm(&a)), b.div(norm(&b)));
     single(scaled_a.mul(scaled_b).sum([dim], false))

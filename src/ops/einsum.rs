@@ -35,7 +35,10 @@ fn parse_term(text: &str, what: &str) -> Result<Term> {
         }
         match c {
             ' ' => {}
-            '.' => fail!(Runtime, "einsum(): found '.' for {what} that is not part of any ellipsis"),
+            '.' => fail!(
+                Runtime,
+                "einsum(): found '.' for {what} that is not part of any ellipsis"
+            ),
             _ if c.is_ascii_alphabetic() => letters.push(c),
             _ => fail!(
                 Runtime,
@@ -82,13 +85,25 @@ fn parse(equation: &str, operands: &[Tensor]) -> Result<(Vec<Vec<Label>>, Vec<La
     for (i, (text, operand)) in terms.iter().zip(operands).enumerate() {
         let term = parse_term(text, &format!("operand {i}"))?;
         let (named, ndim) = (term.letters.len(), operand.ndim());
-        let fits = if term.ellipsis.is_some() { named <= ndim } else { named == ndim };
+        let fits = if term.ellipsis.is_some() {
+            named <= ndim
+        } else {
+            named == ndim
+        };
         ensure!(
             fits,
             Runtime,
             "einsum(): the number of subscripts in the equation ({named}) {} the number of dimensions ({ndim}) for operand {i}{}",
-            if term.ellipsis.is_some() { "is more than" } else { "does not match" },
-            if term.ellipsis.is_some() { "" } else { " and no ellipsis was given" }
+            if term.ellipsis.is_some() {
+                "is more than"
+            } else {
+                "does not match"
+            },
+            if term.ellipsis.is_some() {
+                ""
+            } else {
+                " and no ellipsis was given"
+            }
         );
         widest = widest.max(ndim - named);
         labels.push(term.labels(ndim - named));
@@ -124,14 +139,20 @@ fn explicit_output(text: &str, widest: usize, inputs: &[Vec<Label>]) -> Result<V
 /// The ellipsis, then the letters that appear once, in order.
 fn implicit_output(inputs: &[Vec<Label>]) -> Vec<Label> {
     let all: Vec<Label> = inputs.iter().flatten().copied().collect();
-    let mut ellipsis: Vec<Label> = all.iter().copied().filter(|l| matches!(l, Label::Ellipsis(_))).collect();
+    let mut ellipsis: Vec<Label> = all
+        .iter()
+        .copied()
+        .filter(|l| matches!(l, Label::Ellipsis(_)))
+        .collect();
     ellipsis.sort_unstable();
     ellipsis.dedup();
     ellipsis.reverse();
     let mut letters: Vec<Label> = all
         .iter()
         .copied()
-        .filter(|l| matches!(l, Label::Letter(_)) && all.iter().filter(|&other| other == l).count() == 1)
+        .filter(|l| {
+            matches!(l, Label::Letter(_)) && all.iter().filter(|&other| other == l).count() == 1
+        })
         .collect();
     letters.sort_unstable();
     ellipsis.extend(letters);
@@ -163,7 +184,10 @@ fn arrange(operand: &Tensor, mut labels: Vec<Label>, order: &[Label]) -> Result<
             }
         }
     }
-    let present = order.iter().filter_map(|l| labels.iter().position(|x| x == l)).map(|p| p as i64);
+    let present = order
+        .iter()
+        .filter_map(|l| labels.iter().position(|x| x == l))
+        .map(|p| p as i64);
     v = v.permute(present.collect::<Vec<_>>());
     for (d, label) in order.iter().enumerate() {
         if !labels.contains(label) {
@@ -202,34 +226,60 @@ fn contract(mut left: Val, mut right: Val, sums: &[usize]) -> Val {
 }
 
 /// One batched product over dimensions grouped by their part in it.
-fn multiply_groups(left: &Val, right: &Val, [batch, only_left, only_right, summed]: [&[i64]; 4]) -> Val {
+fn multiply_groups(
+    left: &Val,
+    right: &Val,
+    [batch, only_left, only_right, summed]: [&[i64]; 4],
+) -> Val {
     let n = left.ndim();
-    let size = |v: &Val, dims: &[i64]| -> i64 { dims.iter().map(|&d| v.shape()[d as usize]).product() };
+    let size =
+        |v: &Val, dims: &[i64]| -> i64 { dims.iter().map(|&d| v.shape()[d as usize]).product() };
     let rest = |used: &[&[i64]]| -> Vec<i64> {
-        (0..n as i64).filter(|d| !used.iter().any(|group| group.contains(d))).collect()
+        (0..n as i64)
+            .filter(|d| !used.iter().any(|group| group.contains(d)))
+            .collect()
     };
     let order = |groups: &[&[i64]]| [groups.concat(), rest(groups)].concat();
     let (b, s) = (size(left, batch), size(left, summed));
     let (l, r) = (size(left, only_left), size(right, only_right));
-    let a = left.permute(order(&[batch, only_left, summed])).reshape([b, l, s]);
-    let c = right.permute(order(&[batch, summed, only_right])).reshape([b, s, r]);
+    let a = left
+        .permute(order(&[batch, only_left, summed]))
+        .reshape([b, l, s]);
+    let c = right
+        .permute(order(&[batch, summed, only_right]))
+        .reshape([b, s, r]);
     let groups = [batch, only_left, only_right];
     let positions = order(&groups);
     let shape: Vec<i64> = positions
         .iter()
         .map(|d| {
-            let v = if batch.contains(d) || only_left.contains(d) { left } else { right };
-            if summed.contains(d) { 1 } else { v.shape()[*d as usize] }
+            let v = if batch.contains(d) || only_left.contains(d) {
+                left
+            } else {
+                right
+            };
+            if summed.contains(d) {
+                1
+            } else {
+                v.shape()[*d as usize]
+            }
         })
         .collect();
     let mut back = vec![0; n];
-    positions.iter().enumerate().for_each(|(i, &d)| back[d as usize] = i as i64);
+    positions
+        .iter()
+        .enumerate()
+        .for_each(|(i, &d)| back[d as usize] = i as i64);
     a.bmm(c).reshape(shape).permute(back)
 }
 
 fn einsum(a: Args) -> Result<Outputs> {
     let (equation, operands) = (a.str(0)?, a.ts(1)?);
-    ensure!(!operands.is_empty(), Runtime, "einsum(): must provide at least one operand");
+    ensure!(
+        !operands.is_empty(),
+        Runtime,
+        "einsum(): must provide at least one operand"
+    );
     let (labels, output) = parse(equation, operands)?;
     let mut order = output.clone();
     for label in labels.iter().flatten() {
@@ -242,9 +292,18 @@ fn einsum(a: Args) -> Result<Outputs> {
         arranged.push(arrange(operand, labels, &order)?);
     }
     check_sizes(&arranged)?;
-    let last_use = |d: usize| arranged.iter().rposition(|v| v.shape()[d] != 1).unwrap_or(0);
+    let last_use = |d: usize| {
+        arranged
+            .iter()
+            .rposition(|v| v.shape()[d] != 1)
+            .unwrap_or(0)
+    };
     let last: Vec<usize> = (0..order.len()).map(last_use).collect();
-    let due = |i: usize| -> Vec<usize> { (output.len()..order.len()).filter(|&d| last[d] == i).collect() };
+    let due = |i: usize| -> Vec<usize> {
+        (output.len()..order.len())
+            .filter(|&d| last[d] == i)
+            .collect()
+    };
     let mut result = arranged[0].clone();
     let first: Vec<i64> = due(0).into_iter().map(|d| d as i64).collect();
     if !first.is_empty() {

@@ -26,7 +26,9 @@ fn embedding(a: Args) -> Result<Vec<Tensor>> {
 fn rows(weight: &Tensor, indices: &Tensor) -> Val {
     let mut shape = indices.shape().to_vec();
     shape.push(weight.shape()[1]);
-    Val::from(weight).index_select(0, Val::from(indices).reshape([-1i64])).reshape(shape)
+    Val::from(weight)
+        .index_select(0, Val::from(indices).reshape([-1i64]))
+        .reshape(shape)
 }
 
 /// Rows of the gradient added up per index; the padding row gets none, frequent rows get their mean if asked.
@@ -70,17 +72,32 @@ fn one_hot(a: Args) -> Result<Outputs> {
         "one_hot is only applicable to index tensor of type LongTensor."
     );
     let values = x.to_vec::<i64>()?;
-    ensure!(values.iter().all(|&v| v >= 0), Runtime, "Class values must be non-negative.");
+    ensure!(
+        values.iter().all(|&v| v >= 0),
+        Runtime,
+        "Class values must be non-negative."
+    );
     let needed = values.iter().max().map(|m| m + 1);
     let classes = match (classes, needed) {
         (-1, Some(n)) => n,
-        (n, _) if n == -1 => crate::fail!(Runtime, "Can not infer total number of classes from empty tensor."),
+        (n, _) if n == -1 => crate::fail!(
+            Runtime,
+            "Can not infer total number of classes from empty tensor."
+        ),
         (n, _) => {
-            ensure!(n > 0 || (n == 0 && needed.is_none()), Runtime, "num_classes should be positive");
+            ensure!(
+                n > 0 || (n == 0 && needed.is_none()),
+                Runtime,
+                "num_classes should be positive"
+            );
             n
         }
     };
-    ensure!(needed.is_none_or(|n| n <= classes), Runtime, "Class values must be smaller than num_classes.");
+    ensure!(
+        needed.is_none_or(|n| n <= classes),
+        Runtime,
+        "Class values must be smaller than num_classes."
+    );
     let all = Val(call!("arange", Value::from(classes)));
     single(Val::from(x).unsqueeze(-1).eq(all).to(DType::I64))
 }
@@ -95,7 +112,11 @@ fn bag_of_each(total: i64, offsets: &Tensor, include_last: bool) -> Result<(Vec<
         starts[0]
     );
     if include_last {
-        ensure!(!starts.is_empty(), Runtime, "include_last_offset: number of offset should be at least 1");
+        ensure!(
+            !starts.is_empty(),
+            Runtime,
+            "include_last_offset: number of offset should be at least 1"
+        );
         starts.pop();
     }
     ensure!(
@@ -107,7 +128,10 @@ fn bag_of_each(total: i64, offsets: &Tensor, include_last: bool) -> Result<(Vec<
     let mut owner = Vec::new();
     for (bag, &start) in starts.iter().enumerate() {
         let end = starts.get(bag + 1).copied().unwrap_or(total);
-        owner.extend(std::iter::repeat_n(bag as i64, (end - start).max(0) as usize));
+        owner.extend(std::iter::repeat_n(
+            bag as i64,
+            (end - start).max(0) as usize,
+        ));
     }
     Ok((owner, bags))
 }
@@ -125,8 +149,16 @@ fn embedding_bag(a: Args) -> Result<Outputs> {
     let (flat, owner, keep) = match padding {
         None => (flat, owner, None),
         Some(p) => {
-            let kept = Val(call!("nonzero", flat.ne(Value::from(if p < 0 { p + rows } else { p })))).reshape([-1i64]);
-            (flat.index_select(0, &kept), owner.index_select(0, &kept), Some(kept))
+            let kept = Val(call!(
+                "nonzero",
+                flat.ne(Value::from(if p < 0 { p + rows } else { p }))
+            ))
+            .reshape([-1i64]);
+            (
+                flat.index_select(0, &kept),
+                owner.index_select(0, &kept),
+                Some(kept),
+            )
         }
     };
     let mut picked = Val::from(weight).index_select(0, flat);
@@ -141,14 +173,29 @@ fn embedding_bag(a: Args) -> Result<Outputs> {
     let sizes = Val(call!("zeros", [bags as i64], DType::I64)).index_add(0, &owner, ones);
     let value = if mode == 2 {
         let index = owner.unsqueeze(1).expand([count, width]);
-        Val(call!("scatter_reduce", zeros, 0, index, picked, "amax", false))
+        Val(call!(
+            "scatter_reduce",
+            zeros,
+            0,
+            index,
+            picked,
+            "amax",
+            false
+        ))
     } else {
         let sum = zeros.index_add(0, &owner, picked);
-        let divisor = || Val(call!("clamp_min", &sizes, 1i64)).to(weight.dtype()).unsqueeze(1);
+        let divisor = || {
+            Val(call!("clamp_min", &sizes, 1i64))
+                .to(weight.dtype())
+                .unsqueeze(1)
+        };
         if mode == 0 { sum } else { sum.div(divisor()) }
     };
     let none = Val(call!("zeros", [0i64], DType::I64));
-    [value, owner, sizes, none].into_iter().map(|v| v.get().map(Value::Tensor)).collect()
+    [value, owner, sizes, none]
+        .into_iter()
+        .map(|v| v.get().map(Value::Tensor))
+        .collect()
 }
 
 ops! {

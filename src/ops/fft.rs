@@ -17,12 +17,25 @@ fn c2c(a: Args) -> Result<Vec<Tensor>> {
         let turned = Val::from(&current).transpose(dim, last).get()?;
         let rows = Tensor::empty(turned.shape(), x.dtype())?;
         crate::cpu::copy::copy(&rows, &turned)?;
-        let (len, scale) = (turned.shape()[last as usize] as usize, if i == 0 { scale } else { 1.0 });
+        let (len, scale) = (
+            turned.shape()[last as usize] as usize,
+            if i == 0 { scale } else { 1.0 },
+        );
         // SAFETY: the tensor was just made and has no other reader.
         unsafe {
             match x.dtype() {
-                DType::C64 => fft::rows(rows.as_mut_slice::<crate::tensor::c64>()?, len, forward, scale as f32),
-                DType::C128 => fft::rows(rows.as_mut_slice::<crate::tensor::c128>()?, len, forward, scale),
+                DType::C64 => fft::rows(
+                    rows.as_mut_slice::<crate::tensor::c64>()?,
+                    len,
+                    forward,
+                    scale as f32,
+                ),
+                DType::C128 => fft::rows(
+                    rows.as_mut_slice::<crate::tensor::c128>()?,
+                    len,
+                    forward,
+                    scale,
+                ),
                 other => fail!(Runtime, "Unsupported dtype {}", other.scalar_name()),
             }
         }
@@ -51,7 +64,11 @@ fn scale(norm: Option<&str>, n: i64, forward: bool) -> Result<f64> {
 
 /// The input as the float that transforms take: integers become the default dtype.
 fn promoted(x: &Tensor, op: &str) -> Result<Val> {
-    let dtype = if x.dtype().is_integral(true) { default_dtype() } else { x.dtype() };
+    let dtype = if x.dtype().is_integral(true) {
+        default_dtype()
+    } else {
+        x.dtype()
+    };
     ensure!(
         !matches!(dtype, DType::F16 | DType::BF16),
         Runtime,
@@ -79,7 +96,11 @@ fn real_only(x: &Tensor, op: &str) -> Result<()> {
 fn resized(v: Val, dim: usize, n: i64) -> Val {
     let size = v.shape().get(dim).copied().unwrap_or(1);
     if n <= size {
-        return if n == size { v } else { v.narrow(dim as i64, 0, n) };
+        return if n == size {
+            v
+        } else {
+            v.narrow(dim as i64, 0, n)
+        };
     }
     let mut pad = vec![0; 2 * (v.ndim() - dim)];
     let end = pad.len() - 1;
@@ -88,7 +109,11 @@ fn resized(v: Val, dim: usize, n: i64) -> Val {
 }
 
 fn check_points(n: i64) -> Result<i64> {
-    ensure!(n >= 1, Runtime, "Invalid number of data points ({n}) specified");
+    ensure!(
+        n >= 1,
+        Runtime,
+        "Invalid number of data points ({n}) specified"
+    );
     Ok(n)
 }
 
@@ -103,12 +128,20 @@ struct Plan {
 fn plan(x: &Tensor, s: Option<&[i64]>, dim: Option<&[i64]>) -> Result<Plan> {
     let n = x.ndim();
     if let (Some([first, ..]), 0) = (dim, n) {
-        fail!(Index, "Dimension specified as {first} but tensor has no dimensions");
+        fail!(
+            Index,
+            "Dimension specified as {first} but tensor has no dimensions"
+        );
     }
     let dims: Vec<usize> = match (dim, s) {
         (Some(dim), _) => dim.iter().map(|&d| wrap_dim(d, n)).collect::<Result<_>>()?,
         (None, Some(s)) => {
-            ensure!(s.len() <= n, Runtime, "Got shape with {} values but input tensor only has {n} dimensions.", s.len());
+            ensure!(
+                s.len() <= n,
+                Runtime,
+                "Got shape with {} values but input tensor only has {n} dimensions.",
+                s.len()
+            );
             (n - s.len()..n).collect()
         }
         (None, None) => (0..n).collect(),
@@ -125,14 +158,21 @@ fn plan(x: &Tensor, s: Option<&[i64]>, dim: Option<&[i64]>) -> Result<Plan> {
                 Runtime,
                 "When given, dim and shape arguments must have the same length"
             );
-            s.iter().zip(&dims).map(|(&s, d)| if s == -1 { own(d) } else { s }).collect()
+            s.iter()
+                .zip(&dims)
+                .map(|(&s, d)| if s == -1 { own(d) } else { s })
+                .collect()
         }
     };
     for &size in &sizes {
         check_points(size)?;
     }
     let last_given = s.and_then(|s| s.last()).is_some_and(|&s| s != -1);
-    Ok(Plan { dims, sizes, last_given })
+    Ok(Plan {
+        dims,
+        sizes,
+        last_given,
+    })
 }
 
 fn indices(dims: &[usize]) -> Vec<i64> {
@@ -140,16 +180,33 @@ fn indices(dims: &[usize]) -> Vec<i64> {
 }
 
 /// fft, ifft and their n-dimensional forms.
-fn to_complex(x: &Tensor, p: &Plan, norm: Option<&str>, forward: bool, op: &str) -> Result<Outputs> {
+fn to_complex(
+    x: &Tensor,
+    p: &Plan,
+    norm: Option<&str>,
+    forward: bool,
+    op: &str,
+) -> Result<Outputs> {
     let mut v = complex(&promoted(x, op)?);
     for (&d, &n) in p.dims.iter().zip(&p.sizes) {
         v = resized(v, d, n);
     }
-    single(transform(&v, &indices(&p.dims), scale(norm, p.sizes.iter().product(), forward)?, forward))
+    single(transform(
+        &v,
+        &indices(&p.dims),
+        scale(norm, p.sizes.iter().product(), forward)?,
+        forward,
+    ))
 }
 
 /// rfft and ihfft: half of the spectrum of a real signal, conjugated for the latter.
-fn from_real(x: &Tensor, p: &Plan, norm: Option<&str>, hermitian: bool, op: &str) -> Result<Outputs> {
+fn from_real(
+    x: &Tensor,
+    p: &Plan,
+    norm: Option<&str>,
+    hermitian: bool,
+    op: &str,
+) -> Result<Outputs> {
     real_only(x, op)?;
     let Some((&last, &n)) = p.dims.last().zip(p.sizes.last()) else {
         fail!(Runtime, "{op} must transform at least one axis");
@@ -158,13 +215,28 @@ fn from_real(x: &Tensor, p: &Plan, norm: Option<&str>, hermitian: bool, op: &str
     for (&d, &n) in p.dims.iter().zip(&p.sizes) {
         v = resized(v, d, n);
     }
-    let v = transform(&complex(&v), &indices(&p.dims), scale(norm, p.sizes.iter().product(), !hermitian)?, true);
+    let v = transform(
+        &complex(&v),
+        &indices(&p.dims),
+        scale(norm, p.sizes.iter().product(), !hermitian)?,
+        true,
+    );
     let half = v.narrow(last as i64, 0, n / 2 + 1);
-    single(if hermitian { Val(call!("resolve_conj", half.conj())) } else { half })
+    single(if hermitian {
+        Val(call!("resolve_conj", half.conj()))
+    } else {
+        half
+    })
 }
 
 /// irfft and hfft: a real signal from half of its spectrum, conjugated first for the latter.
-fn to_real(x: &Tensor, p: &mut Plan, norm: Option<&str>, hermitian: bool, op: &str) -> Result<Outputs> {
+fn to_real(
+    x: &Tensor,
+    p: &mut Plan,
+    norm: Option<&str>,
+    hermitian: bool,
+    op: &str,
+) -> Result<Outputs> {
     let Some(&last) = p.dims.last() else {
         fail!(Runtime, "{op} must transform at least one axis");
     };
@@ -181,14 +253,23 @@ fn to_real(x: &Tensor, p: &mut Plan, norm: Option<&str>, hermitian: bool, op: &s
         v = resized(v, d, if i == count { n / 2 + 1 } else { p.sizes[i] });
     }
     // All but the first and (for even sizes) the middle point stand for their mirror images too.
-    let weights: Vec<f64> = (0..=n / 2).map(|k| if k == 0 || 2 * k == n { 1.0 } else { 2.0 }).collect();
+    let weights: Vec<f64> = (0..=n / 2)
+        .map(|k| if k == 0 || 2 * k == n { 1.0 } else { 2.0 })
+        .collect();
     let mut shape = vec![1i64; v.ndim()];
     shape[last] = -1;
-    let weights = Val(Tensor::from_slice(&weights, &[n / 2 + 1])).to(v.dtype().to_real()).reshape(shape);
+    let weights = Val(Tensor::from_slice(&weights, &[n / 2 + 1]))
+        .to(v.dtype().to_real())
+        .reshape(shape);
     let others = &p.dims[..count];
     let v = transform(&v, &indices(others), 1.0, false);
     let factor = scale(norm, p.sizes.iter().product(), hermitian)?;
-    let v = transform(&resized(v.mul(weights), last, n), &[last as i64], factor, false);
+    let v = transform(
+        &resized(v.mul(weights), last, n),
+        &[last as i64],
+        factor,
+        false,
+    );
     single(Val(call!("clone", v.real())))
 }
 

@@ -6,7 +6,7 @@ use super::contract::square_matrix;
 use super::matmul::single;
 use super::{Args, Body, F, M, O, Outputs, Val, Value, arg, named, out};
 use crate::autograd::Ctx;
-use crate::cpu::linalg::{self, Field, Matrix};
+use crate::cpu::linalg::{self, Matrix};
 use crate::tensor::{DType, Element, Tensor};
 use crate::{Result, call, call_all, dispatch, ensure, fail, grads, ops};
 
@@ -23,14 +23,26 @@ pub(super) fn batch(t: &Tensor) -> usize {
 
 /// The batch dimensions with others behind them.
 pub(super) fn with_lead(t: &Tensor, last: &[usize]) -> Vec<i64> {
-    t.shape()[..t.ndim() - 2].iter().copied().chain(last.iter().map(|&n| n as i64)).collect()
+    t.shape()[..t.ndim() - 2]
+        .iter()
+        .copied()
+        .chain(last.iter().map(|&n| n as i64))
+        .collect()
 }
 
 /// Matrix `index` of a row-major batch.
 pub(super) fn matrix<T: Element>(t: &Tensor, index: usize) -> Matrix<T> {
     let (rows, cols) = size(t);
     // SAFETY: the tensor is row-major and lives as long as the op; every task has matrices of its own.
-    unsafe { Matrix::new(t.ptr::<T>().wrapping_add(index * rows * cols), rows, cols, cols as isize, 1) }
+    unsafe {
+        Matrix::new(
+            t.ptr::<T>().wrapping_add(index * rows * cols),
+            rows,
+            cols,
+            cols as isize,
+            1,
+        )
+    }
 }
 
 /// Row `index` of a row-major tensor, as a slice.
@@ -53,7 +65,11 @@ pub(super) fn fresh(t: &Tensor) -> Result<Tensor> {
 
 /// At least two dimensions, in a dtype of LAPACK.
 pub(super) fn check_matrix(t: &Tensor, op: &str) -> Result<()> {
-    ensure!(t.ndim() >= 2, Runtime, "{op}: The input tensor A must have at least 2 dimensions.");
+    ensure!(
+        t.ndim() >= 2,
+        Runtime,
+        "{op}: The input tensor A must have at least 2 dimensions."
+    );
     check_dtype(t.dtype(), op)
 }
 
@@ -101,7 +117,11 @@ impl Infos {
 pub(super) fn check_infos(op: &str, infos: &Tensor, message: impl Fn(i32) -> String) -> Result<()> {
     let values = infos.to_vec::<i32>()?;
     if let Some((i, &info)) = values.iter().enumerate().find(|(_, info)| **info != 0) {
-        let place = if infos.ndim() == 0 { String::new() } else { format!("(Batch element {i}): ") };
+        let place = if infos.ndim() == 0 {
+            String::new()
+        } else {
+            format!("(Batch element {i}): ")
+        };
         fail!(Linalg, "{op}: {place}{}", message(info));
     }
     Ok(())
@@ -109,8 +129,14 @@ pub(super) fn check_infos(op: &str, infos: &Tensor, message: impl Fn(i32) -> Str
 
 fn singular(op: &'static str) -> impl Fn(i32) -> String {
     move |info| {
-        let what = if op == "linalg.inv" { "inversion" } else { "solve" };
-        format!("The diagonal element {info} is zero, the {what} could not be completed because the input matrix is singular.")
+        let what = if op == "linalg.inv" {
+            "inversion"
+        } else {
+            "solve"
+        };
+        format!(
+            "The diagonal element {info} is zero, the {what} could not be completed because the input matrix is singular."
+        )
     }
 }
 
@@ -118,7 +144,11 @@ fn singular(op: &'static str) -> impl Fn(i32) -> String {
 fn lu_factor_ex(a: Args) -> Result<Vec<Tensor>> {
     let x = a.t(0)?;
     check_matrix(x, "torch.linalg.lu_factor_ex")?;
-    ensure!(a.bool(1)?, Runtime, "linalg.lu_factor: LU without pivoting is not implemented on the CPU");
+    ensure!(
+        a.bool(1)?,
+        Runtime,
+        "linalg.lu_factor: LU without pivoting is not implemented on the CPU"
+    );
     let lu = fresh(x)?;
     let (rows, cols) = size(x);
     let pivots = Tensor::empty(&with_lead(x, &[rows.min(cols)]), DType::I32)?;
@@ -133,7 +163,9 @@ fn lu_factor_ex(a: Args) -> Result<Vec<Tensor>> {
     let infos = infos.tensor(x)?;
     if a.bool(2)? {
         check_infos("torch.linalg.lu_factor_ex", &infos, |info| {
-            format!("U[{info},{info}] is zero and using it on lu_solve would result in a division by zero. If you still want to perform the factorization, consider calling linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)")
+            format!(
+                "U[{info},{info}] is zero and using it on lu_solve would result in a division by zero. If you still want to perform the factorization, consider calling linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)"
+            )
         })?;
     }
     Ok(vec![lu, pivots, infos])
@@ -145,7 +177,10 @@ fn unpack(lu: &Val) -> (Val, Val) {
     let (rows, cols) = (shape[shape.len() - 2], shape[shape.len() - 1]);
     let k = rows.min(cols);
     let eye = Val(call!("eye/m", rows, k, lu.dtype()));
-    (lu.narrow(-1, 0, k).tril(-1).add(eye), lu.narrow(-2, 0, k).triu(0))
+    (
+        lu.narrow(-1, 0, k).tril(-1).add(eye),
+        lu.narrow(-2, 0, k).triu(0),
+    )
 }
 
 /// The permutation matrix of LAPACK's pivots.
@@ -160,15 +195,27 @@ fn pivots_to_matrix(a: Args) -> Result<Vec<Tensor>> {
     shape.extend([rows as i64; 2]);
     let values = pivots.to_vec::<i64>()?;
     let mut ones = vec![0.0f64; shape.iter().product::<i64>() as usize];
-    for (matrix, pivots) in ones.chunks_mut((rows * rows).max(1)).zip(values.chunks(steps.max(1))) {
+    for (matrix, pivots) in ones
+        .chunks_mut((rows * rows).max(1))
+        .zip(values.chunks(steps.max(1)))
+    {
         let mut order: Vec<usize> = (0..rows).collect();
         for (i, &p) in pivots.iter().enumerate().take(steps) {
-            ensure!((1..=rows as i64).contains(&p), Runtime, "lu_unpack: pivot {p} is out of range for {rows} rows");
+            ensure!(
+                (1..=rows as i64).contains(&p),
+                Runtime,
+                "lu_unpack: pivot {p} is out of range for {rows} rows"
+            );
             order.swap(i, p as usize - 1);
         }
-        order.iter().enumerate().for_each(|(column, &from)| matrix[from * rows + column] = 1.0);
+        order
+            .iter()
+            .enumerate()
+            .for_each(|(column, &from)| matrix[from * rows + column] = 1.0);
     }
-    Ok(vec![Val(Tensor::from_slice(&ones, &shape)).to(dtype).get()?])
+    Ok(vec![
+        Val(Tensor::from_slice(&ones, &shape)).to(dtype).get()?,
+    ])
 }
 
 /// The gradient of A from those of the packed L and U.
@@ -217,7 +264,10 @@ pub(super) fn triangular(a: &Val, b: &Val, upper: bool, left: bool, unit: bool) 
 }
 
 fn outputs(values: impl IntoIterator<Item = Val>) -> Result<Outputs> {
-    values.into_iter().map(|v| v.get().map(Value::Tensor)).collect()
+    values
+        .into_iter()
+        .map(|v| v.get().map(Value::Tensor))
+        .collect()
 }
 
 fn lu_factor(a: Args) -> Result<Outputs> {
@@ -238,7 +288,12 @@ fn full_lu(a: Args) -> Result<Outputs> {
 }
 
 fn lu_unpack(a: Args) -> Result<Outputs> {
-    let (lu, pivots, data, order) = (Val::from(a.t(0)?), Val::from(a.t(1)?), a.bool(2)?, a.bool(3)?);
+    let (lu, pivots, data, order) = (
+        Val::from(a.t(0)?),
+        Val::from(a.t(1)?),
+        a.bool(2)?,
+        a.bool(3)?,
+    );
     ensure!(
         pivots.dtype() == DType::I32,
         Runtime,
@@ -246,7 +301,11 @@ fn lu_unpack(a: Args) -> Result<Outputs> {
     );
     let none = || Val(call!("zeros", [0i64], lu.dtype()));
     let rows = lu.shape()[lu.ndim() - 2];
-    let p = if order { permutation(&pivots, rows, lu.dtype()) } else { none() };
+    let p = if order {
+        permutation(&pivots, rows, lu.dtype())
+    } else {
+        none()
+    };
     let (l, u) = if data { unpack(&lu) } else { (none(), none()) };
     outputs([p, l, u])
 }
@@ -341,7 +400,11 @@ fn solve_both(x: &Tensor, b: &Tensor, left: bool) -> Result<(Val, Tensor)> {
         Runtime,
         "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case linalg.solve is equivalent to B / A.squeeze(-1)"
     );
-    let mut v = if vector { Val::from(b).unsqueeze(-1) } else { b.into() };
+    let mut v = if vector {
+        Val::from(b).unsqueeze(-1)
+    } else {
+        b.into()
+    };
     let mut x = Val::from(x);
     if !left {
         (v, x) = (v.transpose(-2, -1), x.transpose(-2, -1));
@@ -389,115 +452,6 @@ fn solve_ex(a: Args) -> Result<Outputs> {
     outputs([result, infos.into()])
 }
 
-/// The determinant from a packed factorisation.
-fn product_of_diagonal<T: Field>(lu: &Matrix<T>, pivots: &[usize]) -> T {
-    let swaps = pivots.iter().enumerate().filter(|(i, p)| i != *p).count();
-    let sign = if swaps % 2 == 0 { <T as crate::cpu::gemm::Gemm>::ONE } else { -<T as crate::cpu::gemm::Gemm>::ONE };
-    (0..lu.rows).fold(sign, |product, i| product * lu.get(i, i))
-}
-
-fn det(a: Args) -> Result<Vec<Tensor>> {
-    let x = a.t(0)?;
-    check_square(x, "linalg.det")?;
-    let (work, result) = (fresh(x)?, Tensor::empty(&with_lead(x, &[1]), x.dtype())?);
-    let n = size(x).0;
-    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), n * n * n, |i, threads| {
-        let (lu, mut pivots) = (matrix::<T>(&work, i), vec![0; n]);
-        linalg::lu(&lu, &mut pivots, threads);
-        // SAFETY: one element per matrix.
-        unsafe { row::<T>(&result, i)[0] = product_of_diagonal(&lu, &pivots) };
-    }), else fail!(Runtime, "linalg.det: {}", x.dtype()));
-    Ok(vec![Val::from(result).select(-1, 0).get()?])
-}
-
-/// `g * conj(det) * A^-H`; where a determinant is zero, the cofactors come from the singular values.
-fn det_grad(c: &Ctx) -> super::Grads {
-    let (x, det) = (c.x(0), c.y(0));
-    let spread = |v: Val| v.unsqueeze(-1).unsqueeze(-1);
-    let is_singular = Val(call!("any", det.eq(0.0))).get().and_then(|t| t.item());
-    if is_singular.is_ok_and(|s| s.to_bool()) {
-        return grads![cofactors(&x).map(|cofactors| spread(c.g()).mul(cofactors)).unwrap_or_else(|e| Val(Err(e)))];
-    }
-    let inverse = Val(call!("linalg.inv", x));
-    grads![spread(c.g().mul(det.conj_if_complex())).mul(inverse.mh())]
-}
-
-/// `conj(det(A)) A^-H` in a form that singular matrices have too.
-fn cofactors(x: &Val) -> Result<Val> {
-    let mut parts = call_all!("linalg.svd", x, true)?.into_iter().map(|v| Val(v.into_tensor()));
-    let mut next = || parts.next().unwrap_or_else(|| Val(Err(crate::err!(Runtime, "linalg.svd: no result"))));
-    let (u, s, vh) = (next(), next(), next());
-    let n = s.shape()[s.ndim() - 1];
-    let mut others = Vec::new();
-    for i in 0..n {
-        let rest: Vec<Val> = (0..n).filter(|&j| j != i).map(|j| s.select(-1, j)).collect();
-        let product = rest.into_iter().fold(s.select(-1, i).ones_like(), |p, v| p.mul(v));
-        others.push(product.unsqueeze(-1).get()?);
-    }
-    let scale = if others.is_empty() { s.clone() } else { Val(call!("cat", others, -1)) };
-    let turn = Val(call!("linalg.det", &u)).mul(Val(call!("linalg.det", &vh)));
-    let scaled = u.mul(scale.to(u.dtype()).unsqueeze(-2)).matmul(vh);
-    Ok(turn.conj_if_complex().unsqueeze(-1).unsqueeze(-1).mul(scaled))
-}
-
-/// (sign, logabsdet), which do not overflow.
-fn slogdet(a: Args) -> Result<Vec<Tensor>> {
-    let x = a.t(0)?;
-    check_square(x, "linalg.slogdet")?;
-    let work = fresh(x)?;
-    let sign = Tensor::empty(&with_lead(x, &[1]), x.dtype())?;
-    let log = Tensor::empty(&with_lead(x, &[1]), x.dtype().to_real())?;
-    let n = size(x).0;
-    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), n * n * n, |i, threads| {
-        type R = <T as Field>::Part;
-        let (lu, mut pivots) = (matrix::<T>(&work, i), vec![0; n]);
-        linalg::lu(&lu, &mut pivots, threads);
-        let swaps = pivots.iter().enumerate().filter(|(i, p)| i != *p).count();
-        let mut turn = if swaps % 2 == 0 { T::of(1.0) } else { T::of(-1.0) };
-        let mut sum: R = 0.0;
-        for d in 0..n {
-            let (value, length) = (lu.get(d, d), lu.get(d, d).modulus());
-            sum += length.ln();
-            turn = if length == 0.0 { T::of(0.0) } else { turn * (value / T::of(length)) };
-        }
-        // SAFETY: one element per matrix.
-        unsafe {
-            row::<T>(&sign, i)[0] = turn;
-            row::<R>(&log, i)[0] = sum;
-        }
-    }), else fail!(Runtime, "linalg.slogdet: {}", x.dtype()));
-    let first = |t: Tensor| Val::from(t).select(-1, 0).get();
-    Ok(vec![first(sign)?, first(log)?])
-}
-
-fn slogdet_grad(c: &Ctx) -> super::Grads {
-    let (x, sign) = (c.x(0), c.y(0));
-    let log = c.grad(1).map(|g| g.to(x.dtype()));
-    let turn = c.grad(0).filter(|_| x.is_complex()).map(|g| {
-        let imaginary = sign.conj().mul(g).imag();
-        Val(call!("complex", imaginary.zeros_like(), imaginary))
-    });
-    let weight = match (log, turn) {
-        (Some(log), Some(turn)) => log + turn,
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => sign.zeros_like(),
-    };
-    grads![weight.unsqueeze(-1).unsqueeze(-1).mul(Val(call!("linalg.inv", x)).mh())]
-}
-
-fn logdet(a: Args) -> Result<Outputs> {
-    let x = a.t(0)?;
-    check_square(x, "logdet")?;
-    let mut parts = call_all!("linalg.slogdet", x)?.into_iter().map(|v| Val(v.into_tensor()));
-    let (Some(sign), Some(log)) = (parts.next(), parts.next()) else {
-        fail!(Runtime, "logdet: no result");
-    };
-    if x.dtype().is_complex() {
-        return single(sign.log() + log);
-    }
-    single(log.masked_fill(sign.lt(0.0), f64::NAN))
-}
-
 fn inverse_grad(c: &Ctx) -> super::Grads {
     let inverse = c.y(0).mh();
     grads![-inverse.matmul(c.g()).matmul(&inverse)]
@@ -543,16 +497,4 @@ ops! {
     /// Solution of a system of linear equations, with LAPACK's info.
     "linalg.solve_ex(Tensor A, Tensor B, *, bool left=True, bool check_errors=False) -> (Tensor result, Tensor info)",
     F | O, Body::Composite(solve_ex);
-    /// Determinants of square matrices.
-    "linalg.det(Tensor A) -> Tensor", F | O, Body::Dynamic { cpu: det },
-    grad named("LinalgDetBackward0", arg(0) | out(0), det_grad);
-    /// Determinants of square matrices.
-    "det(Tensor self) -> Tensor", F | M, Body::Composite(|a| single(Val(call!("linalg.det", a.get(0)))));
-    /// Sign and logarithm of the absolute value of determinants.
-    "linalg.slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)", F | O, Body::Dynamic { cpu: slogdet },
-    grad named("LinalgSlogdetBackward0", arg(0) | out(0), slogdet_grad);
-    /// Sign and logarithm of the absolute value of determinants.
-    "slogdet(Tensor self) -> (Tensor sign, Tensor logabsdet)", F | M | O, Body::Composite(|a| call_all!("linalg.slogdet", a.get(0)));
-    /// Logarithms of determinants.
-    "logdet(Tensor self) -> Tensor", F | M, Body::Composite(logdet);
 }

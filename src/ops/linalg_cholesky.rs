@@ -1,6 +1,9 @@
 //! Triangular systems and Cholesky factors.
 
-use super::linalg::{batch, check_dtype, check_infos, check_square, fresh, matrix, same_batch, size, triangular, Infos};
+use super::linalg::{
+    Infos, batch, check_dtype, check_infos, check_square, fresh, matrix, same_batch, size,
+    triangular,
+};
 use super::loss::primitive;
 use super::matmul::single;
 use super::{Args, Body, F, M, O, Outputs, Val, Value, arg, named, out};
@@ -21,12 +24,19 @@ fn solve_left(a: Args) -> Result<Vec<Tensor>> {
 }
 
 fn solve_left_grad(c: &Ctx) -> super::Grads {
-    let (upper, unit) = (c.args().bool(2).unwrap_or(false), c.args().bool(3).unwrap_or(false));
+    let (upper, unit) = (
+        c.args().bool(2).unwrap_or(false),
+        c.args().bool(3).unwrap_or(false),
+    );
     let gb = Val(call!("_solve_triangular", c.x(0).mh(), c.g(), !upper, unit));
     let ga = c.when(0, || {
         let whole = -gb.matmul(c.y(0).mh());
         let skip = i64::from(unit);
-        if upper { whole.triu(skip) } else { whole.tril(-skip) }
+        if upper {
+            whole.triu(skip)
+        } else {
+            whole.tril(-skip)
+        }
     });
     grads![ga, Some(gb.clone())]
 }
@@ -34,7 +44,11 @@ fn solve_left_grad(c: &Ctx) -> super::Grads {
 fn solve_triangular(a: Args) -> Result<Outputs> {
     let (x, b, upper, left, unit) = (a.t(0)?, a.t(1)?, a.bool(2)?, a.bool(3)?, a.bool(4)?);
     check_square(x, "linalg.solve_triangular")?;
-    ensure!(b.ndim() >= 2, Runtime, "linalg.solve_triangular: The input tensor B must have at least 2 dimensions.");
+    ensure!(
+        b.ndim() >= 2,
+        Runtime,
+        "linalg.solve_triangular: The input tensor B must have at least 2 dimensions."
+    );
     ensure!(
         x.dtype() == b.dtype(),
         Runtime,
@@ -49,10 +63,20 @@ fn solve_triangular(a: Args) -> Result<Outputs> {
         "linalg.solve_triangular: Incompatible shapes of A and B for the equation {}: ({n}x{n} and {rows}x{cols})",
         if left { "AX = B" } else { "XA = B" }
     );
-    let turned = |t: &Tensor| if left { Val::from(t) } else { Val::from(t).transpose(-2, -1) };
+    let turned = |t: &Tensor| {
+        if left {
+            Val::from(t)
+        } else {
+            Val::from(t).transpose(-2, -1)
+        }
+    };
     let (x, b) = same_batch(turned(x), turned(b))?;
     let result = Val(call!("_solve_triangular", x, b, upper == left, unit));
-    single(if left { result } else { result.transpose(-2, -1) })
+    single(if left {
+        result
+    } else {
+        result.transpose(-2, -1)
+    })
 }
 
 /// The older form: (solution, coefficients).
@@ -64,13 +88,20 @@ fn old_triangular_solve(a: Args) -> Result<Outputs> {
         m = m.transpose(-2, -1);
     }
     let solution = triangular(&m, &Val::from(b), upper != transpose, true, unit);
-    [solution, coefficients].into_iter().map(|v| v.get().map(Value::Tensor)).collect()
+    [solution, coefficients]
+        .into_iter()
+        .map(|v| v.get().map(Value::Tensor))
+        .collect()
 }
 
 fn cholesky_ex(a: Args) -> Result<Vec<Tensor>> {
     let (x, upper) = (a.t(0)?, a.bool(1)?);
     check_square(x, "linalg.cholesky")?;
-    let source = if upper { Val::from(x).mh().get()? } else { x.clone() };
+    let source = if upper {
+        Val::from(x).mh().get()?
+    } else {
+        x.clone()
+    };
     let (factor, n) = (fresh(&source)?, size(x).0);
     let infos = Infos::new(batch(x));
     dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), n * n * n / 3, |i, threads| {
@@ -80,13 +111,19 @@ fn cholesky_ex(a: Args) -> Result<Vec<Tensor>> {
     if a.bool(2)? {
         check_positive("linalg.cholesky_ex", &infos)?;
     }
-    let factor = if upper { Val::from(factor).mh().contiguous().get()?.resolved()? } else { factor };
+    let factor = if upper {
+        Val::from(factor).mh().contiguous().get()?.resolved()?
+    } else {
+        factor
+    };
     Ok(vec![factor, infos])
 }
 
 fn check_positive(op: &str, infos: &Tensor) -> Result<()> {
     check_infos(op, infos, |info| {
-        format!("The factorization could not be completed because the input is not positive-definite (the leading minor of order {info} is not positive-definite).")
+        format!(
+            "The factorization could not be completed because the input is not positive-definite (the leading minor of order {info} is not positive-definite)."
+        )
     })
 }
 
@@ -120,18 +157,29 @@ fn cholesky_inverse(a: Args) -> Result<Vec<Tensor>> {
 /// What both rules have in common: the factor's gradient from that of `L L^H`; both triangles, as PyTorch gives it.
 fn factor_grad(factor: &Val, core: &Val, upper: bool) -> Val {
     let both = core + &core.mh();
-    if upper { -factor.matmul(both) } else { -both.matmul(factor) }
+    if upper {
+        -factor.matmul(both)
+    } else {
+        -both.matmul(factor)
+    }
 }
 
 fn cholesky_inverse_grad(c: &Ctx) -> super::Grads {
     let core = c.y(0).matmul(c.g()).matmul(c.y(0));
-    grads![factor_grad(&c.x(0), &core, c.args().bool(1).unwrap_or(false))]
+    grads![factor_grad(
+        &c.x(0),
+        &core,
+        c.args().bool(1).unwrap_or(false)
+    )]
 }
 
 fn cholesky_solve_grad(c: &Ctx) -> super::Grads {
     let upper = c.args().bool(2).unwrap_or(false);
     let gb = Val(call!("_cholesky_solve", c.g(), c.x(1), upper));
-    grads![Some(gb.clone()), c.when(1, || factor_grad(&c.x(1), &gb.matmul(c.y(0).mh()), upper))]
+    grads![
+        Some(gb.clone()),
+        c.when(1, || factor_grad(&c.x(1), &gb.matmul(c.y(0).mh()), upper))
+    ]
 }
 
 fn solve_same_batch(a: Args) -> Result<Vec<Tensor>> {
@@ -141,7 +189,12 @@ fn solve_same_batch(a: Args) -> Result<Vec<Tensor>> {
 
 fn cholesky_solve(a: Args) -> Result<Outputs> {
     let (b, l, upper) = (a.t(0)?, a.t(1)?, a.bool(2)?);
-    ensure!(b.ndim() >= 2 && l.ndim() >= 2, Runtime, "b should have at least 2 dimensions, but has {} dimensions instead", b.ndim());
+    ensure!(
+        b.ndim() >= 2 && l.ndim() >= 2,
+        Runtime,
+        "b should have at least 2 dimensions, but has {} dimensions instead",
+        b.ndim()
+    );
     check_dtype(b.dtype(), "cholesky_solve")?;
     check_square(l, "cholesky_solve")?;
     let (l, b) = same_batch(l.into(), b.into())?;

@@ -1,6 +1,9 @@
 //! Packed factorisations of LAPACK: Householder reflectors (`geqrf`, `ormqr`) and L D L^H.
 
-use super::linalg::{Infos, batch, check_infos, check_matrix, check_square, fresh, matrix, row, same_batch, size, with_lead};
+use super::linalg::{
+    Infos, batch, check_infos, check_matrix, check_square, fresh, matrix, row, same_batch, size,
+    with_lead,
+};
 use super::matmul::single;
 use super::{Args, Body, F, M, O, Outputs, Val};
 use crate::cpu::{linalg, linalg_factor, linalg_ldl};
@@ -24,7 +27,11 @@ fn geqrf(a: Args) -> Result<Vec<Tensor>> {
 fn check_reflectors(x: &Tensor, tau: &Tensor, op: &str) -> Result<()> {
     check_matrix(x, op)?;
     let (m, n) = size(x);
-    ensure!(m >= n, Runtime, "{op}: input.shape[-2] must be greater than or equal to input.shape[-1]");
+    ensure!(
+        m >= n,
+        Runtime,
+        "{op}: input.shape[-2] must be greater than or equal to input.shape[-1]"
+    );
     let k = tau.shape().last().copied().unwrap_or(0);
     ensure!(
         tau.ndim() + 1 == x.ndim() && k as usize <= n,
@@ -57,7 +64,11 @@ fn reflect(x: &Tensor, tau: &Tensor, mut c: Val, adjoint: bool) -> Val {
         let i = if adjoint { step } else { k - 1 - step };
         let v = vectors.narrow(-1, i, 1);
         let factor = factors.narrow(-1, i, 1).unsqueeze(-1);
-        let factor = if adjoint { factor.conj_if_complex() } else { factor };
+        let factor = if adjoint {
+            factor.conj_if_complex()
+        } else {
+            factor
+        };
         c = &c - &v.mul(factor).matmul(v.mh().matmul(&c));
     }
     c
@@ -75,7 +86,11 @@ fn householder_product(a: Args) -> Result<Outputs> {
 fn ormqr(a: Args) -> Result<Outputs> {
     let (x, tau, c, left, transpose) = (a.t(0)?, a.t(1)?, a.t(2)?, a.bool(3)?, a.bool(4)?);
     check_matrix(x, "torch.ormqr")?;
-    ensure!(c.ndim() >= 2, Runtime, "torch.ormqr: other must have at least 2 dimensions.");
+    ensure!(
+        c.ndim() >= 2,
+        Runtime,
+        "torch.ormqr: other must have at least 2 dimensions."
+    );
     let (rows, cols) = size(c);
     ensure!(
         size(x).0 == if left { rows } else { cols },
@@ -144,7 +159,12 @@ fn ldl_factor(a: Args) -> Result<Outputs> {
 fn ldl_solve(a: Args) -> Result<Outputs> {
     let (ld, pivots, b) = (a.t(0)?, a.t(1)?, a.t(2)?);
     check_square(ld, "torch.linalg.ldl_solve")?;
-    ensure!(b.ndim() >= 2, Runtime, "torch.linalg.ldl_solve: Expected B to have at least 2 dimensions, but it has {} dimensions instead", b.ndim());
+    ensure!(
+        b.ndim() >= 2,
+        Runtime,
+        "torch.linalg.ldl_solve: Expected B to have at least 2 dimensions, but it has {} dimensions instead",
+        b.ndim()
+    );
     ensure!(
         pivots.dtype().is_integral(false),
         Runtime,

@@ -1,6 +1,8 @@
 //! Factorisations with orthonormal parts: singular values, eigenvalues, QR.
 
-use super::linalg::{batch, check_matrix, check_square, fresh, matrix, pair, row, size, triangular, with_lead};
+use super::linalg::{
+    batch, check_matrix, check_square, fresh, matrix, pair, row, size, triangular, with_lead,
+};
 use super::{Args, Body, F, M, O, Outputs, Val, named, out};
 use crate::autograd::Ctx;
 use crate::cpu::linalg::{self, Field};
@@ -78,7 +80,10 @@ fn svd_grad(c: &Ctx) -> super::Grads {
     let (u, vh) = (c.y(0).narrow(-1, 0, k), c.y(2).narrow(-2, 0, k));
     let gs = c.grad(1).map(|g| g.to(u.dtype()));
     let diagonal = |v: Val| Val(call!("diag_embed", v));
-    let (gu, gvh) = (c.grad(0).map(|g| g.narrow(-1, 0, k)), c.grad(2).map(|g| g.narrow(-2, 0, k)));
+    let (gu, gvh) = (
+        c.grad(0).map(|g| g.narrow(-1, 0, k)),
+        c.grad(2).map(|g| g.narrow(-2, 0, k)),
+    );
     if gu.is_none() && gvh.is_none() {
         let gs = gs.unwrap_or_else(|| s.zeros_like().to(u.dtype()));
         return grads![u.mul(gs.unsqueeze(-2)).matmul(vh)];
@@ -87,7 +92,11 @@ fn svd_grad(c: &Ctx) -> super::Grads {
     let skew = |v: Val| v.sub(v.mh());
     let squares = s.square();
     let eye = Val(call!("eye", k, s.dtype()));
-    let gaps = squares.unsqueeze(-2).sub(squares.unsqueeze(-1)).add(&eye).to(u.dtype());
+    let gaps = squares
+        .unsqueeze(-2)
+        .sub(squares.unsqueeze(-1))
+        .add(&eye)
+        .to(u.dtype());
     let (columns, rows) = (s.unsqueeze(-2).to(u.dtype()), s.unsqueeze(-1).to(u.dtype()));
     let mut inner = Val(call!("zeros_like", &gaps));
     if let Some(gu) = &gu {
@@ -134,7 +143,12 @@ fn svdvals(a: Args) -> Result<Outputs> {
 /// torch.svd: V instead of its conjugate transpose.
 fn old_svd(a: Args) -> Result<Outputs> {
     let (x, some, vectors) = (a.t(0)?, a.bool(1)?, a.bool(2)?);
-    ensure!(x.ndim() >= 2, Runtime, "linalg.svd: input should have at least 2 dimensions, but has {} dimensions instead", x.ndim());
+    ensure!(
+        x.ndim() >= 2,
+        Runtime,
+        "linalg.svd: input should have at least 2 dimensions, but has {} dimensions instead",
+        x.ndim()
+    );
     let mut outs = call_all!("_linalg_svd", x, !some, vectors || recorded(x))?;
     if vectors {
         let vh = Val(outs.pop().unwrap_or_default().into_tensor());
@@ -144,14 +158,19 @@ fn old_svd(a: Args) -> Result<Outputs> {
     let (m, n) = size(x);
     let zeros = |n: usize| call!("zeros", with_lead(x, &[n, n]), x.dtype());
     let values = outs.into_iter().nth(1).unwrap_or_default();
-    Ok([zeros(m)?.into(), values, zeros(n)?.into()].into_iter().collect())
+    Ok([zeros(m)?.into(), values, zeros(n)?.into()]
+        .into_iter()
+        .collect())
 }
 
 fn is_lower(text: &str, op: &str) -> Result<bool> {
     match text.to_ascii_uppercase().as_str() {
         "L" => Ok(true),
         "U" => Ok(false),
-        _ => fail!(Runtime, "Expected UPLO argument to be 'L' or 'U', but got {text} ({op})"),
+        _ => fail!(
+            Runtime,
+            "Expected UPLO argument to be 'L' or 'U', but got {text} ({op})"
+        ),
     }
 }
 
@@ -162,7 +181,11 @@ fn eigh(a: Args) -> Result<Vec<Tensor>> {
     let (n, dtype) = (size(x).0, x.dtype());
     let work = fresh(x)?;
     let values = Tensor::empty(&with_lead(x, &[n]), dtype.to_real())?;
-    let v = if vectors { Tensor::empty(x.shape(), dtype)? } else { Tensor::empty(&[0], dtype)? };
+    let v = if vectors {
+        Tensor::empty(x.shape(), dtype)?
+    } else {
+        Tensor::empty(&[0], dtype)?
+    };
     let failures = Failures::default();
     dispatch!(wide dtype, T => linalg::for_each_matrix(batch(x), 9 * n * n * n, |i, threads| {
         if n > 0 {
@@ -218,7 +241,10 @@ fn eig(a: Args) -> Result<Vec<Tensor>> {
     check_square(x, "linalg.eig")?;
     let (n, dtype) = (size(x).0, x.dtype().to_complex());
     let work = fresh(x)?;
-    let (values, vectors) = (Tensor::empty(&with_lead(x, &[n]), dtype)?, Tensor::empty(x.shape(), dtype)?);
+    let (values, vectors) = (
+        Tensor::empty(&with_lead(x, &[n]), dtype)?,
+        Tensor::empty(x.shape(), dtype)?,
+    );
     let failures = Failures::default();
     dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), 25 * n * n * n, |i, threads| {
         if n > 0 {
@@ -229,7 +255,10 @@ fn eig(a: Args) -> Result<Vec<Tensor>> {
         }
     }), else fail!(Runtime, "linalg.eig: {dtype}"));
     if let Some(Failure::NotFinite) = *failures.0.lock() {
-        fail!(Runtime, "torch.linalg.eig: input tensor should not contain infs or NaNs.");
+        fail!(
+            Runtime,
+            "torch.linalg.eig: input tensor should not contain infs or NaNs."
+        );
     }
     failures.check("linalg.eig")?;
     Ok(vec![values, vectors])
@@ -252,7 +281,11 @@ fn eig_grad(c: &Ctx) -> super::Grads {
         inner = inner + off_diagonal(rest.div(gaps), n);
     }
     let ga = Val(call!("linalg.solve", v.mh(), inner.matmul(v.mh())));
-    grads![if c.dtype(0).is_complex() { ga } else { ga.real() }]
+    grads![if c.dtype(0).is_complex() {
+        ga
+    } else {
+        ga.real()
+    }]
 }
 
 fn eigvals(a: Args) -> Result<Outputs> {
@@ -271,10 +304,16 @@ fn qr(a: Args) -> Result<Vec<Tensor>> {
         "reduced" => (with_lead(x, &[m, k]), k),
         "complete" => (with_lead(x, &[m, m]), m),
         "r" => (vec![0], k),
-        other => fail!(Runtime, "qr received unrecognized mode '{other}' but expected one of 'reduced' (default), 'r', or 'complete'"),
+        other => fail!(
+            Runtime,
+            "qr received unrecognized mode '{other}' but expected one of 'reduced' (default), 'r', or 'complete'"
+        ),
     };
     let work = fresh(x)?;
-    let (q, r) = (Tensor::empty(&q_shape, dtype)?, Tensor::empty(&with_lead(x, &[r_rows, n]), dtype)?);
+    let (q, r) = (
+        Tensor::empty(&q_shape, dtype)?,
+        Tensor::empty(&with_lead(x, &[r_rows, n]), dtype)?,
+    );
     dispatch!(wide dtype, T => linalg::for_each_matrix(batch(x), 2 * m * n * k, |i, threads| {
         let wanted = (mode != "r").then(|| matrix::<T>(&q, i));
         linalg_factor::qr(&matrix::<T>(&work, i), wanted.as_ref(), &matrix::<T>(&r, i), threads);
@@ -303,7 +342,11 @@ fn qr_grad(c: &Ctx) -> super::Grads {
         return grads![qr_grad_tall(&q, &r, &gq, &gr)];
     }
     // A = [X | Y] with X = Q U square and V = Q^H Y: the part of V first.
-    let (u, gu, gv) = (r.narrow(-1, 0, m), gr.narrow(-1, 0, m), gr.narrow(-1, m, n - m));
+    let (u, gu, gv) = (
+        r.narrow(-1, 0, m),
+        gr.narrow(-1, 0, m),
+        gr.narrow(-1, m, n - m),
+    );
     let y = q.matmul(r.narrow(-1, m, n - m));
     let gq = gq + y.matmul(gv.mh());
     let gx = qr_grad_tall(&q, &u, &gq, &gu);
@@ -314,14 +357,22 @@ fn qr_grad(c: &Ctx) -> super::Grads {
 fn qr_grad_tall(q: &Val, r: &Val, gq: &Val, gr: &Val) -> Val {
     let core = gr.matmul(r.mh()).sub(q.mh().matmul(gq)).triu(0);
     let diagonal = core.diagonal(0, -2, -1);
-    let real = if core.is_complex() { diagonal.real().to(core.dtype()) } else { diagonal };
+    let real = if core.is_complex() {
+        diagonal.real().to(core.dtype())
+    } else {
+        diagonal
+    };
     let symmetric = core.clone() + core.mh() - Val(call!("diag_embed", real));
     let whole = gq + &q.matmul(symmetric);
     triangular(&r.mh(), &whole, false, false, false)
 }
 
 fn old_qr(a: Args) -> Result<Outputs> {
-    call_all!("linalg.qr", a.get(0), if a.bool(1)? { "reduced" } else { "complete" })
+    call_all!(
+        "linalg.qr",
+        a.get(0),
+        if a.bool(1)? { "reduced" } else { "complete" }
+    )
 }
 
 ops! {

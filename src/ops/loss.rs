@@ -38,7 +38,8 @@ fn unreduced(g: &Val, reduction: i64, shape: &[i64]) -> Val {
 }
 
 fn broadcast(c: &Ctx) -> Vec<i64> {
-    crate::tensor::broadcast_shapes(&c.shape(0), &c.shape(1)).map_or_else(|_| Vec::new(), |s| s.to_vec())
+    crate::tensor::broadcast_shapes(&c.shape(0), &c.shape(1))
+        .map_or_else(|_| Vec::new(), |s| s.to_vec())
 }
 
 /// A loss of `input - target` with the derivative `slope(input - target)`.
@@ -72,9 +73,19 @@ fn smooth_l1_of(d: &Val, beta: f64) -> Val {
 
 fn smooth_l1(a: Args) -> Result<Vec<Tensor>> {
     let ((x, y), reduction, beta) = (same_kind(a)?, a.int(2)?, a.float(3)?);
-    ensure!(beta >= 0.0, Runtime, "smooth_l1_loss does not support negative values for beta.");
+    ensure!(
+        beta >= 0.0,
+        Runtime,
+        "smooth_l1_loss does not support negative values for beta."
+    );
     let d = x.sub(y);
-    primitive(|| if beta == 0.0 { reduce(d.abs(), reduction) } else { reduce(smooth_l1_of(&d, beta), reduction) })
+    primitive(|| {
+        if beta == 0.0 {
+            reduce(d.abs(), reduction)
+        } else {
+            reduce(smooth_l1_of(&d, beta), reduction)
+        }
+    })
 }
 
 fn smooth_l1_slope(d: &Val, beta: f64) -> Val {
@@ -84,7 +95,11 @@ fn smooth_l1_slope(d: &Val, beta: f64) -> Val {
 
 fn huber(a: Args) -> Result<Vec<Tensor>> {
     let ((x, y), reduction, delta) = (same_kind(a)?, a.int(2)?, a.float(3)?);
-    ensure!(delta > 0.0, Runtime, "huber_loss does not support non-positive values for delta.");
+    ensure!(
+        delta > 0.0,
+        Runtime,
+        "huber_loss does not support non-positive values for delta."
+    );
     primitive(|| reduce(smooth_l1_of(&x.sub(y), delta) * delta, reduction))
 }
 
@@ -107,7 +122,11 @@ fn bce_check(a: Args, reduction: i64) -> Result<()> {
         y.shape(),
         x.shape()
     );
-    ensure!((0..=2).contains(&reduction), Value, "{reduction} is not a valid value for reduction");
+    ensure!(
+        (0..=2).contains(&reduction),
+        Value,
+        "{reduction} is not a valid value for reduction"
+    );
     Ok(())
 }
 
@@ -119,7 +138,11 @@ fn bce(a: Args) -> Result<Vec<Tensor>> {
         let all = Vec::<i64>::new();
         let low = call!("amin", &x, all.clone(), false)?.item()?.to_f64();
         let high = call!("amax", &x, all, false)?.item()?.to_f64();
-        ensure!(low >= 0.0 && high <= 1.0, Runtime, "all elements of input should be between 0 and 1");
+        ensure!(
+            low >= 0.0 && high <= 1.0,
+            Runtime,
+            "all elements of input should be between 0 and 1"
+        );
     }
     primitive(|| {
         let floor = |v: Val| Val(call!("clamp", v, -100.0));
@@ -154,7 +177,8 @@ fn bce_grad(c: &Ctx) -> super::Grads {
 
 /// `bce(sigmoid(x), y)` in a form that does not overflow.
 fn bce_logits(a: Args) -> Result<Outputs> {
-    let ((x, y), weight, pos_weight, reduction) = (same_kind(a)?, a.opt_t(2)?, a.opt_t(3)?, a.int(4)?);
+    let ((x, y), weight, pos_weight, reduction) =
+        (same_kind(a)?, a.opt_t(2)?, a.opt_t(3)?, a.int(4)?);
     ensure!(
         x.shape() == y.shape(),
         Value,
@@ -203,7 +227,12 @@ fn nll_check(x: &Tensor, y: &Tensor, weight: Option<&Tensor>) -> Result<()> {
             [&xs[..1], &xs[2..]].concat()
         );
     } else {
-        ensure!(ys.is_empty() || ys == [1], Value, "Expected input batch_size (1) to match target batch_size ({}).", ys[0]);
+        ensure!(
+            ys.is_empty() || ys == [1],
+            Value,
+            "Expected input batch_size (1) to match target batch_size ({}).",
+            ys[0]
+        );
     }
     let classes = xs[class_dim(x) as usize];
     if let Some(w) = weight {
@@ -228,15 +257,25 @@ fn targets(x: &Tensor, y: &Tensor, weight: Option<&Tensor>, ignore: i64) -> Resu
     let dim = class_dim(x);
     let classes = x.shape()[dim as usize];
     let y = Val::from(y).to(DType::I64);
-    let y = if x.ndim() == 1 { y.reshape(Vec::<i64>::new()) } else { y };
+    let y = if x.ndim() == 1 {
+        y.reshape(Vec::<i64>::new())
+    } else {
+        y
+    };
     let kept = y.ne(Value::from(ignore));
     let class = y.masked_fill(kept.logical_not(), 0i64);
     for found in class.clone().get()?.to_vec::<i64>()? {
-        ensure!((0..classes).contains(&found), Index, "Target {found} is out of bounds.");
+        ensure!(
+            (0..classes).contains(&found),
+            Index,
+            "Target {found} is out of bounds."
+        );
     }
     let weight = match weight {
         Some(w) => {
-            let looked_up = Val::from(w).index_select(0, class.reshape([-1i64])).reshape(class.shape().to_vec());
+            let looked_up = Val::from(w)
+                .index_select(0, class.reshape([-1i64]))
+                .reshape(class.shape().to_vec());
             looked_up.mul(kept.to(w.dtype()))
         }
         None => kept.to(x.dtype()),
@@ -249,9 +288,13 @@ fn nll(a: Args) -> Result<Vec<Tensor>> {
     nll_check(x, y, weight)?;
     let _guard = NoGrad::enter();
     let t = targets(x, y, weight, ignore)?;
-    let picked = Val::from(x).gather(t.dim, t.class.unsqueeze(t.dim)).select(t.dim, 0);
+    let picked = Val::from(x)
+        .gather(t.dim, t.class.unsqueeze(t.dim))
+        .select(t.dim, 0);
     // A weight of 0 leaves even an infinite loss out.
-    let loss = (-picked).mul(&t.weight).masked_fill(t.weight.eq(0i64), 0i64);
+    let loss = (-picked)
+        .mul(&t.weight)
+        .masked_fill(t.weight.eq(0i64), 0i64);
     let total = Val(call!("sum", &t.weight));
     let loss = match reduction {
         MEAN => Val(call!("sum", loss)).div(&total),
@@ -277,16 +320,33 @@ fn nll_grad(c: &Ctx) -> super::Grads {
         let zeros = Val(call!("zeros", &shape, c.dtype(0)));
         Ok(zeros.scatter(t.dim, t.class.unsqueeze(t.dim), values))
     };
-    grads![c.when(0, || grad().unwrap_or_else(|e| Val(Err(e)))), None, None]
+    grads![
+        c.when(0, || grad().unwrap_or_else(|e| Val(Err(e)))),
+        None,
+        None
+    ]
 }
 
 fn nll_value(a: Args) -> Result<Outputs> {
-    single(Val(call!("_nll_loss", a.get(0), a.get(1), a.get(2), a.get(3), a.get(4))))
+    single(Val(call!(
+        "_nll_loss",
+        a.get(0),
+        a.get(1),
+        a.get(2),
+        a.get(3),
+        a.get(4)
+    )))
 }
 
 fn cross_entropy(a: Args) -> Result<Outputs> {
-    let (x, y, weight, reduction, ignore, smoothing) =
-        (a.t(0)?, a.t(1)?, a.opt_t(2)?, a.int(3)?, a.int(4)?, a.float(5)?);
+    let (x, y, weight, reduction, ignore, smoothing) = (
+        a.t(0)?,
+        a.t(1)?,
+        a.opt_t(2)?,
+        a.int(3)?,
+        a.int(4)?,
+        a.float(5)?,
+    );
     ensure!(x.ndim() > 0, Runtime, "input tensor should be 1D or 2D");
     let logs = Val(call!("log_softmax", x, class_dim(x)));
     if x.shape() == y.shape() {
@@ -295,14 +355,24 @@ fn cross_entropy(a: Args) -> Result<Outputs> {
     if smoothing <= 0.0 {
         return single(Val(call!("_nll_loss", logs, y, weight, reduction, ignore)));
     }
-    ensure!(smoothing <= 1.0, Runtime, "label_smoothing must be between 0.0 and 1.0. Got: {smoothing}");
+    ensure!(
+        smoothing <= 1.0,
+        Runtime,
+        "label_smoothing must be between 0.0 and 1.0. Got: {smoothing}"
+    );
     smoothed(&logs, a)
 }
 
 /// Classes as targets, with a part of the probability spread over all of them.
 fn smoothed(logs: &Val, a: Args) -> Result<Outputs> {
-    let (x, y, weight, reduction, ignore, smoothing) =
-        (a.t(0)?, a.t(1)?, a.opt_t(2)?, a.int(3)?, a.int(4)?, a.float(5)?);
+    let (x, y, weight, reduction, ignore, smoothing) = (
+        a.t(0)?,
+        a.t(1)?,
+        a.opt_t(2)?,
+        a.int(3)?,
+        a.int(4)?,
+        a.float(5)?,
+    );
     nll_check(x, y, weight)?;
     let nll = Val(call!("_nll_loss", logs, y, weight, reduction, ignore));
     let t = targets(x, y, weight, ignore)?;
@@ -312,7 +382,11 @@ fn smoothed(logs: &Val, a: Args) -> Result<Outputs> {
         Some(w) => -logs.mul(along(w, x.ndim(), dim)).sum([dim], false),
         None => -logs.sum([dim], false),
     };
-    let kept = t.class.ones_like().to(x.dtype()).masked_fill(Val::from(y).eq(Value::from(ignore)), 0i64);
+    let kept = t
+        .class
+        .ones_like()
+        .to(x.dtype())
+        .masked_fill(Val::from(y).eq(Value::from(ignore)), 0i64);
     let spread = spread.mul(&kept);
     let spread = match reduction {
         MEAN => {
@@ -334,15 +408,25 @@ fn along(weight: &Tensor, ndim: usize, dim: i64) -> Val {
 
 /// Targets given as probabilities of all classes.
 fn by_probability(logs: &Val, a: Args) -> Result<Outputs> {
-    let (x, y, weight, reduction, ignore, smoothing) =
-        (a.t(0)?, a.t(1)?, a.opt_t(2)?, a.int(3)?, a.int(4)?, a.float(5)?);
+    let (x, y, weight, reduction, ignore, smoothing) = (
+        a.t(0)?,
+        a.t(1)?,
+        a.opt_t(2)?,
+        a.int(3)?,
+        a.int(4)?,
+        a.float(5)?,
+    );
     ensure!(
         y.dtype().is_float(),
         Runtime,
         "Expected floating point type for target with class probabilities, got {}",
         y.dtype().scalar_name()
     );
-    ensure!(ignore < 0, Runtime, "ignore_index is not supported for floating point target");
+    ensure!(
+        ignore < 0,
+        Runtime,
+        "ignore_index is not supported for floating point target"
+    );
     let dim = class_dim(x);
     let classes = x.shape()[dim as usize];
     if let Some(w) = weight {
@@ -355,7 +439,11 @@ fn by_probability(logs: &Val, a: Args) -> Result<Outputs> {
     }
     let mut y = Val::from(y);
     if smoothing > 0.0 {
-        ensure!(smoothing <= 1.0, Runtime, "label_smoothing must be between 0.0 and 1.0. Got: {smoothing}");
+        ensure!(
+            smoothing <= 1.0,
+            Runtime,
+            "label_smoothing must be between 0.0 and 1.0. Got: {smoothing}"
+        );
         y = y * (1.0 - smoothing) + smoothing / classes as f64;
     }
     let mut loss = logs.mul(y);

@@ -62,7 +62,11 @@ fn cosine_embedding(a: Args) -> Result<Outputs> {
 fn triplet_margin(a: Args) -> Result<Outputs> {
     let (anchor, positive, negative) = (a.t(0)?, a.t(1)?, a.t(2)?);
     let (margin, p, eps, swap) = (a.float(3)?, a.float(4)?, a.float(5)?, a.bool(6)?);
-    ensure!(margin > 0.0, Runtime, "triplet_margin_loss: margin must be greater than 0, got {margin}");
+    ensure!(
+        margin > 0.0,
+        Runtime,
+        "triplet_margin_loss: margin must be greater than 0, got {margin}"
+    );
     let (n, m, k) = (anchor.ndim(), positive.ndim(), negative.ndim());
     ensure!(
         n == m && m == k,
@@ -74,13 +78,20 @@ fn triplet_margin(a: Args) -> Result<Outputs> {
     if swap {
         far = far.minimum(distance(positive, negative));
     }
-    single(reduce(positive_part(distance(anchor, positive) - far + margin), a.int(7)?))
+    single(reduce(
+        positive_part(distance(anchor, positive) - far + margin),
+        a.int(7)?,
+    ))
 }
 
 fn poisson_nll(a: Args) -> Result<Outputs> {
     let (x, y) = (Val::from(a.t(0)?), Val::from(a.t(1)?));
     let (log_input, full, eps) = (a.bool(2)?, a.bool(3)?, a.float(4)?);
-    let mut loss = if log_input { x.exp().sub(y.mul(&x)) } else { x.sub(y.mul((&x + eps).log())) };
+    let mut loss = if log_input {
+        x.exp().sub(y.mul(&x))
+    } else {
+        x.sub(y.mul((&x + eps).log()))
+    };
     if full {
         let stirling = y.mul(y.log()).sub(&y) + (&y * std::f64::consts::TAU).log() * 0.5;
         loss = loss + stirling.masked_fill(y.le(1i64), 0i64);
@@ -96,13 +107,21 @@ fn rows(x: &Tensor) -> Result<(i64, i64)> {
         Runtime,
         "Expected non-empty vector or matrix with optional 0-dim batch size, but got: {s:?}"
     );
-    Ok(if s.len() == 2 { (s[0], s[1]) } else { (1, s.first().copied().unwrap_or(1)) })
+    Ok(if s.len() == 2 {
+        (s[0], s[1])
+    } else {
+        (1, s.first().copied().unwrap_or(1))
+    })
 }
 
 fn multi_margin(a: Args) -> Result<Outputs> {
     let (x, y, p, margin, weight) = (a.t(0)?, a.t(1)?, a.scalar(2)?, a.scalar(3)?, a.opt_t(4)?);
     let (batch, classes) = rows(x)?;
-    ensure!(p.to_f64() == 1.0 || p.to_f64() == 2.0, Runtime, "only p == 1 and p == 2 supported");
+    ensure!(
+        p.to_f64() == 1.0 || p.to_f64() == 2.0,
+        Runtime,
+        "only p == 1 and p == 2 supported"
+    );
     ensure!(
         y.ndim() <= 1 && y.numel() == batch,
         Runtime,
@@ -110,24 +129,50 @@ fn multi_margin(a: Args) -> Result<Outputs> {
         y.shape()
     );
     if let Some(w) = weight {
-        ensure!(w.ndim() <= 1 && w.numel() == classes, Runtime, "inconsistent weight size, expected {classes} but got {:?}", w.shape());
+        ensure!(
+            w.ndim() <= 1 && w.numel() == classes,
+            Runtime,
+            "inconsistent weight size, expected {classes} but got {:?}",
+            w.shape()
+        );
     }
-    ensure!(y.dtype() == DType::I64, Runtime, "expected scalar type Long but found {}", y.dtype().scalar_name());
+    ensure!(
+        y.dtype() == DType::I64,
+        Runtime,
+        "expected scalar type Long but found {}",
+        y.dtype().scalar_name()
+    );
     for t in y.to_vec::<i64>()? {
         ensure!((0..classes).contains(&t), Runtime, "target out of range");
     }
-    let (v, y) = (Val::from(x).reshape([batch, classes]), Val::from(y).reshape([batch, 1]));
+    let (v, y) = (
+        Val::from(x).reshape([batch, classes]),
+        Val::from(y).reshape([batch, 1]),
+    );
     let own = v.gather(1, &y);
     let mut loss = positive_part(v - own + margin.to_f64());
     if p.to_f64() == 2.0 {
         loss = loss.square();
     }
     if let Some(w) = weight {
-        loss = loss.mul(Val::from(w).index_select(0, y.reshape([-1i64])).unsqueeze(1));
+        loss = loss.mul(
+            Val::from(w)
+                .index_select(0, y.reshape([-1i64]))
+                .unsqueeze(1),
+        );
     }
-    let others = Val(call!("arange", Value::from(classes))).unsqueeze(0).ne(&y);
-    let each = loss.masked_fill(others.logical_not(), 0i64).sum([1i64], false).div(Value::from(classes));
-    let each = if x.ndim() < 2 { each.select(0, 0) } else { each };
+    let others = Val(call!("arange", Value::from(classes)))
+        .unsqueeze(0)
+        .ne(&y);
+    let each = loss
+        .masked_fill(others.logical_not(), 0i64)
+        .sum([1i64], false)
+        .div(Value::from(classes));
+    let each = if x.ndim() < 2 {
+        each.select(0, 0)
+    } else {
+        each
+    };
     single(reduce(each, a.int(5)?))
 }
 
@@ -141,13 +186,23 @@ fn multilabel_margin(a: Args) -> Result<Outputs> {
         y.shape(),
         x.shape()
     );
-    ensure!(y.dtype() == DType::I64, Runtime, "expected scalar type Long but found {}", y.dtype().scalar_name());
+    ensure!(
+        y.dtype() == DType::I64,
+        Runtime,
+        "expected scalar type Long but found {}",
+        y.dtype().scalar_name()
+    );
     let mut labels = y.to_vec::<i64>()?;
     let mut is_target = vec![0.0f64; labels.len()];
-    for (row, marks) in labels.chunks_mut(classes as usize).zip(is_target.chunks_mut(classes as usize)) {
+    for (row, marks) in labels
+        .chunks_mut(classes as usize)
+        .zip(is_target.chunks_mut(classes as usize))
+    {
         let end = row.iter().position(|&t| t < 0).unwrap_or(row.len());
         for t in &row[..end] {
-            let Some(mark) = marks.get_mut(*t as usize) else { fail!(Runtime, "target out of range") };
+            let Some(mark) = marks.get_mut(*t as usize) else {
+                fail!(Runtime, "target out of range")
+            };
             *mark = 1.0;
         }
         row[end..].fill(-1);
@@ -160,9 +215,15 @@ fn multilabel_margin(a: Args) -> Result<Outputs> {
     let own = v.gather(1, labels.maximum(Val(call!("zeros_like", &labels))));
     // [batch, label, class]: the margin of every listed label over every other class.
     let margins = positive_part(-own.unsqueeze(2).sub(v.unsqueeze(1)) + 1.0);
-    let counted = margins.mul(listed.unsqueeze(2)).mul((-&(&marks - 1.0)).unsqueeze(1));
+    let counted = margins
+        .mul(listed.unsqueeze(2))
+        .mul((-&(&marks - 1.0)).unsqueeze(1));
     let each = counted.sum([1i64, 2], false).div(Value::from(classes));
-    let each = if x.ndim() < 2 { each.select(0, 0) } else { each };
+    let each = if x.ndim() < 2 {
+        each.select(0, 0)
+    } else {
+        each
+    };
     single(reduce(each, a.int(2)?))
 }
 

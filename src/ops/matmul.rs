@@ -1,6 +1,6 @@
-//! Matrix products: the primitives `mm`, `bmm`, `mv`, `dot` and their fused sums, and `matmul` over them.
+//! Matrix products: the primitives `mm`, `bmm`, `mv`, `dot`, and `matmul` over them.
 
-use super::{Args, F, I, M, O, Out, Outs, Val, Value, arg, kernel, named, rule};
+use super::{Args, F, M, O, Out, Outs, Val, Value, arg, kernel, rule};
 use crate::cpu::gemm::{self, BatchSteps, Gemm, Mat, Product};
 use crate::tensor::{DType, Element, FromScalar, Scalar, Tensor};
 use crate::{Result, call, dispatch, ensure, fail, grads, ops};
@@ -21,9 +21,19 @@ fn one(shape: &[i64], dtype: DType) -> Result<Outs> {
     Ok(smallvec![Out::new(shape, dtype)])
 }
 
-fn mm_shape(a: &Tensor, b: &Tensor, first: &str, second: &str) -> Result<[i64; 2]> {
-    ensure!(a.ndim() == 2, Runtime, "{first} must be a matrix, got {}-D tensor", a.ndim());
-    ensure!(b.ndim() == 2, Runtime, "{second} must be a matrix, got {}-D tensor", b.ndim());
+pub(super) fn mm_shape(a: &Tensor, b: &Tensor, first: &str, second: &str) -> Result<[i64; 2]> {
+    ensure!(
+        a.ndim() == 2,
+        Runtime,
+        "{first} must be a matrix, got {}-D tensor",
+        a.ndim()
+    );
+    ensure!(
+        b.ndim() == 2,
+        Runtime,
+        "{second} must be a matrix, got {}-D tensor",
+        b.ndim()
+    );
     let (left, right) = (a.shape(), b.shape());
     ensure!(
         left[1] == right[0],
@@ -38,7 +48,7 @@ fn mm_shape(a: &Tensor, b: &Tensor, first: &str, second: &str) -> Result<[i64; 2
     Ok([left[0], right[1]])
 }
 
-fn bmm_shape(a: &Tensor, b: &Tensor) -> Result<[i64; 3]> {
+pub(super) fn bmm_shape(a: &Tensor, b: &Tensor) -> Result<[i64; 3]> {
     ensure!(a.ndim() == 3, Runtime, "batch1 must be a 3D tensor");
     ensure!(b.ndim() == 3, Runtime, "batch2 must be a 3D tensor");
     let (left, right) = (a.shape(), b.shape());
@@ -55,7 +65,7 @@ fn bmm_shape(a: &Tensor, b: &Tensor) -> Result<[i64; 3]> {
     Ok([left[0], left[1], right[2]])
 }
 
-fn mv_shape(mat: &Tensor, vec: &Tensor) -> Result<[i64; 1]> {
+pub(super) fn mv_shape(mat: &Tensor, vec: &Tensor) -> Result<[i64; 1]> {
     ensure!(
         mat.ndim() == 2 && vec.ndim() == 1,
         Runtime,
@@ -79,26 +89,41 @@ fn mv_shape(mat: &Tensor, vec: &Tensor) -> Result<[i64; 1]> {
 
 /// A tensor as a batch of matrices: [batch, rows, cols] with the strides of each.
 #[derive(Clone, Copy)]
-struct Batch {
+pub(super) struct Batch {
     size: [i64; 3],
     step: [i64; 3],
 }
 
 impl Batch {
-    fn of(t: &Tensor) -> Batch {
+    pub(super) fn of(t: &Tensor) -> Batch {
         let (s, d) = (t.shape(), t.strides());
         match t.ndim() {
-            0 => Batch { size: [1; 3], step: [0; 3] },
-            1 => Batch { size: [1, s[0], 1], step: [0, d[0], 0] },
-            2 => Batch { size: [1, s[0], s[1]], step: [0, d[0], d[1]] },
-            _ => Batch { size: [s[0], s[1], s[2]], step: [d[0], d[1], d[2]] },
+            0 => Batch {
+                size: [1; 3],
+                step: [0; 3],
+            },
+            1 => Batch {
+                size: [1, s[0], 1],
+                step: [0, d[0], 0],
+            },
+            2 => Batch {
+                size: [1, s[0], s[1]],
+                step: [0, d[0], d[1]],
+            },
+            _ => Batch {
+                size: [s[0], s[1], s[2]],
+                step: [d[0], d[1], d[2]],
+            },
         }
     }
 
     /// A vector as one row.
     fn row(t: &Tensor) -> Batch {
         let Batch { size, step } = Batch::of(t);
-        Batch { size: [1, 1, size[1]], step: [0, 0, step[1]] }
+        Batch {
+            size: [1, 1, size[1]],
+            step: [0, 0, step[1]],
+        }
     }
 
     fn mat<T: Element>(self, t: &Tensor) -> Mat<*mut T> {
@@ -107,7 +132,7 @@ impl Batch {
 }
 
 /// `out = alpha * a @ b + beta * out` for batches of matrices; with an output step of 0 the batch is summed.
-fn multiply(
+pub(super) fn multiply(
     op: &str,
     out: (&Tensor, Batch),
     a: (&Tensor, Batch),
@@ -115,8 +140,11 @@ fn multiply(
     (alpha, beta): (Scalar, Scalar),
 ) -> Result<()> {
     let [batch, m, k] = a.1.size;
-    let steps =
-        BatchSteps { a: a.1.step[0] as isize, b: b.1.step[0] as isize, c: out.1.step[0] as isize };
+    let steps = BatchSteps {
+        a: a.1.step[0] as isize,
+        b: b.1.step[0] as isize,
+        c: out.1.step[0] as isize,
+    };
     dispatch!(num a.0.dtype(), T => {
         let mut product = Product {
             m: m as usize,
@@ -147,29 +175,57 @@ fn multiply(
 }
 
 fn unsupported(op: &str, dtype: DType) -> Result<()> {
-    fail!(Runtime, "\"{op}\" not implemented for '{}'", dtype.scalar_name())
+    fail!(
+        Runtime,
+        "\"{op}\" not implemented for '{}'",
+        dtype.scalar_name()
+    )
 }
 
 const PLAIN: (Scalar, Scalar) = (Scalar::Int(1), Scalar::Int(0));
 
 fn mm(a: Args, outs: &[Tensor]) -> Result<()> {
     let (x, y) = (a.t(0)?, a.t(1)?);
-    multiply("addmm_impl_cpu_", (&outs[0], Batch::of(&outs[0])), (x, Batch::of(x)), (y, Batch::of(y)), PLAIN)
+    multiply(
+        "addmm_impl_cpu_",
+        (&outs[0], Batch::of(&outs[0])),
+        (x, Batch::of(x)),
+        (y, Batch::of(y)),
+        PLAIN,
+    )
 }
 
 fn bmm(a: Args, outs: &[Tensor]) -> Result<()> {
     let (x, y) = (a.t(0)?, a.t(1)?);
-    multiply("bmm", (&outs[0], Batch::of(&outs[0])), (x, Batch::of(x)), (y, Batch::of(y)), PLAIN)
+    multiply(
+        "bmm",
+        (&outs[0], Batch::of(&outs[0])),
+        (x, Batch::of(x)),
+        (y, Batch::of(y)),
+        PLAIN,
+    )
 }
 
 fn mv(a: Args, outs: &[Tensor]) -> Result<()> {
     let (x, y) = (a.t(0)?, a.t(1)?);
-    multiply("addmv_impl_cpu", (&outs[0], Batch::of(&outs[0])), (x, Batch::of(x)), (y, Batch::of(y)), PLAIN)
+    multiply(
+        "addmv_impl_cpu",
+        (&outs[0], Batch::of(&outs[0])),
+        (x, Batch::of(x)),
+        (y, Batch::of(y)),
+        PLAIN,
+    )
 }
 
 fn dot(a: Args, outs: &[Tensor]) -> Result<()> {
     let (x, y) = (a.t(0)?, a.t(1)?);
-    multiply("dot", (&outs[0], Batch::of(&outs[0])), (x, Batch::row(x)), (y, Batch::of(y)), PLAIN)
+    multiply(
+        "dot",
+        (&outs[0], Batch::of(&outs[0])),
+        (x, Batch::row(x)),
+        (y, Batch::of(y)),
+        PLAIN,
+    )
 }
 
 fn dot_meta(a: Args) -> Result<Outs> {
@@ -212,85 +268,6 @@ fn conjugate(t: &Tensor) -> Result<Tensor> {
     }
     let lazy = crate::ops::flipped(t.lazy(), true, false);
     t.alias_as(t.layout().clone(), t.dtype(), lazy)?.resolved()
-}
-
-/// The factors of a fused sum: `beta` at `position`, `alpha` after it.
-fn factors(a: Args, position: usize) -> Result<(Scalar, Scalar)> {
-    let (beta, alpha) = (a.scalar(position)?, a.scalar(position + 1)?);
-    Ok((alpha, beta))
-}
-
-fn is_zero(s: Scalar) -> bool {
-    s.to_c128() == crate::tensor::c128::new(0.0, 0.0)
-}
-
-/// Fills the output of a fused sum with the expanded input, unless it counts for nothing.
-fn start_sum(input: &Tensor, out: &Tensor, beta: Scalar) -> Result<()> {
-    if is_zero(beta) {
-        return Ok(());
-    }
-    crate::cpu::copy::copy(out, &input.alias(input.layout().expand(out.shape())?)?)
-}
-
-/// The output of a fused sum: the input must expand to it and have its dtype.
-fn sum_meta(input: &Tensor, other: &Tensor, shape: &[i64]) -> Result<Outs> {
-    ensure!(
-        input.dtype() == other.dtype(),
-        Runtime,
-        "self and mat2 must have the same dtype, but got {} and {}",
-        input.dtype().scalar_name(),
-        other.dtype().scalar_name()
-    );
-    input.layout().expand(shape)?;
-    one(shape, input.dtype())
-}
-
-fn addmm_meta(a: Args) -> Result<Outs> {
-    factors(a, 3)?;
-    sum_meta(a.t(0)?, a.t(1)?, &mm_shape(a.t(1)?, a.t(2)?, "mat1", "mat2")?)
-}
-
-fn addmv_meta(a: Args) -> Result<Outs> {
-    factors(a, 3)?;
-    sum_meta(a.t(0)?, a.t(1)?, &mv_shape(a.t(1)?, a.t(2)?)?)
-}
-
-fn baddbmm_meta(a: Args) -> Result<Outs> {
-    factors(a, 3)?;
-    sum_meta(a.t(0)?, a.t(1)?, &bmm_shape(a.t(1)?, a.t(2)?)?)
-}
-
-fn addbmm_meta(a: Args) -> Result<Outs> {
-    factors(a, 3)?;
-    let [_, rows, cols] = bmm_shape(a.t(1)?, a.t(2)?)?;
-    sum_meta(a.t(0)?, a.t(1)?, &[rows, cols])
-}
-
-/// `addmm`, `addmv`, `baddbmm` and `addbmm`, whose output has the step 0 along the batch.
-fn add_product(a: Args, outs: &[Tensor]) -> Result<()> {
-    let (x, y, out) = (a.t(1)?, a.t(2)?, &outs[0]);
-    let (alpha, beta) = factors(a, 3)?;
-    start_sum(a.t(0)?, out, beta)?;
-    multiply("addmm_impl_cpu_", (out, Batch::of(out)), (x, Batch::of(x)), (y, Batch::of(y)), (alpha, beta))
-}
-
-fn addbmm(a: Args, outs: &[Tensor]) -> Result<()> {
-    if a.t(1)?.shape()[0] == 0 {
-        let (_, beta) = factors(a, 3)?;
-        let scaled = Val::from(a.t(0)?).mul(beta).expand(outs[0].shape().to_vec()).get()?;
-        return crate::cpu::copy::copy(&outs[0], &scaled);
-    }
-    add_product(a, outs)
-}
-
-/// `factor` conjugated, as gradients see it.
-fn scaled(v: Val, factor: Result<Scalar>) -> Val {
-    match factor {
-        Ok(Scalar::Complex(z)) => v.mul(Scalar::Complex(z.conj())),
-        Ok(s) if s.to_f64() == 1.0 => v,
-        Ok(s) => v.mul(s),
-        Err(e) => Val(Err(e)),
-    }
 }
 
 /// One result of a composition.
@@ -350,38 +327,15 @@ fn matmul_batched(x: &Val, y: &Val) -> Val {
     stack(x, x_mat).bmm(stack(y, y_mat)).reshape(shape)
 }
 
-fn addr(a: Args) -> Result<super::Outputs> {
-    let (x, vec1, vec2) = (Val::from(a.t(0)?), a.t(1)?, a.t(2)?);
-    ensure!(
-        vec1.ndim() == 1 && vec2.ndim() == 1,
-        Runtime,
-        "addr: Expected 1-D arguments vec1 and vec2, but got {}-D and {}-D",
-        vec1.ndim(),
-        vec2.ndim()
-    );
-    let (beta, alpha) = (a.scalar(3)?, a.scalar(4)?);
-    let size = [vec1.shape()[0], vec2.shape()[0]];
-    a.t(0)?.layout().expand(&size)?;
-    let product = Val::from(vec1).unsqueeze(1).mul(Val::from(vec2));
-    let result = if x.dtype() == DType::Bool && product.dtype() == DType::Bool {
-        let keep = |v: Val, factor: Scalar| v.logical_and(factor.to_bool());
-        if beta.to_bool() { keep(x, beta).logical_or(keep(product, alpha)) } else { keep(product, alpha) }
-    } else {
-        factors(a, 3)?;
-        let product = scaled_plain(product, alpha);
-        if is_zero(beta) { product } else { scaled_plain(x, beta).add(product) }
-    };
-    single(result)
-}
-
-fn scaled_plain(v: Val, factor: Scalar) -> Val {
-    if factor == Scalar::Int(1) { v } else { v.mul(factor) }
-}
-
 fn outer(a: Args) -> Result<super::Outputs> {
     let (x, y) = (a.t(0)?, a.t(1)?);
     for (t, name) in [(x, "self"), (y, "vec2")] {
-        ensure!(t.ndim() == 1, Runtime, "outer: Expected 1-D argument {name}, but got {}-D", t.ndim());
+        ensure!(
+            t.ndim() == 1,
+            Runtime,
+            "outer: Expected 1-D argument {name}, but got {}-D",
+            t.ndim()
+        );
     }
     single(Val::from(x).unsqueeze(1).mul(y))
 }
@@ -399,13 +353,24 @@ fn inner(a: Args) -> Result<super::Outputs> {
         x.shape(),
         y.shape()
     );
-    let result = call!("tensordot", x, y, vec![x.ndim() as i64 - 1], vec![y.ndim() as i64 - 1])?;
+    let result = call!(
+        "tensordot",
+        x,
+        y,
+        vec![x.ndim() as i64 - 1],
+        vec![y.ndim() as i64 - 1]
+    )?;
     Ok(smallvec![result.into()])
 }
 
 fn trace(a: Args) -> Result<super::Outputs> {
     let x = a.t(0)?;
-    ensure!(x.ndim() == 2, Runtime, "trace: expected a matrix, but got tensor with dim {}", x.ndim());
+    ensure!(
+        x.ndim() == 2,
+        Runtime,
+        "trace: expected a matrix, but got tensor with dim {}",
+        x.ndim()
+    );
     single(Val::from(x).diagonal(0, 0, 1).sum(Value::None, false))
 }
 
@@ -417,19 +382,11 @@ fn kron(a: Args) -> Result<super::Outputs> {
     let wide: Vec<i64> = xs.iter().flat_map(|&s| [s, 1]).collect();
     let narrow: Vec<i64> = ys.iter().flat_map(|&s| [1, s]).collect();
     let shape: Vec<i64> = xs.iter().zip(&ys).map(|(a, b)| a * b).collect();
-    let result = Val::from(x).reshape(wide).mul(Val::from(y).reshape(narrow)).reshape(shape);
+    let result = Val::from(x)
+        .reshape(wide)
+        .mul(Val::from(y).reshape(narrow))
+        .reshape(shape);
     single(result)
-}
-
-/// The gradients of `beta * self + alpha * a @ b` where `product` multiplies as the op does.
-fn sum_grads(c: &super::super::autograd::Ctx, product: fn(&Val, &Val) -> Val) -> super::Grads {
-    let (g, args) = (c.g(), c.args());
-    let (beta, alpha) = (args.scalar(3), args.scalar(4));
-    grads![
-        c.when(0, || scaled(g.clone(), beta)),
-        c.when(1, || scaled(product(&g, &c.x(2).mh()), alpha.clone())),
-        c.when(2, || scaled(product(&c.x(1).mh(), &g), alpha.clone())),
-    ]
 }
 
 ops! {
@@ -475,42 +432,6 @@ ops! {
         c.when(0, || c.g().conj_if_complex().mul(c.x(1))),
         c.when(1, || c.g().mul(c.x(0))),
     ]);
-    /// `beta * self + alpha * mat1 @ mat2`.
-    "addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", F | M | I | O,
-    kernel(addmm_meta, add_product), grad rule(arg(1) | arg(2), |c| sum_grads(c, |a, b| a.mm(b)));
-    /// `beta * self + alpha * mat @ vec`.
-    "addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor", F | M | I | O,
-    kernel(addmv_meta, add_product),
-    grad rule(arg(1) | arg(2), |c| {
-        let (g, args) = (c.g(), c.args());
-        let (beta, alpha) = (args.scalar(3), args.scalar(4));
-        grads![
-            c.when(0, || scaled(g.clone(), beta)),
-            c.when(1, || scaled(g.unsqueeze(1).mul(c.x(2).conj_if_complex()), alpha.clone())),
-            c.when(2, || scaled(c.x(1).mh().mv(&g), alpha.clone())),
-        ]
-    });
-    /// `beta * self + alpha * batch1 @ batch2`, one product per matrix of the batch.
-    "baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", F | M | I | O,
-    kernel(baddbmm_meta, add_product), grad rule(arg(1) | arg(2), |c| sum_grads(c, |a, b| a.bmm(b)));
-    /// `beta * self + alpha * sum(batch1 @ batch2)` over the batch.
-    "addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", F | M | I | O,
-    kernel(addbmm_meta, addbmm),
-    grad named("AddbmmBackward0", arg(1) | arg(2), |c| {
-        let (args, lead) = (c.args(), c.opt_x(1).or(c.opt_x(2)).map_or(0, |x| x.shape().first().copied().unwrap_or(0)));
-        let shape = c.out_shape(0);
-        let (beta, alpha) = (args.scalar(3), args.scalar(4));
-        let g = c.g();
-        let all = g.expand([lead, shape[0], shape[1]]);
-        grads![
-            c.when(0, || scaled(g.clone(), beta)),
-            c.when(1, || scaled(all.bmm(c.x(2).mh()), alpha.clone())),
-            c.when(2, || scaled(c.x(1).mh().bmm(&all), alpha.clone())),
-        ]
-    });
-    /// `beta * self + alpha * outer(vec1, vec2)`.
-    "addr(Tensor self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", F | M | I | O,
-    super::Body::Composite(addr);
     /// Matrix product with broadcast batches; vectors count as rows or columns.
     "matmul(Tensor self, Tensor other) -> Tensor", F | M | O, super::Body::Composite(matmul);
     /// As matmul.

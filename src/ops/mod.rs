@@ -78,6 +78,11 @@ pub mod linalg_spectral;
 pub mod linalg_norm;
 pub mod linalg_packed;
 pub mod distance;
+pub mod adaptive_pool;
+pub mod addmm;
+pub mod fold;
+pub mod linalg_det;
+pub mod linalg_pinv;
 pub mod loss;
 pub mod stft;
 pub mod resample;
@@ -433,19 +438,24 @@ static FAMILIES: &[&[Op]] = &[
     norm::OPS,
     norm_batch::OPS,
     matmul::OPS,
+    addmm::OPS,
     contract::OPS,
     einsum::OPS,
     conv::OPS,
+    fold::OPS,
     pooling::OPS,
+    adaptive_pool::OPS,
     loss::OPS,
     distance::OPS,
     resample::OPS,
     margin::OPS,
     pad::OPS,
     linalg::OPS,
+    linalg_det::OPS,
     fft::OPS,
     stft::OPS,
     linalg_norm::OPS,
+    linalg_pinv::OPS,
     linalg_packed::OPS,
     linalg_cholesky::OPS,
     linalg_spectral::OPS,

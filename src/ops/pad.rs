@@ -7,7 +7,12 @@ use crate::{Result, call, ensure, fail, grads, ops};
 
 /// (before, after) of each padded dimension, last dimension first, as `pad` arguments have them.
 fn pairs(pad: &[i64], ndim: usize) -> Result<Vec<(i64, i64)>> {
-    ensure!(pad.len() % 2 == 0, Runtime, "Length of pad must be even but instead it equals {}", pad.len());
+    ensure!(
+        pad.len() % 2 == 0,
+        Runtime,
+        "Length of pad must be even but instead it equals {}",
+        pad.len()
+    );
     ensure!(
         pad.len() / 2 <= ndim,
         Runtime,
@@ -33,14 +38,22 @@ fn constant(a: Args) -> Result<Vec<Tensor>> {
         );
         let (cut_before, cut_after) = ((-before).max(0), (-after).max(0));
         if cut_before + cut_after > 0 {
-            inner = inner.narrow(d as i64, cut_before, (shape[d] - cut_before - cut_after).max(0));
+            inner = inner.narrow(
+                d as i64,
+                cut_before,
+                (shape[d] - cut_before - cut_after).max(0),
+            );
         }
         (shape[d], offsets[d]) = (size, before.max(0));
     }
     let out = call!("full", shape, value, x.dtype())?;
     let inner = inner.get()?;
     let mut layout = out.layout().clone();
-    layout.offset += offsets.iter().zip(&layout.strides).map(|(o, s)| o * s).sum::<i64>();
+    layout.offset += offsets
+        .iter()
+        .zip(&layout.strides)
+        .map(|(o, s)| o * s)
+        .sum::<i64>();
     layout.shape = inner.layout().shape.clone();
     crate::cpu::copy::copy(&out.alias(layout)?, &inner)?;
     Ok(vec![out])
@@ -102,7 +115,11 @@ fn from_itself(x: &Tensor, pad: &[i64], mode: &str) -> Result<Val> {
 fn pad(a: Args) -> Result<Outputs> {
     let (x, pad, mode) = (a.t(0)?, a.ints(1)?, a.str(2)?);
     if mode == "constant" {
-        let value = if a.get(3).is_none() { Value::from(0i64) } else { a.get(3).clone() };
+        let value = if a.get(3).is_none() {
+            Value::from(0i64)
+        } else {
+            a.get(3).clone()
+        };
         return single(Val(call!("constant_pad_nd", x, pad, value)));
     }
     ensure!(

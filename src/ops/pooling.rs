@@ -11,12 +11,15 @@ use crate::{Result, call, dispatch, ensure, fail, grads, ops};
 use smallvec::smallvec;
 
 /// A list argument with one entry per spatial dimension.
-fn list(a: Args, i: usize, spatial: usize, name: &str) -> Result<Vec<i64>> {
+pub(super) fn list(a: Args, i: usize, spatial: usize, name: &str) -> Result<Vec<i64>> {
     let v = a.ints(i)?;
     match v.len() {
         1 => Ok(vec![v[0]; spatial]),
         n if n == spatial => Ok(v.to_vec()),
-        _ => fail!(Runtime, "{name} must either be a single int, or a tuple of {spatial} ints, got {v:?}"),
+        _ => fail!(
+            Runtime,
+            "{name} must either be a single int, or a tuple of {spatial} ints, got {v:?}"
+        ),
     }
 }
 
@@ -31,11 +34,30 @@ struct Moves {
 
 impl Moves {
     fn check(&self) -> Result<()> {
-        ensure!(self.kernel.iter().all(|&k| k > 0), Runtime, "kernel size should be greater than zero, but got {:?}", self.kernel);
-        ensure!(self.stride.iter().all(|&s| s > 0), Runtime, "stride should be greater than zero, but got {:?}", self.stride);
-        ensure!(self.dilation.iter().all(|&d| d > 0), Runtime, "dilation should be greater than zero, but got {:?}", self.dilation);
+        ensure!(
+            self.kernel.iter().all(|&k| k > 0),
+            Runtime,
+            "kernel size should be greater than zero, but got {:?}",
+            self.kernel
+        );
+        ensure!(
+            self.stride.iter().all(|&s| s > 0),
+            Runtime,
+            "stride should be greater than zero, but got {:?}",
+            self.stride
+        );
+        ensure!(
+            self.dilation.iter().all(|&d| d > 0),
+            Runtime,
+            "dilation should be greater than zero, but got {:?}",
+            self.dilation
+        );
         for ((&k, &p), &d) in self.kernel.iter().zip(&self.padding).zip(&self.dilation) {
-            ensure!(p >= 0, Runtime, "pad must be non-negative, but got pad: {p}");
+            ensure!(
+                p >= 0,
+                Runtime,
+                "pad must be non-negative, but got pad: {p}"
+            );
             ensure!(
                 p <= ((k - 1) * d + 1) / 2,
                 Runtime,
@@ -47,15 +69,28 @@ impl Moves {
 
     /// PyTorch's `pooling_output_shape`.
     fn output(&self, axis: usize, input: i64) -> i64 {
-        let (k, s, p, d) = (self.kernel[axis], self.stride[axis], self.padding[axis], self.dilation[axis]);
+        let (k, s, p, d) = (
+            self.kernel[axis],
+            self.stride[axis],
+            self.padding[axis],
+            self.dilation[axis],
+        );
         let room = input + 2 * p - d * (k - 1) - 1 + if self.ceil { s - 1 } else { 0 };
         let size = room.div_euclid(s) + 1;
         // The last window starts inside the input or its left padding.
-        if self.ceil && (size - 1) * s >= input + p { size - 1 } else { size }
+        if self.ceil && (size - 1) * s >= input + p {
+            size - 1
+        } else {
+            size
+        }
     }
 
     fn outputs(&self, input: &[i64]) -> Result<Vec<i64>> {
-        let sizes: Vec<i64> = input.iter().enumerate().map(|(axis, &i)| self.output(axis, i)).collect();
+        let sizes: Vec<i64> = input
+            .iter()
+            .enumerate()
+            .map(|(axis, &i)| self.output(axis, i))
+            .collect();
         ensure!(
             sizes.iter().all(|&s| s > 0),
             Runtime,
@@ -71,19 +106,33 @@ impl Moves {
                 let first = o * self.stride[axis] - p;
                 let padded = (first + k).min(input + p) - first;
                 let end = (first + (k - 1) * d + 1).min(input);
-                let start = if first < 0 { first + (-first + d - 1) / d * d } else { first };
+                let start = if first < 0 {
+                    first + (-first + d - 1) / d * d
+                } else {
+                    first
+                };
                 let count = if count_padding { padded } else { end - start };
-                Span { start: start as usize, end: end.max(start) as usize, step: d as usize, count: count.max(1) as usize }
+                Span {
+                    start: start as usize,
+                    end: end.max(start) as usize,
+                    step: d as usize,
+                    count: count.max(1) as usize,
+                }
             })
             .collect()
     }
 }
 
 /// Input of [planes.., spatial..]: batch and channels are planes.
-fn pooling(x: &[i64], spans: Vec<Vec<Span>>, planes: usize) -> Pooling {
+pub(super) fn pooling(x: &[i64], spans: Vec<Vec<Span>>, planes: usize) -> Pooling {
     let spatial = spans.len();
     let output: Vec<i64> = spans.iter().map(|s| s.len() as i64).collect();
-    let whole = Span { start: 0, end: 1, step: 1, count: 1 };
+    let whole = Span {
+        start: 0,
+        end: 1,
+        step: 1,
+        count: 1,
+    };
     let mut all: Vec<Vec<Span>> = (spatial..3).map(|_| vec![whole]).collect();
     all.extend(spans);
     let mut all = all.into_iter();
@@ -95,11 +144,11 @@ fn pooling(x: &[i64], spans: Vec<Vec<Span>>, planes: usize) -> Pooling {
     }
 }
 
-fn planes(x: &Tensor, spatial: usize) -> usize {
+pub(super) fn planes(x: &Tensor, spatial: usize) -> usize {
     x.shape()[..x.ndim() - spatial].iter().product::<i64>() as usize
 }
 
-fn check_input(x: &Tensor, spatial: usize, name: &str) -> Result<()> {
+pub(super) fn check_input(x: &Tensor, spatial: usize, name: &str) -> Result<()> {
     let n = x.ndim();
     let positive = n > spatial && x.shape()[n - spatial - 1..].iter().all(|&s| s > 0);
     ensure!(
@@ -116,9 +165,22 @@ fn check_input(x: &Tensor, spatial: usize, name: &str) -> Result<()> {
 /// Arguments of `max_pool`: (self, kernel_size, stride, padding, dilation, ceil_mode).
 fn max_moves(a: Args, spatial: usize) -> Result<Moves> {
     let kernel = list(a, 1, spatial, "kernel_size")?;
-    let stride = if a.ints(2)?.is_empty() { kernel.clone() } else { list(a, 2, spatial, "stride")? };
-    let (padding, dilation) = (list(a, 3, spatial, "padding")?, list(a, 4, spatial, "dilation")?);
-    let moves = Moves { kernel, stride, padding, dilation, ceil: a.bool(5)? };
+    let stride = if a.ints(2)?.is_empty() {
+        kernel.clone()
+    } else {
+        list(a, 2, spatial, "stride")?
+    };
+    let (padding, dilation) = (
+        list(a, 3, spatial, "padding")?,
+        list(a, 4, spatial, "dilation")?,
+    );
+    let moves = Moves {
+        kernel,
+        stride,
+        padding,
+        dilation,
+        ceil: a.bool(5)?,
+    };
     moves.check()?;
     Ok(moves)
 }
@@ -129,17 +191,22 @@ fn max_meta(a: Args, spatial: usize) -> Result<Outs> {
     check_input(x, spatial, "max_pool")?;
     let lead = x.ndim() - spatial;
     let shape = [&x.shape()[..lead], &moves.outputs(&x.shape()[lead..])?].concat();
-    Ok(smallvec![Out::new(&shape, x.dtype()), Out::new(&shape, DType::I64)])
+    Ok(smallvec![
+        Out::new(&shape, x.dtype()),
+        Out::new(&shape, DType::I64)
+    ])
 }
 
 fn max_pool(a: Args, outs: &[Tensor], spatial: usize) -> Result<()> {
     let (x, moves) = (a.t(0)?, max_moves(a, spatial)?);
     let (lead, sizes) = (x.ndim() - spatial, outs[0].shape());
-    let spans = (0..spatial).map(|d| moves.spans(d, x.shape()[lead + d], sizes[lead + d], false)).collect();
+    let spans = (0..spatial)
+        .map(|d| moves.spans(d, x.shape()[lead + d], sizes[lead + d], false))
+        .collect();
     run_max(x, pooling(x.shape(), spans, planes(x, spatial)), outs)
 }
 
-fn run_max(x: &Tensor, p: Pooling, outs: &[Tensor]) -> Result<()> {
+pub(super) fn run_max(x: &Tensor, p: Pooling, outs: &[Tensor]) -> Result<()> {
     let x = dense(x, x.dtype())?;
     dispatch!(real x.dtype(), T => {
         // SAFETY: row-major, with the sizes of `p`.
@@ -149,10 +216,12 @@ fn run_max(x: &Tensor, p: Pooling, outs: &[Tensor]) -> Result<()> {
 }
 
 /// The gradient of values picked from planes by position.
-fn picked_grad(c: &crate::autograd::Ctx, spatial: usize) -> super::Grads {
+pub(super) fn picked_grad(c: &crate::autograd::Ctx, spatial: usize) -> super::Grads {
     let shape = c.shape(0);
     let sizes = &shape[shape.len() - spatial..];
-    let g = c.grad(0).unwrap_or_else(|| c.y(1).zeros_like().to(c.dtype(0)));
+    let g = c
+        .grad(0)
+        .unwrap_or_else(|| c.y(1).zeros_like().to(c.dtype(0)));
     grads![Val(call!("_pool_put", g, c.y(1), sizes))]
 }
 
@@ -166,7 +235,10 @@ fn plane_sizes(lead_of: &[i64], sizes: &[i64], outs: &[i64]) -> (usize, usize, u
 fn put_meta(a: Args) -> Result<Outs> {
     let (x, sizes) = (a.t(0)?, a.ints(2)?);
     let lead = x.ndim() - sizes.len();
-    Ok(smallvec![Out::new(&[&x.shape()[..lead], sizes].concat(), x.dtype())])
+    Ok(smallvec![Out::new(
+        &[&x.shape()[..lead], sizes].concat(),
+        x.dtype()
+    )])
 }
 
 fn put(a: Args, outs: &[Tensor], adding: bool) -> Result<()> {
@@ -202,23 +274,51 @@ fn pick(a: Args, outs: &[Tensor]) -> Result<()> {
 fn values_of(a: Args, spatial: usize) -> Result<Outputs> {
     let [x, size, stride, padding, dilation, ceil] = [0, 1, 2, 3, 4, 5].map(|i| a.get(i));
     single(Val(match spatial {
-        1 => call!("max_pool1d_with_indices", x, size, stride, padding, dilation, ceil),
-        2 => call!("nn.functional.max_pool2d_with_indices", x, size, stride, padding, dilation, ceil),
-        _ => call!("nn.functional.max_pool3d_with_indices", x, size, stride, padding, dilation, ceil),
+        1 => call!(
+            "max_pool1d_with_indices",
+            x,
+            size,
+            stride,
+            padding,
+            dilation,
+            ceil
+        ),
+        2 => call!(
+            "nn.functional.max_pool2d_with_indices",
+            x,
+            size,
+            stride,
+            padding,
+            dilation,
+            ceil
+        ),
+        _ => call!(
+            "nn.functional.max_pool3d_with_indices",
+            x,
+            size,
+            stride,
+            padding,
+            dilation,
+            ceil
+        ),
     }))
-}
-
-/// The random samples get no gradient.
-fn with_samples(mut grads: super::Grads) -> super::Grads {
-    grads.push(None);
-    grads
 }
 
 /// Arguments of the internal averages: (self, kernel, stride, padding, ceil, count_include_pad, divisor).
 fn average_moves(a: Args, spatial: usize) -> Result<Moves> {
     let kernel = list(a, 1, spatial, "kernel_size")?;
-    let stride = if a.ints(2)?.is_empty() { kernel.clone() } else { list(a, 2, spatial, "stride")? };
-    let moves = Moves { kernel, stride, padding: list(a, 3, spatial, "padding")?, dilation: vec![1; spatial], ceil: a.bool(4)? };
+    let stride = if a.ints(2)?.is_empty() {
+        kernel.clone()
+    } else {
+        list(a, 2, spatial, "stride")?
+    };
+    let moves = Moves {
+        kernel,
+        stride,
+        padding: list(a, 3, spatial, "padding")?,
+        dilation: vec![1; spatial],
+        ceil: a.bool(4)?,
+    };
     moves.check()?;
     if let Some(divisor) = a.opt_int(6)? {
         ensure!(divisor != 0, Runtime, "divisor must be not zero");
@@ -231,7 +331,9 @@ fn average_pooling(a: Args, input: &[i64], spatial: usize, planes: usize) -> Res
     let sizes = &input[input.len() - spatial..];
     let outputs = moves.outputs(sizes)?;
     let count_padding = a.bool(5)?;
-    let spans = (0..spatial).map(|d| moves.spans(d, sizes[d], outputs[d], count_padding)).collect();
+    let spans = (0..spatial)
+        .map(|d| moves.spans(d, sizes[d], outputs[d], count_padding))
+        .collect();
     Ok(pooling(input, spans, planes))
 }
 
@@ -249,15 +351,29 @@ fn mean_dtype(dtype: DType) -> Result<DType> {
     Ok(match dtype {
         DType::F16 | DType::BF16 => DType::F32,
         DType::F32 | DType::F64 | DType::I64 => dtype,
-        _ => fail!(Runtime, "\"avg_pool\" not implemented for '{}'", dtype.scalar_name()),
+        _ => fail!(
+            Runtime,
+            "\"avg_pool\" not implemented for '{}'",
+            dtype.scalar_name()
+        ),
     })
 }
 
 /// Runs an average, or its adjoint, in the dtype of means.
-fn run_average(p: &Pooling, fixed: Option<i64>, from: &Tensor, to: &Tensor, adjoint: bool) -> Result<()> {
+pub(super) fn run_average(
+    p: &Pooling,
+    fixed: Option<i64>,
+    from: &Tensor,
+    to: &Tensor,
+    adjoint: bool,
+) -> Result<()> {
     let dtype = mean_dtype(from.dtype())?;
     let source = dense(from, dtype)?;
-    let target = if to.dtype() == dtype { to.clone() } else { Tensor::empty(to.shape(), dtype)? };
+    let target = if to.dtype() == dtype {
+        to.clone()
+    } else {
+        Tensor::empty(to.shape(), dtype)?
+    };
     dispatch!(@arms dtype, T, {
         // SAFETY: row-major, with the sizes of `p`.
         unsafe {
@@ -268,7 +384,11 @@ fn run_average(p: &Pooling, fixed: Option<i64>, from: &Tensor, to: &Tensor, adjo
             }
         }
     }, fail!(Runtime, "average of {dtype}"), F32 f32, F64 f64, I64 i64);
-    if target.same(to) { Ok(()) } else { crate::cpu::copy::copy(to, &target) }
+    if target.same(to) {
+        Ok(())
+    } else {
+        crate::cpu::copy::copy(to, &target)
+    }
 }
 
 fn average(a: Args, outs: &[Tensor], spatial: usize) -> Result<()> {
@@ -284,143 +404,40 @@ fn average_adjoint(a: Args, outs: &[Tensor]) -> Result<()> {
     run_average(&p, a.opt_int(6)?, g, &outs[0], true)
 }
 
-fn sizes_meta(a: Args, i: usize) -> Result<Outs> {
+pub(super) fn sizes_meta(a: Args, i: usize) -> Result<Outs> {
     let (g, sizes) = (a.t(0)?, a.ints(i)?);
     let lead = g.ndim() - sizes.len();
-    Ok(smallvec![Out::new(&[&g.shape()[..lead], sizes].concat(), g.dtype())])
+    Ok(smallvec![Out::new(
+        &[&g.shape()[..lead], sizes].concat(),
+        g.dtype()
+    )])
 }
 
 fn average_grad(c: &crate::autograd::Ctx, spatial: usize) -> super::Grads {
     let (shape, a) = (c.shape(0), c.args());
     let sizes = shape[shape.len() - spatial..].to_vec();
-    grads![Val(call!("_avg_pool_grad", c.g(), a.get(1), a.get(2), a.get(3), a.get(4), a.get(5), a.get(6), sizes))]
-}
-
-/// Equal shares of the input for each output.
-fn adaptive_spans(input: i64, output: i64) -> Vec<Span> {
-    (0..output)
-        .map(|o| {
-            let (start, end) = (o * input / output, ((o + 1) * input + output - 1) / output);
-            Span { start: start as usize, end: end as usize, step: 1, count: (end - start) as usize }
-        })
-        .collect()
-}
-
-fn adaptive(input: &[i64], outputs: &[i64], planes: usize) -> Pooling {
-    let sizes = &input[input.len() - outputs.len()..];
-    let spans = sizes.iter().zip(outputs).map(|(&i, &o)| adaptive_spans(i, o)).collect();
-    pooling(input, spans, planes)
-}
-
-fn adaptive_meta(a: Args, spatial: usize, with_positions: bool) -> Result<Outs> {
-    let (x, size) = (a.t(0)?, a.ints(1)?);
-    ensure!(size.len() == spatial, Runtime, "adaptive_pool{spatial}d: internal error: output_size must be {spatial}");
-    ensure!(size.iter().all(|&s| s >= 0), Runtime, "elements of output_size must be greater than or equal to 0");
-    let n = x.ndim();
-    ensure!(
-        n == spatial + 1 || n == spatial + 2,
-        Runtime,
-        "adaptive_pool{spatial}d(): Expected {}D or {}D tensor, but got {:?}",
-        spatial + 1,
-        spatial + 2,
-        x.shape()
-    );
-    let first = if n == spatial + 2 { 1 } else { 0 };
-    ensure!(
-        x.shape()[first..].iter().all(|&s| s > 0),
-        Runtime,
-        "adaptive_pool{spatial}d(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {:?}",
-        x.shape()
-    );
-    let shape = [&x.shape()[..n - spatial], size].concat();
-    let mut outs: Outs = smallvec![Out::new(&shape, x.dtype())];
-    if with_positions {
-        outs.push(Out::new(&shape, DType::I64));
-    }
-    Ok(outs)
-}
-
-fn adaptive_average(a: Args, outs: &[Tensor]) -> Result<()> {
-    let (x, size) = (a.t(0)?, a.ints(1)?);
-    run_average(&adaptive(x.shape(), size, planes(x, size.len())), None, x, &outs[0], false)
-}
-
-/// `_adaptive_avg_pool_grad(g, output_size, sizes)`.
-fn adaptive_adjoint(a: Args, outs: &[Tensor]) -> Result<()> {
-    let (g, size, sizes) = (a.t(0)?, a.ints(1)?, a.ints(2)?);
-    run_average(&adaptive(sizes, size, planes(g, size.len())), None, g, &outs[0], true)
-}
-
-fn adaptive_grad(c: &crate::autograd::Ctx) -> super::Grads {
-    let (shape, size) = (c.shape(0), c.args().get(1).clone());
-    let spatial = c.args().ints(1).map_or(0, <[i64]>::len);
-    grads![Val(call!("_adaptive_avg_pool_grad", c.g(), size, &shape[shape.len() - spatial..]))]
-}
-
-fn adaptive_max(a: Args, outs: &[Tensor]) -> Result<()> {
-    let (x, size) = (a.t(0)?, a.ints(1)?);
-    run_max(x, adaptive(x.shape(), size, planes(x, size.len())), outs)
-}
-
-/// Windows that start where the random samples say, as PyTorch's `fractional_max_pool` has them.
-fn fractional_spans(samples: &[f64], input: i64, output: i64, kernel: i64) -> Vec<Span> {
-    let alpha = if output > 1 { (input - kernel) as f64 / (output - 1) as f64 } else { 0.0 };
-    let span = |start: i64| Span { start: start as usize, end: (start + kernel) as usize, step: 1, count: 1 };
-    let one_plane = |&u: &f64| {
-        (0..output).map(move |o| {
-            let start = if o == output - 1 {
-                input - kernel
-            } else {
-                ((o as f64 + u) * alpha) as i64 - (u * alpha) as i64
-            };
-            span(start.clamp(0, input - kernel))
-        })
-    };
-    samples.iter().flat_map(one_plane).collect()
-}
-
-fn fractional_meta(a: Args, spatial: usize) -> Result<Outs> {
-    let (x, kernel, size) = (a.t(0)?, list(a, 1, spatial, "kernel_size")?, list(a, 2, spatial, "output_size")?);
-    check_input(x, spatial, "fractional_max_pool")?;
-    let lead = x.ndim() - spatial;
-    for d in 0..spatial {
-        ensure!(
-            size[d] + kernel[d] - 1 <= x.shape()[lead + d],
-            Runtime,
-            "fractional_max_pool: pool size ({}) too large relative to input size ({})",
-            kernel[d],
-            x.shape()[lead + d]
-        );
-    }
-    let shape = [&x.shape()[..lead], &size].concat();
-    Ok(smallvec![Out::new(&shape, x.dtype()), Out::new(&shape, DType::I64)])
-}
-
-fn fractional_max(a: Args, outs: &[Tensor], spatial: usize) -> Result<()> {
-    let (x, kernel, size) = (a.t(0)?, list(a, 1, spatial, "kernel_size")?, list(a, 2, spatial, "output_size")?);
-    let samples = a.t(3)?.to_vec::<f64>()?;
-    let (lead, count) = (x.ndim() - spatial, planes(x, spatial));
-    ensure!(
-        samples.len() == count * spatial,
-        Runtime,
-        "Expect _random_samples to have {count} planes of {spatial} samples, got {:?}",
-        a.t(3)?.shape()
-    );
-    // Samples are (width, height[, depth]) for two dimensions and (depth, height, width) for three.
-    let column = |d: usize| if spatial == 2 { 1 - d } else { d };
-    let spans = |d: usize| {
-        let own: Vec<f64> = (0..count).map(|plane| samples[plane * spatial + column(d)]).collect();
-        fractional_spans(&own, x.shape()[lead + d], size[d], kernel[d])
-    };
-    let mut p = pooling(x.shape(), (0..spatial).map(spans).collect(), count);
-    p.output = three(&size, 1);
-    run_max(x, p, outs)
+    grads![Val(call!(
+        "_avg_pool_grad",
+        c.g(),
+        a.get(1),
+        a.get(2),
+        a.get(3),
+        a.get(4),
+        a.get(5),
+        a.get(6),
+        sizes
+    ))]
 }
 
 /// `max_unpool` over the last dimensions: values at positions of a larger plane, zeros elsewhere.
 fn unpool(a: Args, spatial: usize) -> Result<Outputs> {
     let (x, at, size) = (a.t(0)?, a.t(1)?, a.ints(2)?);
-    ensure!(at.dtype() == DType::I64, Runtime, "elements in indices should be type int64 but got: {}", at.dtype());
+    ensure!(
+        at.dtype() == DType::I64,
+        Runtime,
+        "elements in indices should be type int64 but got: {}",
+        at.dtype()
+    );
     ensure!(
         x.shape() == at.shape(),
         Runtime,
@@ -429,10 +446,22 @@ fn unpool(a: Args, spatial: usize) -> Result<Outputs> {
         at.shape()
     );
     check_input(x, spatial, "max_unpool")?;
-    ensure!(size.len() == spatial, Runtime, "There should be exactly {spatial} elements in output_size, but got {}", size.len());
+    ensure!(
+        size.len() == spatial,
+        Runtime,
+        "There should be exactly {spatial} elements in output_size, but got {}",
+        size.len()
+    );
     let room: i64 = size.iter().product();
-    if let Some(bad) = at.to_vec::<i64>()?.into_iter().find(|&i| i < 0 || i >= room) {
-        fail!(Runtime, "Found an invalid max index: {bad} (output volumes are of size {size:?})");
+    if let Some(bad) = at
+        .to_vec::<i64>()?
+        .into_iter()
+        .find(|&i| i < 0 || i >= room)
+    {
+        fail!(
+            Runtime,
+            "Found an invalid max index: {bad} (output volumes are of size {size:?})"
+        );
     }
     single(Val(call!("_unpool", x, at, size)))
 }
@@ -500,46 +529,6 @@ ops! {
             _ => call!("nn.functional.avg_pool3d", x, size, stride, padding, ceil, count, divisor),
         })]
     });
-    /// Averages of equal shares of one dimension.
-    "adaptive_avg_pool1d(Tensor input, int[1] output_size) -> Tensor",
-    F, kernel(|a| adaptive_meta(a, 1, false), adaptive_average), grad named("AdaptiveAvgPool1DBackward0", SHAPES, adaptive_grad);
-    /// Averages of equal shares of two dimensions.
-    "nn.functional.adaptive_avg_pool2d(Tensor input, int[2] output_size) -> Tensor",
-    F, kernel(|a| adaptive_meta(a, 2, false), adaptive_average), grad named("AdaptiveAvgPool2DBackward0", SHAPES, adaptive_grad);
-    /// Averages of equal shares of three dimensions.
-    "nn.functional.adaptive_avg_pool3d(Tensor input, int[3] output_size) -> Tensor",
-    F, kernel(|a| adaptive_meta(a, 3, false), adaptive_average), grad named("AdaptiveAvgPool3DBackward0", SHAPES, adaptive_grad);
-    /// The adjoint of the adaptive averages.
-    "_adaptive_avg_pool_grad(Tensor self, int[] output_size, int[] size) -> Tensor",
-    0, kernel(|a| sizes_meta(a, 2), adaptive_adjoint),
-    grad rule(0, |c| {
-        let (x, size) = (c.g(), c.args().get(1).clone());
-        grads![Val(match c.args().ints(1).map_or(0, <[i64]>::len) {
-            1 => call!("adaptive_avg_pool1d", x, size),
-            2 => call!("nn.functional.adaptive_avg_pool2d", x, size),
-            _ => call!("nn.functional.adaptive_avg_pool3d", x, size),
-        })]
-    });
-    /// Maxima of equal shares of one dimension, and their positions.
-    "adaptive_max_pool1d(Tensor self, int[1] output_size) -> (Tensor, Tensor)",
-    F, kernel(|a| adaptive_meta(a, 1, true), adaptive_max),
-    grad named("AdaptiveMaxPool1DBackward0", out(1) | SHAPES, |c| picked_grad(c, 1));
-    /// Maxima of equal shares of two dimensions, and their positions.
-    "nn.functional.adaptive_max_pool2d(Tensor self, int[2] output_size) -> (Tensor, Tensor)",
-    F, kernel(|a| adaptive_meta(a, 2, true), adaptive_max),
-    grad named("AdaptiveMaxPool2DBackward0", out(1) | SHAPES, |c| picked_grad(c, 2));
-    /// Maxima of equal shares of three dimensions, and their positions.
-    "nn.functional.adaptive_max_pool3d(Tensor self, int[3] output_size) -> (Tensor, Tensor)",
-    F, kernel(|a| adaptive_meta(a, 3, true), adaptive_max),
-    grad named("AdaptiveMaxPool3DBackward0", out(1) | SHAPES, |c| picked_grad(c, 3));
-    /// Maxima of windows over two dimensions at pseudo-random places.
-    "nn.functional.fractional_max_pool2d(Tensor self, int[2] kernel_size, int[2] output_size, Tensor random_samples) -> (Tensor, Tensor)",
-    F, kernel(|a| fractional_meta(a, 2), |a, o| fractional_max(a, o, 2)),
-    grad named("FractionalMaxPool2DBackward0", out(1) | SHAPES, |c| with_samples(picked_grad(c, 2)));
-    /// Maxima of windows over three dimensions at pseudo-random places.
-    "nn.functional.fractional_max_pool3d(Tensor self, int[3] kernel_size, int[3] output_size, Tensor random_samples) -> (Tensor, Tensor)",
-    F, kernel(|a| fractional_meta(a, 3), |a, o| fractional_max(a, o, 3)),
-    grad named("FractionalMaxPool3DBackward0", out(1) | SHAPES, |c| with_samples(picked_grad(c, 3)));
     /// Maxima back at their positions in two dimensions.
     "nn.functional.max_unpool2d(Tensor self, Tensor indices, int[2] output_size) -> Tensor", F, Body::Composite(|a| unpool(a, 2));
     /// Maxima back at their positions in three dimensions.

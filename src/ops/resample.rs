@@ -45,7 +45,14 @@ fn cubic_weights(t: f64) -> [f64; 4] {
     [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)]
 }
 
-fn taps(kind: Kind, input: i64, output: i64, scale: Option<f64>, align: bool, single: bool) -> Taps {
+fn taps(
+    kind: Kind,
+    input: i64,
+    output: i64,
+    scale: Option<f64>,
+    align: bool,
+    single: bool,
+) -> Taps {
     let ratio = spacing(input, output, scale, align);
     // Positions are computed in the precision of the elements.
     let round = |x: f64| if single { f64::from(x as f32) } else { x };
@@ -56,12 +63,22 @@ fn taps(kind: Kind, input: i64, output: i64, scale: Option<f64>, align: bool, si
         Kind::Linear => 2,
         Kind::Cubic => 4,
     };
-    let mut taps = Taps { index: vec![Vec::new(); count], weight: vec![Vec::new(); count] };
+    let mut taps = Taps {
+        index: vec![Vec::new(); count],
+        weight: vec![Vec::new(); count],
+    };
     for o in 0..output {
-        let middle = if align { round(ratio * o as f64) } else { round(ratio * (o as f64 + 0.5) - 0.5) };
+        let middle = if align {
+            round(ratio * o as f64)
+        } else {
+            round(ratio * (o as f64 + 0.5) - 0.5)
+        };
         let found: Vec<(i64, f64)> = match kind {
             Kind::Nearest => vec![((round(o as f64 * ratio).floor() as i64).min(last), 1.0)],
-            Kind::NearestExact => vec![((round((o as f64 + 0.5) * ratio).floor() as i64).min(last), 1.0)],
+            Kind::NearestExact => vec![(
+                (round((o as f64 + 0.5) * ratio).floor() as i64).min(last),
+                1.0,
+            )],
             Kind::Linear => {
                 let place = middle.max(0.0);
                 let low = (place as i64).min(last);
@@ -71,7 +88,9 @@ fn taps(kind: Kind, input: i64, output: i64, scale: Option<f64>, align: bool, si
             Kind::Cubic => {
                 let low = middle.floor();
                 let weights = cubic_weights(middle - low);
-                (0..4).map(|k| ((low as i64 - 1 + k).clamp(0, last), weights[k as usize])).collect()
+                (0..4)
+                    .map(|k| ((low as i64 - 1 + k).clamp(0, last), weights[k as usize]))
+                    .collect()
             }
         };
         for (k, (index, weight)) in found.into_iter().enumerate() {
@@ -86,12 +105,15 @@ fn resample_dim(v: &Val, dim: usize, taps: &Taps) -> Val {
     let mut shape = vec![1i64; v.ndim()];
     shape[dim] = -1;
     let length = taps.index[0].len() as i64;
-    let look_up = |index: &Vec<i64>| v.index_select(dim as i64, Val(Tensor::from_slice(index, &[length])));
+    let look_up =
+        |index: &Vec<i64>| v.index_select(dim as i64, Val(Tensor::from_slice(index, &[length])));
     if taps.index.len() == 1 {
         return look_up(&taps.index[0]);
     }
     let parts = taps.index.iter().zip(&taps.weight).map(|(index, weight)| {
-        let weight = Val(Tensor::from_slice(weight, &[length])).to(v.dtype()).reshape(shape.clone());
+        let weight = Val(Tensor::from_slice(weight, &[length]))
+            .to(v.dtype())
+            .reshape(shape.clone());
         look_up(index).mul(weight)
     });
     parts.reduce(|a, b| a + b).unwrap_or_else(|| v.clone())
@@ -112,35 +134,63 @@ fn upsample(a: Args, kind: Kind, spatial: usize) -> Result<Outputs> {
     let inputs = &x.shape()[2..];
     let sizes: Vec<i64> = match (size, scales) {
         (Some(size), None) => size.to_vec(),
-        (None, Some(scales)) => inputs.iter().zip(scales).map(|(&n, s)| (n as f64 * s) as i64).collect(),
-        _ => fail!(Runtime, "Must specify exactly one of output_size and scale_factors"),
+        (None, Some(scales)) => inputs
+            .iter()
+            .zip(scales)
+            .map(|(&n, s)| (n as f64 * s) as i64)
+            .collect(),
+        _ => fail!(
+            Runtime,
+            "Must specify exactly one of output_size and scale_factors"
+        ),
     };
-    ensure!(sizes.len() == spatial, Runtime, "It is expected output_size equals to {spatial}, but got size {}", sizes.len());
+    ensure!(
+        sizes.len() == spatial,
+        Runtime,
+        "It is expected output_size equals to {spatial}, but got size {}",
+        sizes.len()
+    );
     ensure!(
         inputs.iter().chain(&sizes).all(|&n| n > 0),
         Runtime,
         "Input and output sizes should be greater than 0, but got input (H: {inputs:?}) output (H: {sizes:?})"
     );
-    let wide = if x.dtype() == DType::U8 && with_corners { DType::F32 } else { x.dtype().compute() };
+    let wide = if x.dtype() == DType::U8 && with_corners {
+        DType::F32
+    } else {
+        x.dtype().compute()
+    };
     let mut v = Val::from(x).to(wide);
     for d in 0..spatial {
         if sizes[d] == inputs[d] && scales.is_none() {
             continue;
         }
         let scale = scales.map(|s| s[d]);
-        v = resample_dim(&v, d + 2, &taps(kind, inputs[d], sizes[d], scale, align, wide != DType::F64));
+        v = resample_dim(
+            &v,
+            d + 2,
+            &taps(kind, inputs[d], sizes[d], scale, align, wide != DType::F64),
+        );
     }
     if wide != x.dtype() && x.dtype() == DType::U8 {
         v = Val(call!("clamp", Val(call!("round", v)), 0i64, 255i64));
     }
     let v = v.to(x.dtype());
-    single(if v.clone().get()?.same(x) { Val(call!("clone", x)) } else { v })
+    single(if v.clone().get()?.same(x) {
+        Val(call!("clone", x))
+    } else {
+        v
+    })
 }
 
 /// Positions from -1..1 to elements.
 fn unnormalised(grid: &Val, size: i64, align: bool) -> Val {
     let n = size as f64;
-    if align { (grid + 1.0) * ((n - 1.0) / 2.0) } else { ((grid + 1.0) * n - 1.0) * 0.5 }
+    if align {
+        (grid + 1.0) * ((n - 1.0) / 2.0)
+    } else {
+        ((grid + 1.0) * n - 1.0) * 0.5
+    }
 }
 
 /// Reflection at `low / 2` and `high / 2`, as often as needed.
@@ -181,14 +231,24 @@ fn pixels(x: &Val, places: &[Val]) -> Val {
     for d in 0..n {
         let (place, size) = (&places[n - 1 - d], sizes[d]);
         let here = place.ge(0.0).logical_and(place.le((size - 1) as f64));
-        let at = Val(call!("clamp", place.masked_fill(here.logical_not(), 0.0), 0.0, (size - 1).max(0) as f64)).to(DType::I64);
+        let at = Val(call!(
+            "clamp",
+            place.masked_fill(here.logical_not(), 0.0),
+            0.0,
+            (size - 1).max(0) as f64
+        ))
+        .to(DType::I64);
         inside = Some(inside.map_or_else(|| here.clone(), |all| all.logical_and(&here)));
         flat = Some(flat.map_or_else(|| at.clone(), |f| f.mul(Value::from(size)).add(&at)));
     }
-    let (Some(flat), Some(inside)) = (flat, inside) else { return x.clone() };
+    let (Some(flat), Some(inside)) = (flat, inside) else {
+        return x.clone();
+    };
     let area: i64 = sizes.iter().product();
     let count: i64 = flat.shape()[1..].iter().product();
-    let index = flat.reshape([batch, 1, count]).expand([batch, channels, count]);
+    let index = flat
+        .reshape([batch, 1, count])
+        .expand([batch, channels, count]);
     let found = x.reshape([batch, channels, area]).gather(2, index);
     let out = [&[batch, channels], &flat.shape()[1..]].concat();
     let mask = inside.unsqueeze(1).logical_not();
@@ -204,8 +264,11 @@ fn multilinear(x: &Val, places: &[Val]) -> Val {
         let mut at = Vec::new();
         for (d, (place, low)) in places.iter().zip(&lows).enumerate() {
             let part = place - low;
-            let (position, share) =
-                if corner >> d & 1 == 1 { (low + &low.ones_like(), part) } else { (low.clone(), -&(&part - 1.0)) };
+            let (position, share) = if corner >> d & 1 == 1 {
+                (low + &low.ones_like(), part)
+            } else {
+                (low.clone(), -&(&part - 1.0))
+            };
             at.push(position.detach());
             weight = Some(weight.map_or_else(|| share.clone(), |w| w.mul(&share)));
         }
@@ -221,18 +284,29 @@ fn cubic_weight_vals(t: &Val) -> [Val; 4] {
     let near = |x: Val| ((&x * (CUBIC + 2.0) - (CUBIC + 3.0)).mul(&x)).mul(&x) + 1.0;
     let far = |x: Val| (((&x * CUBIC - 5.0 * CUBIC).mul(&x)) + 8.0 * CUBIC).mul(&x) - 4.0 * CUBIC;
     let rest = -&(t - 1.0);
-    [far(t + 1.0), near(t.clone()), near(rest.clone()), far(rest + 1.0)]
+    [
+        far(t + 1.0),
+        near(t.clone()),
+        near(rest.clone()),
+        far(rest + 1.0),
+    ]
 }
 
 fn bicubic(x: &Val, places: &[Val], padding: i64, align: bool) -> Val {
     let sizes = [x.shape()[3], x.shape()[2]];
     let lows = [places[0].floor(), places[1].floor()];
-    let weights = [cubic_weight_vals(&(&places[0] - &lows[0])), cubic_weight_vals(&(&places[1] - &lows[1]))];
+    let weights = [
+        cubic_weight_vals(&(&places[0] - &lows[0])),
+        cubic_weight_vals(&(&places[1] - &lows[1])),
+    ];
     let mut total: Option<Val> = None;
     for j in 0..4 {
         for i in 0..4 {
-            let tap = |d: usize, k: usize| padded(&lows[d] + (k as f64 - 1.0), sizes[d], padding, align).detach();
-            let term = pixels(x, &[tap(0, i), tap(1, j)]).mul(weights[0][i].mul(&weights[1][j]).unsqueeze(1));
+            let tap = |d: usize, k: usize| {
+                padded(&lows[d] + (k as f64 - 1.0), sizes[d], padding, align).detach()
+            };
+            let term = pixels(x, &[tap(0, i), tap(1, j)])
+                .mul(weights[0][i].mul(&weights[1][j]).unsqueeze(1));
             total = Some(total.map_or_else(|| term.clone(), |t| t + &term));
         }
     }
@@ -249,7 +323,13 @@ fn grid_sampler(a: Args) -> Result<Outputs> {
         x.shape(),
         grid.shape()
     );
-    ensure!(x.shape()[0] == grid.shape()[0], Runtime, "grid_sampler(): expected grid and input to have same batch size, but got input with sizes {:?} and grid with sizes {:?}", x.shape(), grid.shape());
+    ensure!(
+        x.shape()[0] == grid.shape()[0],
+        Runtime,
+        "grid_sampler(): expected grid and input to have same batch size, but got input with sizes {:?} and grid with sizes {:?}",
+        x.shape(),
+        grid.shape()
+    );
     ensure!(
         grid.shape()[n - 1] == n as i64 - 2,
         Runtime,
@@ -265,22 +345,38 @@ fn grid_sampler(a: Args) -> Result<Outputs> {
     );
     let (v, g) = (Val::from(x), Val::from(grid));
     let size = |d: usize| x.shape()[n - 1 - d];
-    let raw: Vec<Val> = (0..n - 2).map(|d| unnormalised(&g.select(-1, d as i64), size(d), align)).collect();
+    let raw: Vec<Val> = (0..n - 2)
+        .map(|d| unnormalised(&g.select(-1, d as i64), size(d), align))
+        .collect();
     if mode == 2 {
-        ensure!(n == 4, Runtime, "grid_sampler(): bicubic interpolation only supports 4D input");
+        ensure!(
+            n == 4,
+            Runtime,
+            "grid_sampler(): bicubic interpolation only supports 4D input"
+        );
         return single(bicubic(&v, &raw, padding, align));
     }
-    let places: Vec<Val> = raw.into_iter().enumerate().map(|(d, p)| padded(p, size(d), padding, align)).collect();
+    let places: Vec<Val> = raw
+        .into_iter()
+        .enumerate()
+        .map(|(d, p)| padded(p, size(d), padding, align))
+        .collect();
     single(match mode {
         0 => multilinear(&v, &places),
         1 => {
-            let whole: Vec<Val> = places.iter().map(|p| Val(call!("round", p)).detach()).collect();
+            let whole: Vec<Val> = places
+                .iter()
+                .map(|p| Val(call!("round", p)).detach())
+                .collect();
             let found = pixels(&v, &whole);
             if !grid.requires_grad() {
                 return single(found);
             }
             // The places count only in steps: the gradient of the grid is zero, not missing.
-            let nothing = g.masked_fill(g.eq(&g).logical_or(g.ne(&g)), 0.0).reshape([-1i64]).sum([0i64], false);
+            let nothing = g
+                .masked_fill(g.eq(&g).logical_or(g.ne(&g)), 0.0)
+                .reshape([-1i64])
+                .sum([0i64], false);
             found + &nothing
         }
         _ => fail!(Runtime, "grid_sampler(): unknown interpolation mode {mode}"),
@@ -311,12 +407,20 @@ fn affine_grid(a: Args) -> Result<Outputs> {
     for d in (0..spatial).rev() {
         let mut shape = vec![1i64; spatial];
         shape[d] = -1;
-        columns.push(axis(sizes[d]).reshape(shape).expand(sizes.to_vec()).unsqueeze(-1).get()?);
+        columns.push(
+            axis(sizes[d])
+                .reshape(shape)
+                .expand(sizes.to_vec())
+                .unsqueeze(-1)
+                .get()?,
+        );
     }
     columns.push(Val::from(&columns[0]).ones_like().get()?);
     let points: i64 = sizes.iter().product();
     let base = Val(call!("cat", columns, -1)).reshape([1, points, spatial as i64 + 1]);
-    let grid = base.expand([size[0], points, spatial as i64 + 1]).bmm(Val::from(theta).transpose(1, 2));
+    let grid = base
+        .expand([size[0], points, spatial as i64 + 1])
+        .bmm(Val::from(theta).transpose(1, 2));
     single(grid.reshape([&size[..1], sizes, &[spatial as i64]].concat()))
 }
 

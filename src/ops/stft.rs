@@ -20,7 +20,16 @@ fn window(given: Option<&Tensor>, length: i64, n_fft: i64, dtype: DType) -> Resu
         None => Val(call!("ones", [length], dtype)),
     };
     let left = (n_fft - length) / 2;
-    Ok(if length == n_fft { w } else { Val(call!("constant_pad_nd", w, [left, n_fft - length - left], 0i64)) })
+    Ok(if length == n_fft {
+        w
+    } else {
+        Val(call!(
+            "constant_pad_nd",
+            w,
+            [left, n_fft - length - left],
+            0i64
+        ))
+    })
 }
 
 /// Arguments (self, n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided, return_complex, align_to_window).
@@ -31,24 +40,57 @@ fn stft(a: Args) -> Result<Outputs> {
     let complex = x.dtype().is_complex() || a.opt_t(4)?.is_some_and(|w| w.dtype().is_complex());
     let onesided = a.opt_bool(8)?.unwrap_or(!complex);
     let Some(as_complex) = a.opt_bool(9)?.or(complex.then_some(true)) else {
-        fail!(Runtime, "stft requires the return_complex parameter be given for real inputs, and will further require that return_complex=True in a future PyTorch release.");
+        fail!(
+            Runtime,
+            "stft requires the return_complex parameter be given for real inputs, and will further require that return_complex=True in a future PyTorch release."
+        );
     };
-    ensure!(x.dtype().is_differentiable(), Runtime, "stft(torch.{}Tensor{:?}): expected a tensor of floating point or complex values", x.dtype().scalar_name(), x.shape());
-    ensure!((1..=2).contains(&x.ndim()), Runtime, "stft: expected a 1D or 2D tensor");
-    let mut v = if x.ndim() == 1 { Val::from(x).unsqueeze(0) } else { x.into() };
+    ensure!(
+        x.dtype().is_differentiable(),
+        Runtime,
+        "stft(torch.{}Tensor{:?}): expected a tensor of floating point or complex values",
+        x.dtype().scalar_name(),
+        x.shape()
+    );
+    ensure!(
+        (1..=2).contains(&x.ndim()),
+        Runtime,
+        "stft: expected a 1D or 2D tensor"
+    );
+    let mut v = if x.ndim() == 1 {
+        Val::from(x).unsqueeze(0)
+    } else {
+        x.into()
+    };
     if a.bool(5)? {
         let pad = vec![n_fft / 2; 2];
         v = Val(call!("nn.functional.pad", v.unsqueeze(1), pad, a.str(6)?)).select(1, 0);
     }
     let samples = v.shape()[1];
-    ensure!(n_fft > 0 && n_fft <= samples, Runtime, "stft: expected 0 < n_fft < {samples}, but got n_fft={n_fft}");
-    ensure!(hop > 0, Runtime, "stft: expected hop_length > 0, but got hop_length={hop}");
-    ensure!(length > 0 && length <= n_fft, Runtime, "stft: expected 0 < win_length <= n_fft, but got win_length={length}");
+    ensure!(
+        n_fft > 0 && n_fft <= samples,
+        Runtime,
+        "stft: expected 0 < n_fft < {samples}, but got n_fft={n_fft}"
+    );
+    ensure!(
+        hop > 0,
+        Runtime,
+        "stft: expected hop_length > 0, but got hop_length={hop}"
+    );
+    ensure!(
+        length > 0 && length <= n_fft,
+        Runtime,
+        "stft: expected 0 < win_length <= n_fft, but got win_length={length}"
+    );
     let w = window(a.opt_t(4)?, length, n_fft, x.dtype().to_real())?;
     let frames = Val(call!("unfold", v, -1, n_fft, hop)).mul(w);
     let norm = if a.bool(7)? { "ortho" } else { "backward" };
     let spectrum = if complex {
-        ensure!(!onesided, Runtime, "Cannot have onesided output if window or input is complex");
+        ensure!(
+            !onesided,
+            Runtime,
+            "Cannot have onesided output if window or input is complex"
+        );
         Val(call!("fft.fft", frames, Value::None, -1, norm))
     } else if onesided {
         Val(call!("fft.rfft", frames, Value::None, -1, norm))
@@ -67,13 +109,34 @@ fn istft(a: Args) -> Result<Outputs> {
     let (x, n_fft) = (a.t(0)?, a.int(1)?);
     let hop = a.opt_int(2)?.unwrap_or(n_fft / 4);
     let length = a.opt_int(3)?.unwrap_or(n_fft);
-    ensure!(x.dtype().is_complex(), Runtime, "istft requires a complex-valued input tensor matching the output from stft with return_complex=True.");
-    ensure!((2..=3).contains(&x.ndim()), Runtime, "istft: expected a tensor with 2 or 3 dimensions, but got {}", x.ndim());
+    ensure!(
+        x.dtype().is_complex(),
+        Runtime,
+        "istft requires a complex-valued input tensor matching the output from stft with return_complex=True."
+    );
+    ensure!(
+        (2..=3).contains(&x.ndim()),
+        Runtime,
+        "istft: expected a tensor with 2 or 3 dimensions, but got {}",
+        x.ndim()
+    );
     let onesided = a.opt_bool(7)?.unwrap_or(x.shape()[x.ndim() - 2] != n_fft);
-    let v = if x.ndim() == 2 { Val::from(x).unsqueeze(0) } else { x.into() };
+    let v = if x.ndim() == 2 {
+        Val::from(x).unsqueeze(0)
+    } else {
+        x.into()
+    };
     let count = v.shape()[2];
-    ensure!(hop > 0 && hop <= length, Runtime, "istft: expected 0 < hop_length <= win_length");
-    ensure!(length > 0 && length <= n_fft, Runtime, "istft: expected 0 < win_length <= n_fft");
+    ensure!(
+        hop > 0 && hop <= length,
+        Runtime,
+        "istft: expected 0 < hop_length <= win_length"
+    );
+    ensure!(
+        length > 0 && length <= n_fft,
+        Runtime,
+        "istft: expected 0 < win_length <= n_fft"
+    );
     let w = window(a.opt_t(4)?, length, n_fft, x.dtype().to_real())?;
     let norm = if a.bool(6)? { "ortho" } else { "backward" };
     let spectrum = v.transpose(1, 2);
@@ -85,7 +148,9 @@ fn istft(a: Args) -> Result<Outputs> {
         Val(call!("fft.ifft", spectrum, Value::None, -1, norm)).real()
     };
     let total = n_fft + hop * (count - 1);
-    let places: Vec<i64> = (0..count).flat_map(|f| (0..n_fft).map(move |i| f * hop + i)).collect();
+    let places: Vec<i64> = (0..count)
+        .flat_map(|f| (0..n_fft).map(move |i| f * hop + i))
+        .collect();
     let places = Val(Tensor::from_slice(&places, &[count * n_fft]));
     let overlap = |frames: Val| {
         let rows = frames.shape()[0];
@@ -103,8 +168,14 @@ fn istft(a: Args) -> Result<Outputs> {
     };
     let cut = |v: Val| v.narrow(1, start, end - start);
     let envelope = cut(envelope);
-    let smallest = call!("amin", envelope.abs(), Vec::<i64>::new(), false)?.item()?.to_f64();
-    ensure!(smallest > 1e-11, Runtime, "window overlap add min: {smallest}");
+    let smallest = call!("amin", envelope.abs(), Vec::<i64>::new(), false)?
+        .item()?
+        .to_f64();
+    ensure!(
+        smallest > 1e-11,
+        Runtime,
+        "window overlap add min: {smallest}"
+    );
     let mut out = cut(signal).div(envelope);
     if let Some(n) = wanted.filter(|&n| n > end - start) {
         out = Val(call!("constant_pad_nd", out, [0, n - (end - start)], 0i64));
