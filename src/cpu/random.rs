@@ -277,3 +277,40 @@ fn temper(state: &[u32; N], words: &mut [u32; N]) {
         *word = y ^ (y >> 18);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_mt19937() {
+        let mut generator = Generator::new(5489);
+        assert_eq!(generator.next_u32(), 3_499_211_612);
+        let tenth_thousand = (1..10_000).map(|_| generator.next_u32()).last();
+        assert_eq!(tenth_thousand, Some(4_123_659_995));
+    }
+
+    #[test]
+    fn blocks_and_single_draws_agree() {
+        for length in [1, 7, N - 1, N, N + 1, 3 * N + 5] {
+            let (mut one, mut many) = (Generator::new(1), Generator::new(1));
+            one.next_u32();
+            many.next_u32();
+            let mut words = vec![0; length];
+            many.map_u64(&mut words, |w| w);
+            assert!(words.into_iter().all(|w| w == one.next_u64()));
+            assert_eq!(many.save(), one.save());
+        }
+    }
+
+    #[test]
+    fn a_saved_state_goes_on() {
+        let mut generator = Generator::new(3);
+        generator.normal();
+        let mut again = Generator::load(&generator.save()).unwrap();
+        assert_eq!(generator.normal(), again.normal());
+        assert_eq!(generator.next_u64(), again.next_u64());
+        assert_eq!(Generator::load(&[0; 3]).err(), Some(StateError::Size(3)));
+        assert_eq!(Generator::load(&[0; STATE_BYTES]).err(), Some(StateError::Invalid));
+    }
+}
