@@ -315,7 +315,10 @@ def native_stub() -> str:
 def module_stub(prefix: str) -> str:
     """The text of the stub of a module of ops."""
     names = "Tensor, _DType, _Int, _Number, device, dtype, layout, memory_format"
-    extra = "from rtensor._C import _LinAlgError as LinAlgError\n" if prefix == "linalg" else ""
+    extra = {
+        "linalg": "from rtensor._C import _LinAlgError as LinAlgError\n",
+        "special": "from rtensor._C import log_softmax as log_softmax, logsumexp as logsumexp, softmax as softmax\n",
+    }.get(prefix, "")
     return HEADER + f"from rtensor._C import {names}\n{extra}\n" + "\n".join(functions(prefix)) + "\n"
 
 

@@ -59,6 +59,7 @@ _ELSEWHERE = {
     "TypedStorage": "storage",
     "load": "serialization",
     "save": "serialization",
+    "rms_norm": "nn.functional",
     "vmap": "func",
     **dict.fromkeys(
         (

@@ -139,6 +139,7 @@ class _Methods:
     corrcoef = _statistics.corrcoef
     cov = _statistics.cov
     histogram = _statistics.histogram
+    nonzero_static = functional.nonzero_static
     unique = functional.unique
     unique_consecutive = functional.unique_consecutive
 

@@ -5,7 +5,17 @@ from collections.abc import Sequence
 from rtensor import _C
 from rtensor._C import Size, Tensor
 
-__all__ = ["broadcast_shapes", "einsum", "gradient", "tensordot", "unique", "unique_consecutive"]
+__all__ = [
+    "broadcast_shapes",
+    "detach_",
+    "einsum",
+    "gradient",
+    "nonzero_static",
+    "tensordot",
+    "unique",
+    "unique_consecutive",
+    "zero_",
+]
 
 
 def broadcast_shapes(*shapes) -> Size:
@@ -202,3 +212,32 @@ def _derivative(x: Tensor, dim: int, spacing, edge_order: int) -> Tensor:
 def _edge(x0: Tensor, x1: Tensor, x2: Tensor, h0: Tensor, h1: Tensor) -> Tensor:
     """The one-sided derivative at `x0` of the parabola through three values."""
     return -x0 * (2 * h0 + h1) / (h0 * (h0 + h1)) + x1 * (h0 + h1) / (h0 * h1) - x2 * h0 / (h1 * (h0 + h1))
+
+
+def zero_(input) -> Tensor:
+    """Set every element to 0."""
+    return input.zero_()
+
+
+def detach_(input) -> Tensor:
+    """Take the tensor out of the graph that made it."""
+    return input.detach_()
+
+
+def nonzero_static(input, *, size, fill_value=-1) -> Tensor:
+    """The positions of the first elements that are not zero, in a result of a size known before.
+
+    Parameters
+    ----------
+    input : Tensor
+        Where they are looked for.
+    size : int
+        How many positions.
+    fill_value : int, default -1
+        What stands for positions that are not there.
+    """
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: 'size' must be an non-negative integer, but got {size}")
+    found = _C.nonzero(input)[:size]
+    rest = size - found.shape[0]
+    return found if rest == 0 else _C.cat([found, found.new_full((rest, found.shape[1]), fill_value)])
