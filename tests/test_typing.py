@@ -1,4 +1,4 @@
-"""The stubs are those of the table, and mypy takes a user's script."""
+"""Stubs and reference are those of the table, and mypy takes a user's script."""
 
 import subprocess
 import sys
@@ -9,8 +9,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_stubs_are_fresh():
-    done = subprocess.run([sys.executable, ROOT / "tools" / "stubs.py", "--check"], capture_output=True, text=True)
+@pytest.mark.parametrize("script", ["stubs.py", "reference.py"])
+def test_generated_files_are_fresh(script):
+    done = subprocess.run([sys.executable, ROOT / "tools" / script, "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias, overload
 
 from rtensor._C import Tensor, _DType, _Int, _Number, device, dtype, layout, memory_format
+from rtensor._C import log_softmax as log_softmax, logsumexp as logsumexp, softmax as softmax
 
 def i0e(input: Tensor, *, out: Any = None) -> Tensor: ...
 def i1(input: Tensor, *, out: Any = None) -> Tensor: ...
