@@ -124,15 +124,21 @@ fn implicit_grad(root: &Tensor) -> Result<Tensor> {
 }
 
 fn input_edges(inputs: &[Tensor]) -> Result<Vec<Edge>> {
-    let edge = |input: &Tensor| {
-        edge_of(input)?.ok_or_else(|| {
-            err!(
-                Runtime,
-                "One of the differentiated Tensors does not require grad"
-            )
-        })
-    };
-    inputs.iter().map(edge).collect()
+    inputs.iter().map(input_edge).collect()
+}
+
+/// Where the gradient of a tensor arrives that is differentiated with respect to.
+pub fn input_edge(input: &Tensor) -> Result<Edge> {
+    ensure!(
+        input.requires_grad(),
+        Runtime,
+        "One of the differentiated Tensors does not require grad"
+    );
+    // A view made without recording requires grad by its base, but no gradient ever comes.
+    Ok(edge_of(input)?.unwrap_or_else(|| Edge {
+        node: Node::dead_end("Unreachable", input),
+        output: 0,
+    }))
 }
 
 /// Reduces broadcast dimensions and casts, so that rules need not.

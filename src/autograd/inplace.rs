@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::record::{Written, build, is_recorded};
+use super::record::{Written, arg_edges, build, is_recorded};
 use super::view::check_creation;
 use super::{copy_slices, inference_enabled, recording};
 use crate::ops::{Entry, Value};
@@ -54,43 +54,44 @@ pub fn check_out(entry: &Entry, args: &[Value], targets: &[Tensor]) -> Result<()
 
 /// An in-place call between its check and its record: holds what the write destroys.
 pub struct InPlace {
-    recorded: bool,
-    written: Written,
+    /// Where the call is one to record.
+    written: Option<Written>,
 }
 
 impl InPlace {
     pub fn begin(entry: &'static Entry, args: &[Value]) -> Result<InPlace> {
-        let mut this = InPlace {
-            recorded: false,
-            written: Written::default(),
-        };
         let Some(target) = args.first().and_then(Value::tensor) else {
-            return Ok(this);
+            return Ok(InPlace { written: None });
         };
         if !target.dtype().is_differentiable() || !is_recorded(entry, args) {
-            return Ok(this);
+            return Ok(InPlace { written: None });
         }
         check_creation(target, false)?;
-        this.recorded = true;
-        this.written.version = target.version();
+        let mut written = Written {
+            version: target.version(),
+            original: None,
+            edges: arg_edges(entry, args)?,
+        };
         if entry.saves(args) & crate::ops::arg(0) != 0
         {
             let copy = crate::ops::resolve_lazy(target)?;
             if let Some(edge) = super::record::edge_of(target)? {
                 copy.set_history(&edge.node, edge.output);
             }
-            this.written.original = Some(copy);
+            written.original = Some(copy);
         }
-        Ok(this)
+        Ok(InPlace {
+            written: Some(written),
+        })
     }
 
     /// Makes the written tensor the result of the call.
     pub fn record(self, entry: &'static Entry, args: &[Value], target: &Tensor) -> Result<()> {
-        if !self.recorded {
+        let Some(written) = self.written else {
             return Ok(());
-        }
+        };
         let results = std::slice::from_ref(target);
-        let node = Arc::new(build(entry, args, results, Some(&self.written))?);
+        let node = Arc::new(build(entry, args, results, Some(written))?);
         rebase(target, &node, 0)
     }
 }

@@ -45,11 +45,8 @@ impl Tensor {
 
     #[must_use]
     pub fn is_leaf(&self) -> bool {
-        if !self.requires_grad() {
-            return true;
-        }
-        // A failed refresh means that there is a history, if a forbidden one.
-        self.grad_fn().is_ok_and(|edge| edge.is_none())
+        // As PyTorch: a view that is stale is judged by what it was.
+        self.with_meta(|m| m.is_none_or(|m| m.grad_fn.is_none()))
     }
 
     /// The node that made the tensor. Views get a fresh one when their base was written meanwhile.
@@ -163,6 +160,9 @@ impl Tensor {
             Runtime,
             "can't retain_grad on Tensor that has requires_grad=False"
         );
+        if self.is_leaf() {
+            return Ok(());
+        }
         let Some(edge) = self.grad_fn()? else {
             return Ok(());
         };

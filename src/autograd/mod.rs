@@ -17,7 +17,7 @@ mod saved;
 mod view;
 
 pub use ctx::Ctx;
-pub use engine::{Wanted, backward, backward_edges, grad, start};
+pub use engine::{Wanted, backward, backward_edges, grad, input_edge, start};
 pub use hooks::{Hook, HookHandle, HookList};
 pub use inplace::{InPlace, check_inplace, check_out, rebase};
 pub use meta::{Meta, leaf_flag_error};

@@ -52,6 +52,9 @@ pub struct Edge {
     pub output: u32,
 }
 
+/// The edges of a node: one per tensor parameter (lists flattened); `None` where no gradient flows.
+pub type Edges = SmallVec<[Option<Edge>; 2]>;
+
 /// A user-defined or built-in backward function that is no op of the table.
 pub trait Function: Send + Sync {
     /// Gradients of the inputs from those of the outputs, one per edge.
@@ -99,8 +102,7 @@ pub struct Node {
     pub name: Cow<'static, str>,
     /// Order of recording, per thread: later nodes run first.
     pub sequence: u64,
-    /// One per tensor parameter (lists flattened); `None` where no gradient flows.
-    pub edges: SmallVec<[Option<Edge>; 2]>,
+    pub edges: Edges,
     /// What the gradients that arrive must look like.
     pub outputs: SmallVec<[TensorInfo; 1]>,
     pub body: NodeBody,
@@ -121,7 +123,7 @@ impl Node {
     #[must_use]
     pub fn new(
         name: Cow<'static, str>,
-        edges: SmallVec<[Option<Edge>; 2]>,
+        edges: Edges,
         outputs: SmallVec<[TensorInfo; 1]>,
         body: NodeBody,
     ) -> Node {
@@ -154,6 +156,22 @@ impl Node {
             name @ ("AccumulateGrad" | "CopySlices") => format!("torch::autograd::{name}"),
             name => name.to_string(),
         }
+    }
+
+    /// A node that takes gradients and passes none on.
+    pub(super) fn dead_end(name: &'static str, tensor: &Tensor) -> Arc<Node> {
+        struct Nothing;
+        impl Function for Nothing {
+            fn apply(&self, _: &Arc<Node>, _: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+                Ok(Vec::new())
+            }
+        }
+        Arc::new(Node::new(
+            name.into(),
+            smallvec::smallvec![None],
+            smallvec::smallvec![TensorInfo::from(tensor)],
+            NodeBody::Custom(Box::new(Nothing)),
+        ))
     }
 
     /// What the node has beyond the ordinary, made on demand.

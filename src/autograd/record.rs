@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::node::{Edge, Node, NodeBody, TensorInfo};
+use super::node::{Edge, Edges, Node, NodeBody, TensorInfo};
 use super::recording;
 use super::saved::{Saved, SavedTensor};
 use crate::Result;
-use crate::ops::{Entry, Returns, SHAPES, Type, Value};
+use crate::ops::{Entry, OWNED, Returns, SHAPES, Type, Value};
 use crate::tensor::Tensor;
 
 /// Does a gradient flow into any of the arguments while recording is on?
@@ -45,7 +45,9 @@ pub fn record_view(
     // An op without a gradient rule (`detach`) makes views that lead nowhere.
     if entry.op.grad.is_some() {
         record(entry, args, results)?;
-        super::view::mark(source, results, entry.schema.returns == Returns::Tensors);
+        if !entry.has(OWNED) {
+            super::view::mark(source, results, entry.schema.returns == Returns::Tensors);
+        }
     }
     Ok(())
 }
@@ -59,21 +61,13 @@ fn attach(node: &Arc<Node>, results: &[Tensor]) {
 }
 
 /// What an in-place call overwrote.
-#[derive(Default)]
 pub(super) struct Written {
     /// The target's version before the write.
     pub version: u32,
     /// The target's values before it, where the rule needs them.
     pub original: Option<Tensor>,
-}
-
-struct Builder<'a> {
-    save: u32,
-    saved: Saved,
-    edges: SmallVec<[Option<Edge>; 2]>,
-    shapes: Option<Vec<TensorInfo>>,
-    /// The target of an in-place call.
-    target: Option<(&'a Tensor, &'a Written)>,
+    /// Where the gradients of the arguments went before the write: it makes views stale.
+    pub edges: Edges,
 }
 
 /// A node for the call; an in-place call says what it overwrote.
@@ -81,96 +75,113 @@ pub(super) fn build(
     entry: &'static Entry,
     args: &[Value],
     results: &[Tensor],
-    written: Option<&Written>,
+    written: Option<Written>,
 ) -> Result<Node> {
     let save = entry.saves(args);
-    let mut builder = Builder {
+    let mut saver = Saver {
         save,
         saved: Saved {
             len: args.len() as u8,
             ..Saved::default()
         },
-        edges: SmallVec::new(),
-        shapes: (save & SHAPES != 0).then(Vec::new),
-        target: results.first().zip(written),
+        target: results.first().zip(written.as_ref()),
     };
     for (i, value) in args.iter().enumerate() {
-        builder.add(i, value, entry)?;
+        saver.add(i, value)?;
     }
-    let Builder {
-        mut saved,
-        edges,
-        shapes,
-        ..
-    } = builder;
+    let mut saved = saver.saved;
     for (i, result) in results.iter().enumerate() {
         if save & crate::ops::out(i) != 0 {
             let kept = SavedTensor::output(result, i as u32)?;
             saved.outputs.push((i as u8, kept));
         }
     }
+    let edges = match written {
+        Some(written) => written.edges,
+        None => arg_edges(entry, args)?,
+    };
     let outputs = results.iter().map(TensorInfo::from).collect();
     let body = NodeBody::Op {
         entry,
         saved: parking_lot::RwLock::new(Some(saved)),
     };
     let mut node = Node::new(Cow::Borrowed(&entry.node_name), edges, outputs, body);
-    node.input_shapes = shapes.map(Vec::into_boxed_slice);
+    if save & SHAPES != 0 {
+        node.input_shapes = Some(arg_infos(entry, args)?);
+    }
     Ok(node)
 }
 
-impl Builder<'_> {
-    fn add(&mut self, i: usize, value: &Value, entry: &Entry) -> Result<()> {
-        let keep = i < 16 && self.save & crate::ops::arg(i) != 0;
+/// Visits the tensor parameters with lists flattened, as rules count them; `None` where no tensor was given.
+#[inline]
+fn each_slot<'a>(
+    entry: &Entry,
+    args: &'a [Value],
+    mut visit: impl FnMut(Option<&'a Tensor>) -> Result<()>,
+) -> Result<()> {
+    for (i, value) in args.iter().enumerate() {
         match value {
-            Value::Tensor(t) => {
-                self.add_edge(Some(t))?;
-                if keep {
-                    let kept = self.keep(t, i)?;
-                    self.saved.inputs.push((i as u8, kept));
-                }
-            }
-            Value::Tensors(list) => self.add_list(i, keep, list.iter().map(Some))?,
-            Value::OptTensors(list) => self.add_list(i, keep, list.iter().map(Option::as_ref))?,
-            other => {
+            Value::Tensor(t) => visit(Some(t))?,
+            Value::Tensors(list) => list.iter().try_for_each(|t| visit(Some(t)))?,
+            Value::OptTensors(list) => list.iter().try_for_each(|t| visit(t.as_ref()))?,
+            _ => {
                 let ty = entry.schema.params.get(i).map(|p| p.ty);
                 if matches!(ty, Some(Type::Tensor | Type::Operand)) {
-                    self.add_edge(None)?;
-                }
-                if !other.is_none() {
-                    self.saved.args.push((i as u8, other.clone()));
+                    visit(None)?;
                 }
             }
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    fn add_edge(&mut self, t: Option<&Tensor>) -> Result<()> {
-        self.edges.push(match t {
-            Some(t) => edge_of(t)?,
-            None => None,
-        });
-        if let Some(list) = self.shapes.as_mut() {
-            list.push(t.map_or_else(TensorInfo::default, TensorInfo::from));
-        }
+/// Where the gradients of the arguments go.
+pub(super) fn arg_edges(entry: &Entry, args: &[Value]) -> Result<Edges> {
+    let mut edges = Edges::new();
+    each_slot(entry, args, |t| {
+        edges.push(t.map_or(Ok(None), edge_of)?);
         Ok(())
-    }
+    })?;
+    Ok(edges)
+}
 
-    fn add_list<'t>(
-        &mut self,
-        i: usize,
-        keep: bool,
-        list: impl Iterator<Item = Option<&'t Tensor>>,
-    ) -> Result<()> {
-        let mut kept = Vec::new();
-        for t in list {
-            self.add_edge(t)?;
-            if keep {
-                kept.push(t.map(|t| self.keep(t, i)).transpose()?);
+fn arg_infos(entry: &Entry, args: &[Value]) -> Result<Box<[TensorInfo]>> {
+    let mut infos = Vec::new();
+    each_slot(entry, args, |t| {
+        infos.push(t.map_or_else(TensorInfo::default, TensorInfo::from));
+        Ok(())
+    })?;
+    Ok(infos.into())
+}
+
+/// Collects what a call saves.
+struct Saver<'a> {
+    save: u32,
+    saved: Saved,
+    /// The target of an in-place call.
+    target: Option<(&'a Tensor, &'a Written)>,
+}
+
+impl Saver<'_> {
+    fn add(&mut self, i: usize, value: &Value) -> Result<()> {
+        let keep = i < 16 && self.save & crate::ops::arg(i) != 0;
+        match value {
+            Value::Tensor(t) if keep => {
+                let kept = self.keep(t, i)?;
+                self.saved.inputs.push((i as u8, kept));
             }
-        }
-        if keep {
-            self.saved.lists.push((i as u8, kept));
+            Value::Tensors(list) if keep => {
+                let kept = list.iter().map(|t| self.keep(t, i).map(Some));
+                let kept = kept.collect::<Result<_>>()?;
+                self.saved.lists.push((i as u8, kept));
+            }
+            Value::OptTensors(list) if keep => {
+                let kept = list.iter().map(|t| t.as_ref().map(|t| self.keep(t, i)).transpose());
+                let kept = kept.collect::<Result<_>>()?;
+                self.saved.lists.push((i as u8, kept));
+            }
+            Value::None | Value::Tensor(_) | Value::Tensors(_) | Value::OptTensors(_) => {}
+            other => self.saved.args.push((i as u8, other.clone())),
         }
         Ok(())
     }
@@ -180,9 +191,10 @@ impl Builder<'_> {
             Some((_, written)) if position == 0 => {
                 SavedTensor::input(written.original.as_ref().unwrap_or(t), None)
             }
-            // Saved after the write: the version tells that it is not what the rule expects.
+            // Saved after the write: the version tells that it is not what the rule expects. The
+            // target itself would hold the node that holds it.
             Some((target, written)) if t.shares_storage(target) => {
-                SavedTensor::input(t, Some(written.version))
+                SavedTensor::input(&t.detached(), Some(written.version))
             }
             _ => SavedTensor::input(t, None),
         }

@@ -2,15 +2,13 @@
 
 use std::cell::RefCell;
 
-use smallvec::SmallVec;
-
-use super::node::Edge;
+use super::node::Edges;
 use super::saved::Saved;
 
 /// What a dying node leaves to be dropped: it may own the only handles of earlier nodes.
 struct Remains {
     #[allow(dead_code)] // held only to be dropped
-    edges: SmallVec<[Option<Edge>; 2]>,
+    edges: Edges,
     #[allow(dead_code)] // held only to be dropped
     saved: Option<Saved>,
 }
@@ -21,7 +19,7 @@ thread_local! {
 }
 
 /// Drops a node's remains now, or soon if this happens inside another such drop.
-pub(super) fn drop_later(edges: SmallVec<[Option<Edge>; 2]>, saved: Option<Saved>) {
+pub(super) fn drop_later(edges: Edges, saved: Option<Saved>) {
     let holds_tensors = saved.as_ref().is_some_and(Saved::holds_tensors);
     if !holds_tensors && edges.iter().all(Option::is_none) {
         return;

@@ -305,7 +305,7 @@ impl<'a> Run<'a> {
         let missing = grads.iter().all(Option::is_none);
         let mut results = match &node.body {
             NodeBody::Custom(function) if missing && !function.wants_missing() => SmallVec::new(),
-            NodeBody::Op { .. } if missing => SmallVec::new(),
+            NodeBody::Op { .. } if missing || node.edges.iter().all(Option::is_none) => SmallVec::new(),
             _ if anomaly::enabled() => anomaly::watch(node, || node.apply(&grads))?,
             _ => node.apply(&grads)?,
         };

@@ -1,9 +1,7 @@
 //! Differentiable views: they know their base, follow writes to it, and hand writes on to it.
 
-use std::sync::Arc;
-
 use super::mode::GradMode;
-use super::node::{Function, Node, NodeBody, TensorInfo};
+use super::node::Node;
 use super::{grad_enabled, inference_enabled};
 use crate::tensor::{DType, Layout, Lazy, Tensor};
 use crate::{Result, call, fail};
@@ -141,7 +139,10 @@ pub(super) fn regenerate(view: &Tensor, base: &Tensor) -> Result<()> {
         let m = m?;
         Some((m.grad_fn.clone()?, m.output))
     });
-    let (node, output) = edge.unwrap_or_else(|| (Arc::new(dead_end(view)), 0));
+    let (node, output) = edge.unwrap_or_else(|| {
+        // The base has no history: gradients end here.
+        (Node::dead_end("AsStridedBackward0", view), 0)
+    });
     view.set_history(&node, output);
     let version = view.version();
     view.with_meta_mut(|m| {
@@ -150,22 +151,6 @@ pub(super) fn regenerate(view: &Tensor, base: &Tensor) -> Result<()> {
         }
     });
     Ok(())
-}
-
-/// The history of a view whose base has none: gradients end there.
-fn dead_end(view: &Tensor) -> Node {
-    struct Nothing;
-    impl Function for Nothing {
-        fn apply(&self, _: &Arc<Node>, _: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
-            Ok(Vec::new())
-        }
-    }
-    Node::new(
-        "AsStridedBackward0".into(),
-        smallvec::smallvec![None],
-        smallvec::smallvec![TensorInfo::from(view)],
-        NodeBody::Custom(Box::new(Nothing)),
-    )
 }
 
 /// How a tensor lies over its storage.
@@ -242,16 +227,20 @@ pub(super) fn check_creation(view: &Tensor, indirect: bool) -> Result<()> {
         let node = m.grad_fn.as_ref()?;
         Some(format!("Output {} of {}", m.output, node.full_name()))
     });
-    let head = match (made_by, creation) {
-        (Some(text), _) => format!("{text} is a view and {touched} modified inplace. "),
-        (None, Creation::Inference) => {
-            format!(
-                "A view was created in inference mode and {touched} modified inplace in normal mode. "
-            )
-        }
-        _ => format!(
-            "A view was created in no_grad mode and {touched} modified inplace with grad mode enabled. "
+    let block = match creation {
+        Creation::NoGrad => Some(("no_grad mode", "with grad mode enabled")),
+        Creation::Inference => Some(("inference mode", "in normal mode")),
+        _ => None,
+    };
+    let head = match (made_by, block) {
+        (Some(text), Some((mode, now))) => format!(
+            "{text} is a view of a view which was created in {mode} and {touched} modified inplace {now}. "
         ),
+        (Some(text), None) => format!("{text} is a view and {touched} modified inplace. "),
+        (None, block) => {
+            let (mode, now) = block.unwrap_or(("no_grad mode", "with grad mode enabled"));
+            format!("A view was created in {mode} and {touched} modified inplace {now}. ")
+        }
     };
     fail!(Runtime, "{head}{}", creation_advice(creation))
 }

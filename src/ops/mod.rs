@@ -131,6 +131,8 @@ pub const COPY: u16 = 256;
 pub const APART: u16 = 512;
 /// A tensor given as `out=` must have the dtype of the result.
 pub const EXACT: u16 = 1024;
+/// A view of a tensor that nobody sees: the result counts as no view.
+pub const OWNED: u16 = 2048;
 
 /// Size and dtype of an output, known before any data is touched.
 #[derive(Clone, Debug)]

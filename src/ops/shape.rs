@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::view::{infer_shape, int_list};
-use super::{Args, Body, F, M, Outputs, P, Val, named, output, output_list};
+use super::{Args, Body, F, M, OWNED, Outputs, P, Val, named, output, output_list};
 use crate::tensor::{Dims, Tensor, broadcast_shapes, wrap_dim};
 use crate::{Result, call, ensure, fail, grads, ops};
 
@@ -278,7 +278,7 @@ ops! {
     /// The same elements under other sizes: a view where possible, else a copy.
     "reshape(Tensor self, int[] shape) -> Tensor", F | M, Body::Composite(|a| output(reshape(a.t(0)?, &int_list(a, 1)?)));
     /// A view of a fresh copy.
-    "_unsafe_view(Tensor self, int[] size) -> Tensor", F, Body::View(|a| {
+    "_unsafe_view(Tensor self, int[] size) -> Tensor", F | OWNED, Body::View(|a| {
         let shape = infer_shape(&int_list(a, 1)?, a.t(0)?.numel())?;
         super::alias(crate::tensor::Layout { offset: a.t(0)?.layout().offset, ..crate::tensor::Layout::contiguous(&shape) })
     }), grad named("UnsafeViewBackward0", 0, |c| grads![c.g().reshape(&c.shape(0))]);

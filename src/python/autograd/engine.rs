@@ -7,7 +7,7 @@ use pyo3::types::{PyList, PyTuple};
 use super::grad_object;
 use super::node::node_of;
 use crate::Tensor;
-use crate::autograd::{Edge, Wanted, backward_edges, edge_of, start};
+use crate::autograd::{Edge, Wanted, backward_edges, edge_of, input_edge, start};
 use crate::python::errors::guarded;
 use crate::python::tensor::PyTensor;
 
@@ -77,8 +77,7 @@ fn roots(outputs: &[Bound<'_, PyAny>], grads: &[Option<Tensor>]) -> PyResult<Vec
 
 fn input_edges(inputs: &[Bound<'_, PyAny>]) -> PyResult<Vec<Edge>> {
     let edge = |(i, input): (usize, &Bound<'_, PyAny>)| match tensor_of(input) {
-        Some(tensor) => edge_of(&tensor)?
-            .ok_or_else(|| PyRuntimeError::new_err("One of the differentiated Tensors does not require grad")),
+        Some(tensor) => Ok(input_edge(&tensor)?),
         None => gradient_edge(input).ok_or_else(|| {
             let name = input.get_type().name().map_or_else(|_| "object".into(), |n| n.to_string());
             PyTypeError::new_err(format!("all inputs have to be Tensors or GradientEdges, but got {name} at index {i}"))
