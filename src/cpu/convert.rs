@@ -7,7 +7,8 @@ use crate::dispatch;
 use crate::tensor::{Bool, DType, c128};
 
 /// Converts `n` elements; steps are in elements of each side.
-pub type Convert = unsafe fn(source: *const u8, step: isize, target: *mut u8, target_step: isize, n: usize);
+pub type Convert =
+    unsafe fn(source: *const u8, step: isize, target: *mut u8, target_step: isize, n: usize);
 
 /// How to get from one dtype to another.
 #[must_use]
@@ -44,17 +45,31 @@ unsafe fn each<S: Copy, T>(
     unsafe {
         for i in 0..n as isize {
             let value = convert(source.wrapping_offset(i * step).read_unaligned());
-            target.wrapping_offset(i * target_step).write_unaligned(value);
+            target
+                .wrapping_offset(i * target_step)
+                .write_unaligned(value);
         }
     }
 }
 
-unsafe fn cast<S: Copy, T: Cast<S>>(source: *const u8, step: isize, target: *mut u8, target_step: isize, n: usize) {
+unsafe fn cast<S: Copy, T: Cast<S>>(
+    source: *const u8,
+    step: isize,
+    target: *mut u8,
+    target_step: isize,
+    n: usize,
+) {
     // SAFETY: passed on.
     unsafe { each(source, step, target, target_step, n, <T as Cast<S>>::cast) }
 }
 
-unsafe fn copy<T: Copy>(source: *const u8, step: isize, target: *mut u8, target_step: isize, n: usize) {
+unsafe fn copy<T: Copy>(
+    source: *const u8,
+    step: isize,
+    target: *mut u8,
+    target_step: isize,
+    n: usize,
+) {
     // SAFETY: passed on.
     unsafe {
         if step == 1 && target_step == 1 {
@@ -112,7 +127,11 @@ fn widen_bf16(bits: u16) -> f32 {
 fn narrow_bf16(value: f32) -> u16 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
-    (if value.is_nan() { 0x7fc0_0000 | (bits & 0x8000_0000) } else { rounded } >> 16) as u16
+    (if value.is_nan() {
+        0x7fc0_0000 | (bits & 0x8000_0000)
+    } else {
+        rounded
+    } >> 16) as u16
 }
 
 #[inline(always)]
@@ -121,7 +140,13 @@ fn widen_f16(bits: u16) -> f32 {
     let magnitude = u32::from(bits & 0x7fff) << 13;
     let scaled = (f32::from_bits(magnitude) * f32::from_bits((254 - 15) << 23)).to_bits();
     let finite = magnitude < 0x7c00 << 13;
-    f32::from_bits(sign | if finite { scaled } else { magnitude | 0x7f80_0000 })
+    f32::from_bits(
+        sign | if finite {
+            scaled
+        } else {
+            magnitude | 0x7f80_0000
+        },
+    )
 }
 
 /// Rounds to nearest, ties to even; the addition of a power of two rounds subnormal results.
@@ -130,12 +155,26 @@ fn narrow_f16(value: f32) -> u16 {
     let bits = value.to_bits();
     let sign = (bits >> 16) & 0x8000;
     let magnitude = bits & 0x7fff_ffff;
-    let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
+    let subnormal = (f32::from_bits(magnitude) + 0.5)
+        .to_bits()
+        .wrapping_sub(0.5f32.to_bits());
     let odd = (magnitude >> 13) & 1;
     let normal = magnitude.wrapping_sub(112 << 23).wrapping_add(0xfff + odd) >> 13;
-    let finite = if magnitude < 113 << 23 { subnormal } else { normal };
-    let capped = if magnitude >= 0x4780_0000 { 0x7c00 } else { finite };
-    let result = if magnitude > 0x7f80_0000 { 0x7e00 } else { capped };
+    let finite = if magnitude < 113 << 23 {
+        subnormal
+    } else {
+        normal
+    };
+    let capped = if magnitude >= 0x4780_0000 {
+        0x7c00
+    } else {
+        finite
+    };
+    let result = if magnitude > 0x7f80_0000 {
+        0x7e00
+    } else {
+        capped
+    };
     (sign | result) as u16
 }
 
@@ -149,9 +188,15 @@ mod tests {
         for i in 0..2_000_000u32 {
             let value = f32::from_bits(i.wrapping_mul(2147));
             let (mine, want) = (narrow_f16(value), f16::from_f32(value));
-            assert!(mine == want.to_bits() || want.is_nan() && f16::from_bits(mine).is_nan(), "{value:e}");
+            assert!(
+                mine == want.to_bits() || want.is_nan() && f16::from_bits(mine).is_nan(),
+                "{value:e}"
+            );
             let (mine, want) = (narrow_bf16(value), bf16::from_f32(value));
-            assert!(mine == want.to_bits() || want.is_nan() && bf16::from_bits(mine).is_nan(), "{value:e}");
+            assert!(
+                mine == want.to_bits() || want.is_nan() && bf16::from_bits(mine).is_nan(),
+                "{value:e}"
+            );
         }
         for bits in 0..=u16::MAX {
             let (mine, want) = (widen_f16(bits), f16::from_bits(bits).to_f32());

@@ -90,7 +90,11 @@ macro_rules! int_lane {
             #[inline(always)]
             fn remainder(self, other: Self) -> Self {
                 let rest = self.fmod(other);
-                if rest.0 != 0 && ((rest.0 < 0) != (other.0 < 0)) { rest + other } else { rest }
+                if rest.0 != 0 && ((rest.0 < 0) != (other.0 < 0)) {
+                    rest + other
+                } else {
+                    rest
+                }
             }
         }
 
@@ -135,7 +139,11 @@ macro_rules! int_lane {
             #[inline(always)]
             fn lcm(self, other: Self) -> Self {
                 let divisor = self.gcd(other);
-                if divisor.0 == 0 { divisor } else { Ordered::abs(self.div_trunc(divisor) * other) }
+                if divisor.0 == 0 {
+                    divisor
+                } else {
+                    Ordered::abs(self.div_trunc(divisor) * other)
+                }
             }
         }
     };

@@ -7,6 +7,7 @@ use super::lanes::{Field, Num, Ordered, Real, field_functions, real_functions, r
 /// The functions of `f64` by the names of the lanes.
 mod of64 {
     pub use crate::cpu::math64::*;
+    pub use crate::cpu::math64_inverse::*;
     pub use crate::cpu::math64_more::*;
     pub use crate::cpu::special::*;
     pub use crate::cpu::special_bessel::*;

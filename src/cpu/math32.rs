@@ -1,7 +1,7 @@
 //! Elementary functions of `f32`, branch-free, within about two units in the last place. The
 //! frequent ones compute in `f32`, the others in `f64`, which costs half the lanes.
 
-use super::{math64, math64_more};
+use super::{math64, math64_inverse, math64_more};
 
 /// Adding and subtracting it rounds to the nearest integer, which then stands in the low bits.
 const MAGIC: f32 = 12_582_912.0;
@@ -56,7 +56,14 @@ fn reduce_ln2(x: f32) -> (f32, f32) {
 fn expm1_reduced(r: f32) -> f32 {
     let q = horner(
         r,
-        [1.989_108e-4, 1.393_373_1e-3, 8.333_31e-3, 4.166_646_3e-2, 0.166_666_67, 0.5],
+        [
+            1.989_108e-4,
+            1.393_373_1e-3,
+            8.333_31e-3,
+            4.166_646_3e-2,
+            0.166_666_67,
+            0.5,
+        ],
     );
     (r * r).mul_add(q, r)
 }
@@ -134,7 +141,11 @@ pub fn log(x: f32) -> f32 {
 pub fn log1p(x: f32) -> f32 {
     let u = 1.0 + x;
     let (k, m) = split(u);
-    let lost = if u > 2.0 { 1.0 - (u - x) } else { x - (u - 1.0) } / u;
+    let lost = if u > 2.0 {
+        1.0 - (u - x)
+    } else {
+        x - (u - 1.0)
+    } / u;
     let (f, lost) = if k == 0.0 { (x, 0.0) } else { (m, lost) };
     let tail = k.mul_add(-2.121_944_4e-4, log_tail(f)) + lost;
     let y = k.mul_add(0.693_359_4, tail + f);
@@ -293,7 +304,8 @@ macro_rules! through_f64 {
     )* };
 }
 
-through_f64!(math64: tan asin acos atan);
+through_f64!(math64: tan);
+through_f64!(math64_inverse: asin acos atan);
 through_f64!(math64_more: sinh cosh asinh acosh atanh erfcx erfinv);
-through_f64!(math64, 2: atan2);
+through_f64!(math64_inverse, 2: atan2);
 through_f64!(math64_more, 2: pow hypot);

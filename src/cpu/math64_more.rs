@@ -30,7 +30,11 @@ pub fn cosh(x: f64) -> f64 {
     let a = x.abs();
     let t = exp(at_most(a, 709.0));
     let root = exp(0.5 * a);
-    if a > 709.0 { 0.5 * root * root } else { 0.5 * t + 0.5 / t }
+    if a > 709.0 {
+        0.5 * root * root
+    } else {
+        0.5 * t + 0.5 / t
+    }
 }
 
 #[inline(always)]
@@ -152,7 +156,11 @@ pub fn erfc(x: f64) -> f64 {
 #[inline(always)]
 pub fn erfcx(x: f64) -> f64 {
     let positive = erfcx_positive(x.abs());
-    if x < 0.0 { 2.0 * exp(x * x) - positive } else { positive }
+    if x < 0.0 {
+        2.0 * exp(x * x) - positive
+    } else {
+        positive
+    }
 }
 
 /// The rational start and two Newton steps of PyTorch's erfinv.
@@ -161,7 +169,10 @@ pub fn erfinv(y: f64) -> f64 {
     let a = y.abs();
     let z = y * y;
     let num = horner(z, [-0.140543331, 0.914624893, -1.645349621, 0.886226899]);
-    let den = horner(z, [0.012229801, -0.329097515, 1.442710462, -2.118377725, 1.0]);
+    let den = horner(
+        z,
+        [0.012229801, -0.329097515, 1.442710462, -2.118377725, 1.0],
+    );
     let central = y * num / den;
     let t = (-log((1.0 - a) * 0.5)).sqrt();
     let num = horner(t, [1.641345311, 3.429567803, -1.62490649, -1.970840454]);
@@ -171,7 +182,11 @@ pub fn erfinv(y: f64) -> f64 {
     let slope = std::f64::consts::FRAC_2_SQRT_PI;
     x -= (erf(x) - y) / (slope * exp(-x * x));
     x -= (erf(x) - y) / (slope * exp(-x * x));
-    let x = if a == 1.0 { f64::INFINITY.copysign(y) } else { x };
+    let x = if a == 1.0 {
+        f64::INFINITY.copysign(y)
+    } else {
+        x
+    };
     if a <= 1.0 { x } else { f64::NAN }
 }
 
@@ -252,12 +267,28 @@ pub fn pow(x: f64, y: f64) -> f64 {
     let integral = y == y.trunc();
     let odd = integral & ((0.5 * y) != (0.5 * y).trunc());
     let sign = if odd { 1.0f64.copysign(x) } else { 1.0 };
-    r *= if x >= 0.0 { 1.0 } else if integral { sign } else { f64::NAN };
+    r *= if x >= 0.0 {
+        1.0
+    } else if integral {
+        sign
+    } else {
+        f64::NAN
+    };
     let edge_base = (x == 0.0) | (a == f64::INFINITY);
     let to_zero = (x == 0.0) ^ (y < 0.0);
-    r = if edge_base { sign * if to_zero { 0.0 } else { f64::INFINITY } } else { r };
+    r = if edge_base {
+        sign * if to_zero { 0.0 } else { f64::INFINITY }
+    } else {
+        r
+    };
     let grows = (a > 1.0) == (y > 0.0);
-    let at_infinity = if a == 1.0 { 1.0 } else if grows { f64::INFINITY } else { 0.0 };
+    let at_infinity = if a == 1.0 {
+        1.0
+    } else if grows {
+        f64::INFINITY
+    } else {
+        0.0
+    };
     r = if y.is_infinite() { at_infinity } else { r };
     r = if x.is_nan() | y.is_nan() { f64::NAN } else { r };
     if (y == 0.0) | (x == 1.0) { 1.0 } else { r }
@@ -267,9 +298,19 @@ pub fn pow(x: f64, y: f64) -> f64 {
 pub fn hypot(x: f64, y: f64) -> f64 {
     let (a, b) = (x.abs(), y.abs());
     let (big, small) = if a > b { (a, b) } else { (b, a) };
-    let factor = if big > 1e150 { 1e-160 } else if big < 1e-140 { 1e160 } else { 1.0 };
+    let factor = if big > 1e150 {
+        1e-160
+    } else if big < 1e-140 {
+        1e160
+    } else {
+        1.0
+    };
     let (s, t) = (big * factor, small * factor);
     let r = s.mul_add(s, t * t).sqrt() / factor;
     let r = if x.is_nan() | y.is_nan() { f64::NAN } else { r };
-    if x.is_infinite() | y.is_infinite() { f64::INFINITY } else { r }
+    if x.is_infinite() | y.is_infinite() {
+        f64::INFINITY
+    } else {
+        r
+    }
 }

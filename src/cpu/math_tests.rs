@@ -1,6 +1,6 @@
 //! Every vector function against the C library, with a bound in units in the last place.
 
-use super::{math32, math64, math64_more};
+use super::{math32, math64, math64_inverse, math64_more};
 
 /// Distance in representable values; NaN equals NaN.
 fn ulps64(a: f64, b: f64) -> f64 {
@@ -9,7 +9,11 @@ fn ulps64(a: f64, b: f64) -> f64 {
     }
     let key = |x: f64| {
         let bits = x.to_bits() as i64;
-        if bits < 0 { i64::MIN.wrapping_sub(bits) } else { bits }
+        if bits < 0 {
+            i64::MIN.wrapping_sub(bits)
+        } else {
+            bits
+        }
     };
     key(a).wrapping_sub(key(b)).unsigned_abs() as f64
 }
@@ -25,7 +29,18 @@ fn ulps32(a: f32, exact: f64) -> f64 {
 }
 
 const SPECIAL: [f64; 12] = [
-    0.0, -0.0, 1.0, -1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-310, -1e-310, 5e-324, 1e300, -1e300,
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::NAN,
+    1e-310,
+    -1e-310,
+    5e-324,
+    1e300,
+    -1e300,
 ];
 
 /// `count` values, evenly and logarithmically spread over `-high..high`.
@@ -41,24 +56,36 @@ fn samples(high: f64) -> Vec<f64> {
 }
 
 fn check64(name: &str, high: f64, bound: f64, f: fn(f64) -> f64, exact: fn(f64) -> f64) -> bool {
-    let (worst, at) = samples(high).into_iter().fold((0.0, 0.0), |(worst, at), x| {
-        let e = ulps64(f(x), exact(x));
-        if e > worst { (e, x) } else { (worst, at) }
-    });
+    let (worst, at) = samples(high)
+        .into_iter()
+        .fold((0.0, 0.0), |(worst, at), x| {
+            let e = ulps64(f(x), exact(x));
+            if e > worst { (e, x) } else { (worst, at) }
+        });
     if worst > bound {
-        eprintln!("{name}: {worst} ulp at {at:e}: {:e}, expected {:e}", f(at), exact(at));
+        eprintln!(
+            "{name}: {worst} ulp at {at:e}: {:e}, expected {:e}",
+            f(at),
+            exact(at)
+        );
     }
     worst <= bound
 }
 
 fn check32(name: &str, high: f64, bound: f64, f: fn(f32) -> f32, exact: fn(f64) -> f64) -> bool {
-    let (worst, at) = samples(high).into_iter().fold((0.0, 0f32), |(worst, at), x| {
-        let x = x as f32;
-        let e = ulps32(f(x), exact(f64::from(x)));
-        if e > worst { (e, x) } else { (worst, at) }
-    });
+    let (worst, at) = samples(high)
+        .into_iter()
+        .fold((0.0, 0f32), |(worst, at), x| {
+            let x = x as f32;
+            let e = ulps32(f(x), exact(f64::from(x)));
+            if e > worst { (e, x) } else { (worst, at) }
+        });
     if worst > bound {
-        eprintln!("{name}: {worst} ulp at {at:e}: {:e}, expected {:e}", f(at), exact(f64::from(at)));
+        eprintln!(
+            "{name}: {worst} ulp at {at:e}: {:e}, expected {:e}",
+            f(at),
+            exact(f64::from(at))
+        );
     }
     worst <= bound
 }
@@ -74,14 +101,16 @@ fn elementary_functions_of_f64_are_within_two_ulp() {
         check64("log10", 1e9, 2.0, math64::log10, f64::log10),
         check64("log1p", 1e3, 2.0, math64::log1p, f64::ln_1p),
         check64("log1p", 1.0, 2.0, math64::log1p, f64::ln_1p),
-        check64("asin", 1.01, 2.0, math64::asin, f64::asin),
-        check64("acos", 1.01, 2.0, math64::acos, f64::acos),
-        check64("atan", 50.0, 2.0, math64::atan, f64::atan),
+        check64("asin", 1.01, 2.0, math64_inverse::asin, f64::asin),
+        check64("acos", 1.01, 2.0, math64_inverse::acos, f64::acos),
+        check64("atan", 50.0, 2.0, math64_inverse::atan, f64::atan),
         check64("tanh", 25.0, 3.0, math64_more::tanh, f64::tanh),
         check64("sinh", 711.0, 4.0, math64_more::sinh, f64::sinh),
         check64("cosh", 711.0, 4.0, math64_more::cosh, f64::cosh),
         check64("asinh", 1e9, 4.0, math64_more::asinh, libm::asinh),
-        check64("acosh", 1e9, 4.0, math64_more::acosh, |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) }),
+        check64("acosh", 1e9, 4.0, math64_more::acosh, |x| {
+            if x < 1.0 { f64::NAN } else { libm::acosh(x) }
+        }),
         check64("atanh", 1.0, 4.0, math64_more::atanh, libm::atanh),
         check64("erf", 7.0, 2.0, math64_more::erf, libm::erf),
         check64("erfc", 28.0, 6.0, math64_more::erfc, libm::erfc),
@@ -91,9 +120,22 @@ fn elementary_functions_of_f64_are_within_two_ulp() {
 
 #[test]
 fn trigonometry_of_f64_is_within_two_ulp() {
-    let within = |f: fn(f64) -> f64| move |x: f64| if x.abs() < math64::TRIG_LIMIT { f(x) } else { 0.0 };
+    let within = |f: fn(f64) -> f64| {
+        move |x: f64| {
+            if x.abs() < math64::TRIG_LIMIT {
+                f(x)
+            } else {
+                0.0
+            }
+        }
+    };
     for (name, f, exact, bound) in [
-        ("sin", math64::sin as fn(f64) -> f64, f64::sin as fn(f64) -> f64, 1.0),
+        (
+            "sin",
+            math64::sin as fn(f64) -> f64,
+            f64::sin as fn(f64) -> f64,
+            1.0,
+        ),
         ("cos", math64::cos, f64::cos, 1.0),
         ("tan", math64::tan, f64::tan, 2.0),
     ] {
@@ -145,11 +187,26 @@ fn functions_of_two_arguments_follow_c() {
     for &x in &values {
         for &y in &values {
             let e = ulps64(math64_more::pow(x, y), x.powf(y));
-            assert!(e <= 1.0, "pow({x:e}, {y:e}): {e} ulp, {:e} {:e}", math64_more::pow(x, y), x.powf(y));
-            let e = ulps64(math64::atan2(y, x), y.atan2(x));
-            assert!(e <= 2.0, "atan2({y:e}, {x:e}): {e} ulp, {:e} {:e}", math64::atan2(y, x), y.atan2(x));
+            assert!(
+                e <= 1.0,
+                "pow({x:e}, {y:e}): {e} ulp, {:e} {:e}",
+                math64_more::pow(x, y),
+                x.powf(y)
+            );
+            let e = ulps64(math64_inverse::atan2(y, x), y.atan2(x));
+            assert!(
+                e <= 2.0,
+                "atan2({y:e}, {x:e}): {e} ulp, {:e} {:e}",
+                math64_inverse::atan2(y, x),
+                y.atan2(x)
+            );
             let e = ulps64(math64_more::hypot(y, x), y.hypot(x));
-            assert!(e <= 2.0, "hypot({y:e}, {x:e}): {e} ulp {:e} {:e}", math64_more::hypot(y, x), y.hypot(x));
+            assert!(
+                e <= 2.0,
+                "hypot({y:e}, {x:e}): {e} ulp {:e} {:e}",
+                math64_more::hypot(y, x),
+                y.hypot(x)
+            );
         }
     }
 }

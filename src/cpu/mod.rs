@@ -5,6 +5,7 @@ pub mod copy;
 pub mod fill;
 pub mod index;
 pub mod iter;
+pub mod complex;
 pub mod convert;
 pub mod lanes;
 mod lanes_complex;
@@ -12,6 +13,7 @@ pub mod lanes_int;
 pub mod lanes_real;
 pub mod math32;
 pub mod math64;
+pub mod math64_inverse;
 pub mod math64_more;
 #[cfg(test)]
 mod math_tests;

@@ -63,17 +63,29 @@ unsafe fn strips<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: us
                 at[k] = inputs[k].add(done);
                 if !full {
                     let bytes = (n - done) * size_of::<E>();
-                    std::ptr::copy_nonoverlapping(at[k].cast::<u8>(), pad[k].as_mut_ptr().cast(), bytes);
+                    std::ptr::copy_nonoverlapping(
+                        at[k].cast::<u8>(),
+                        pad[k].as_mut_ptr().cast(),
+                        bytes,
+                    );
                     at[k] = pad[k].as_ptr();
                 }
             }
-            let to = if full { output.add(done) } else { last.as_mut_ptr().cast() };
+            let to = if full {
+                output.add(done)
+            } else {
+                last.as_mut_ptr().cast()
+            };
             strip::<F, E, N, P>(at, to, params);
             done += STRIP;
         }
         let rest = n % STRIP;
         let bytes = rest * size_of::<F::Out>();
-        std::ptr::copy_nonoverlapping(last.as_ptr().cast::<u8>(), output.add(n - rest).cast(), bytes);
+        std::ptr::copy_nonoverlapping(
+            last.as_ptr().cast::<u8>(),
+            output.add(n - rest).cast(),
+            bytes,
+        );
     }
 }
 
@@ -140,7 +152,11 @@ pub unsafe fn run_plain<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize
         let params: [E; P] = std::array::from_fn(|k| params.cast::<E>().add(k).read_unaligned());
         for i in 0..n {
             let x = inputs.map(|p| p.add(i).read_unaligned());
-            let result = if F::is_wild(x) { F::at_wild(x, params) } else { F::at(x, params) };
+            let result = if F::is_wild(x) {
+                F::at_wild(x, params)
+            } else {
+                F::at(x, params)
+            };
             output.cast::<F::Out>().add(i).write_unaligned(result);
         }
     }
@@ -192,11 +208,19 @@ pub unsafe fn apply<const K: usize>(
     for k in 1..K {
         converts[k] = converter(operands[k].dtype, operands[k].lane);
     }
-    let job = Job { run, operands, converts, params, plan: Plan::new(shape, strides) };
+    let job = Job {
+        run,
+        operands,
+        converts,
+        params,
+        plan: Plan::new(shape, strides),
+    };
     let (size, _) = job.plan.inner();
     let rows = job.plan.outer_count();
     if rows == 1 {
-        pool::parallel_for(size as usize, grain, |range| job.row([0; K], range.start, range.end));
+        pool::parallel_for(size as usize, grain, |range| {
+            job.row([0; K], range.start, range.end)
+        });
     } else if size < (BLOCK / 4) as i64 {
         let grain = (grain / size as usize).max(1);
         pool::parallel_for(rows as usize, grain, |range| job.short_rows(range));
@@ -204,7 +228,8 @@ pub unsafe fn apply<const K: usize>(
         let grain = (grain / size as usize).max(1);
         pool::parallel_for(rows as usize, grain, |range| {
             let range = range.start as i64..range.end as i64;
-            job.plan.for_each_outer(range, |offsets| job.row(offsets, 0, size as usize));
+            job.plan
+                .for_each_outer(range, |offsets| job.row(offsets, 0, size as usize));
         });
     }
 }
@@ -227,7 +252,11 @@ impl<const K: usize> Job<K> {
         let mut buffers: [Buffer; K] = [Buffer::uninit(); K];
         let mut start = from;
         while start < to {
-            let n = if all_direct { to - start } else { BLOCK.min(to - start) };
+            let n = if all_direct {
+                to - start
+            } else {
+                BLOCK.min(to - start)
+            };
             let mut inputs = [std::ptr::null(); K];
             for k in 1..K {
                 let source = self.at(k, offsets[k] + start as i64 * steps[k]);
@@ -281,22 +310,29 @@ impl<const K: usize> Job<K> {
                 }
             }
         };
-        self.plan.for_each_outer(range.start as i64..range.end as i64, |offsets| {
-            for k in 1..K {
-                let at = rows * size * self.operands[k].lane.size();
-                // SAFETY: `rows` rows and one more fit the buffer.
-                unsafe {
-                    let buffer = buffers[k].as_mut_ptr().cast::<u8>().add(at);
-                    (self.converts[k])(self.at(k, offsets[k]), steps[k] as isize, buffer, 1, size);
+        self.plan
+            .for_each_outer(range.start as i64..range.end as i64, |offsets| {
+                for k in 1..K {
+                    let at = rows * size * self.operands[k].lane.size();
+                    // SAFETY: `rows` rows and one more fit the buffer.
+                    unsafe {
+                        let buffer = buffers[k].as_mut_ptr().cast::<u8>().add(at);
+                        (self.converts[k])(
+                            self.at(k, offsets[k]),
+                            steps[k] as isize,
+                            buffer,
+                            1,
+                            size,
+                        );
+                    }
                 }
-            }
-            targets[rows] = offsets[0];
-            rows += 1;
-            if (rows + 1) * size > BLOCK {
-                flush(&mut buffers, &targets[..rows]);
-                rows = 0;
-            }
-        });
+                targets[rows] = offsets[0];
+                rows += 1;
+                if (rows + 1) * size > BLOCK {
+                    flush(&mut buffers, &targets[..rows]);
+                    rows = 0;
+                }
+            });
         if rows > 0 {
             flush(&mut buffers, &targets[..rows]);
         }

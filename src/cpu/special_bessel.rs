@@ -14,7 +14,10 @@ fn horner(x: f64, coefficients: &[f64]) -> f64 {
 /// The asymptotic amplitudes P and (5/x) Q for x > 5.
 fn amplitudes(x: f64, [pp, pq, qp, qq]: [&[f64]; 4]) -> (f64, f64) {
     let z = 25.0 / (x * x);
-    (horner(z, pp) / horner(z, pq), 5.0 / x * (horner(z, qp) / horner(z, qq)))
+    (
+        horner(z, pp) / horner(z, pq),
+        5.0 / x * (horner(z, qp) / horner(z, qq)),
+    )
 }
 
 pub fn bessel_j0(x: f64) -> f64 {
@@ -147,22 +150,46 @@ fn far(x: f64, table: &[f64]) -> f64 {
 }
 
 pub fn modified_bessel_k0(x: f64) -> f64 {
-    let value = || if x <= 2.0 { k0_near(x) } else { (-x).exp() * far(x, &K0_B) };
+    let value = || {
+        if x <= 2.0 {
+            k0_near(x)
+        } else {
+            (-x).exp() * far(x, &K0_B)
+        }
+    };
     modified_edge(x).unwrap_or_else(value)
 }
 
 pub fn modified_bessel_k1(x: f64) -> f64 {
-    let value = || if x <= 2.0 { k1_near(x) } else { (-x).exp() * far(x, &K1_B) };
+    let value = || {
+        if x <= 2.0 {
+            k1_near(x)
+        } else {
+            (-x).exp() * far(x, &K1_B)
+        }
+    };
     modified_edge(x).unwrap_or_else(value)
 }
 
 pub fn scaled_modified_bessel_k0(x: f64) -> f64 {
-    let value = || if x <= 2.0 { k0_near(x) * x.exp() } else { far(x, &K0_B) };
+    let value = || {
+        if x <= 2.0 {
+            k0_near(x) * x.exp()
+        } else {
+            far(x, &K0_B)
+        }
+    };
     modified_edge(x).unwrap_or_else(value)
 }
 
 pub fn scaled_modified_bessel_k1(x: f64) -> f64 {
-    let value = || if x <= 2.0 { k1_near(x) * x.exp() } else { far(x, &K1_B) };
+    let value = || {
+        if x <= 2.0 {
+            k1_near(x) * x.exp()
+        } else {
+            far(x, &K1_B)
+        }
+    };
     modified_edge(x).unwrap_or_else(value)
 }
 

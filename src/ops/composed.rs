@@ -12,7 +12,10 @@ fn one(result: Result<Tensor>) -> Result<Outputs> {
 
 fn div_rounding(a: Args) -> Result<Outputs> {
     let (x, y) = (a.get(0), a.get(1));
-    let half = |v: &Value| v.tensor().is_some_and(|t| matches!(t.dtype(), DType::F16 | DType::BF16));
+    let half = |v: &Value| {
+        v.tensor()
+            .is_some_and(|t| matches!(t.dtype(), DType::F16 | DType::BF16))
+    };
     one(match a.opt_str(2)? {
         None => call!("div", x, y),
         // PyTorch rounds the quotient of halves to a half first.
@@ -29,7 +32,10 @@ fn div_rounding(a: Args) -> Result<Outputs> {
 fn clamp(a: Args) -> Result<Outputs> {
     let (x, low, high) = (a.get(0), a.get(1), a.get(2));
     one(match (low.is_none(), high.is_none()) {
-        (true, true) => fail!(Runtime, "torch.clamp: At least one of 'min' or 'max' must not be None"),
+        (true, true) => fail!(
+            Runtime,
+            "torch.clamp: At least one of 'min' or 'max' must not be None"
+        ),
         (false, true) => call!("clamp_min", x, low),
         (true, false) => call!("clamp_max", x, high),
         (false, false) => call!("_clamp", x, low, high),
@@ -49,7 +55,11 @@ fn float_power(a: Args) -> Result<Outputs> {
         Type,
         "float_power() expected a Tensor among its arguments"
     );
-    let dtype = if complex(x) || complex(y) { DType::C128 } else { DType::F64 };
+    let dtype = if complex(x) || complex(y) {
+        DType::C128
+    } else {
+        DType::F64
+    };
     let wide = |v: &Value| -> Result<Value> {
         Ok(match v {
             Value::Tensor(t) if t.dtype() != dtype => call!("_to_copy", t, dtype)?.into(),
@@ -59,7 +69,11 @@ fn float_power(a: Args) -> Result<Outputs> {
         })
     };
     let (x, y) = (wide(x)?, wide(y)?);
-    one(if x.tensor().is_some() { call!("pow", x, y) } else { call!("pow/scalar", x, y) })
+    one(if x.tensor().is_some() {
+        call!("pow", x, y)
+    } else {
+        call!("pow/scalar", x, y)
+    })
 }
 
 fn nan_to_num(a: Args) -> Result<Outputs> {
@@ -68,7 +82,13 @@ fn nan_to_num(a: Args) -> Result<Outputs> {
         return one(call!("clone", x));
     }
     if x.dtype().is_complex() {
-        let parts = call!("nan_to_num", call!("view_as_real", x), a.get(1), a.get(2), a.get(3));
+        let parts = call!(
+            "nan_to_num",
+            call!("view_as_real", x),
+            a.get(1),
+            a.get(2),
+            a.get(3)
+        );
         return one(call!("view_as_complex", parts));
     }
     let largest = match x.dtype() {
@@ -78,7 +98,10 @@ fn nan_to_num(a: Args) -> Result<Outputs> {
         _ => f64::MAX,
     };
     let nan = a.opt_float(1)?.unwrap_or(0.0);
-    let (high, low) = (a.opt_float(2)?.unwrap_or(largest), a.opt_float(3)?.unwrap_or(-largest));
+    let (high, low) = (
+        a.opt_float(2)?.unwrap_or(largest),
+        a.opt_float(3)?.unwrap_or(-largest),
+    );
     one(call!("_nan_to_num", x, nan, high, low))
 }
 
@@ -92,11 +115,25 @@ fn isclose(a: Args) -> Result<Outputs> {
         x.dtype().scalar_name(),
         y.dtype().scalar_name()
     );
-    ensure!(rtol >= 0.0, Runtime, "rtol must be greater than or equal to zero, but got {rtol}");
-    ensure!(atol >= 0.0, Runtime, "atol must be greater than or equal to zero, but got {atol}");
+    ensure!(
+        rtol >= 0.0,
+        Runtime,
+        "rtol must be greater than or equal to zero, but got {rtol}"
+    );
+    ensure!(
+        atol >= 0.0,
+        Runtime,
+        "atol must be greater than or equal to zero, but got {atol}"
+    );
     let equal_nan = a.bool(4)?;
     if !x.dtype().is_complex() {
-        let wide = |t: &Tensor| if t.dtype().is_integral(true) { call!("_to_copy", t, DType::F64) } else { Ok(t.clone()) };
+        let wide = |t: &Tensor| {
+            if t.dtype().is_integral(true) {
+                call!("_to_copy", t, DType::F64)
+            } else {
+                Ok(t.clone())
+            }
+        };
         return one(call!("_isclose", wide(x), wide(y), rtol, atol, equal_nan));
     }
     let same = call!("eq", x, y)?;
@@ -108,7 +145,11 @@ fn isclose(a: Args) -> Result<Outputs> {
     };
     let bound = call!("add", call!("mul", call!("abs", y), rtol), atol);
     let difference = call!("abs", call!("sub", x, y))?;
-    let near = call!("logical_and", call!("isfinite", &difference), call!("le", &difference, bound));
+    let near = call!(
+        "logical_and",
+        call!("isfinite", &difference),
+        call!("le", &difference, bound)
+    );
     one(call!("logical_or", same, near))
 }
 
@@ -118,7 +159,10 @@ fn allclose(a: Args) -> Result<Outputs> {
 }
 
 fn all_true(mask: &Tensor) -> Result<bool> {
-    Ok(mask.to_vec::<crate::tensor::Bool>()?.iter().all(|b| b.get()))
+    Ok(mask
+        .to_vec::<crate::tensor::Bool>()?
+        .iter()
+        .all(|b| b.get()))
 }
 
 fn equal(a: Args) -> Result<Outputs> {
@@ -129,7 +173,11 @@ fn equal(a: Args) -> Result<Outputs> {
 
 fn positive(a: Args) -> Result<Outputs> {
     let x = a.t(0)?;
-    ensure!(x.dtype() != DType::Bool, Runtime, "The `+` operator, on a bool tensor is not supported.");
+    ensure!(
+        x.dtype() != DType::Bool,
+        Runtime,
+        "The `+` operator, on a bool tensor is not supported."
+    );
     one(Ok(x.clone()))
 }
 
@@ -145,7 +193,11 @@ fn gelu(a: Args) -> Result<Outputs> {
 /// One half of the input times the sigmoid of the other.
 fn glu(a: Args) -> Result<Outputs> {
     let x = a.t(0)?;
-    ensure!(x.ndim() > 0, Runtime, "glu does not support 0-dimensional tensors");
+    ensure!(
+        x.ndim() > 0,
+        Runtime,
+        "glu does not support 0-dimensional tensors"
+    );
     let dim = crate::tensor::wrap_dim(a.int(1)?, x.ndim())?;
     let size = x.shape()[dim];
     ensure!(
@@ -173,7 +225,11 @@ fn prelu(a: Args) -> Result<Outputs> {
         weight.ndim()
     );
     if weight.numel() == 1 {
-        let one_weight = if x.ndim() == 0 { call!("reshape", weight, Vec::<i64>::new())? } else { weight.clone() };
+        let one_weight = if x.ndim() == 0 {
+            call!("reshape", weight, Vec::<i64>::new())?
+        } else {
+            weight.clone()
+        };
         return one(call!("_prelu_kernel", x, one_weight));
     }
     let channels = if x.ndim() < 2 { 1 } else { x.shape()[1] };
@@ -190,17 +246,33 @@ fn prelu(a: Args) -> Result<Outputs> {
 }
 
 fn polygamma(x: &Value, n: i64) -> Result<Outputs> {
-    ensure!(n >= 0, Runtime, "polygamma(n, x) does not support negative n.");
-    one(if n == 0 { call!("digamma", x) } else { call!("_polygamma", x, n) })
+    ensure!(
+        n >= 0,
+        Runtime,
+        "polygamma(n, x) does not support negative n."
+    );
+    one(if n == 0 {
+        call!("digamma", x)
+    } else {
+        call!("_polygamma", x, n)
+    })
 }
 
 /// The logarithm of the multivariate gamma function.
 fn multigammaln(a: Args) -> Result<Outputs> {
     let (x, p) = (a.t(0)?, a.int(1)?);
     ensure!(p >= 1, Runtime, "p has to be greater than or equal to 1");
-    let float = if x.dtype().is_float() { x.dtype() } else { crate::tensor::default_dtype() };
+    let float = if x.dtype().is_float() {
+        x.dtype()
+    } else {
+        crate::tensor::default_dtype()
+    };
     let x = call!("_to_copy", x, float)?;
-    let mut sum = call!("full_like", &x, 0.25 * (p * (p - 1)) as f64 * std::f64::consts::PI.ln())?;
+    let mut sum = call!(
+        "full_like",
+        &x,
+        0.25 * (p * (p - 1)) as f64 * std::f64::consts::PI.ln()
+    )?;
     for j in 0..p {
         let term = call!("lgamma", call!("sub", &x, 0.5 * j as f64));
         sum = call!("add", sum, term)?;
@@ -210,7 +282,11 @@ fn multigammaln(a: Args) -> Result<Outputs> {
 
 fn conj_physical(a: Args) -> Result<Outputs> {
     let x = a.t(0)?;
-    one(if x.dtype().is_complex() { call!("_conj_values", x) } else { Ok(x.clone()) })
+    one(if x.dtype().is_complex() {
+        call!("_conj_values", x)
+    } else {
+        Ok(x.clone())
+    })
 }
 
 ops! {

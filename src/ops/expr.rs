@@ -68,7 +68,12 @@ impl Expr {
 impl Tree {
     /// Writes down what `formula` does with its inputs.
     pub fn of(complex: bool, formula: impl FnOnce() -> Expr) -> Tree {
-        ARENA.with(|arena| *arena.borrow_mut() = Arena { nodes: Vec::new(), complex });
+        ARENA.with(|arena| {
+            *arena.borrow_mut() = Arena {
+                nodes: Vec::new(),
+                complex,
+            }
+        });
         let root = formula();
         let nodes = ARENA.with(|arena| std::mem::take(&mut arena.borrow_mut().nodes));
         Tree { nodes, root }.pruned()
@@ -115,7 +120,10 @@ impl Tree {
                 });
             }
         }
-        Tree { root: moved(self.root, &new_index), nodes }
+        Tree {
+            root: moved(self.root, &new_index),
+            nodes,
+        }
     }
 }
 
@@ -198,7 +206,11 @@ impl Num for Expr {
         push(Node::Call("where", smallvec![mask, yes, no]))
     }
     fn conj(self) -> Expr {
-        if ARENA.with(|arena| arena.borrow().complex) { unary("conj", self) } else { self }
+        if ARENA.with(|arena| arena.borrow().complex) {
+            unary("conj", self)
+        } else {
+            self
+        }
     }
     fn square(self) -> Expr {
         unary("square", self)

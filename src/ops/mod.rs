@@ -47,6 +47,7 @@ pub mod composed;
 pub mod parts;
 mod pointwise_checks;
 mod pointwise_choices;
+mod replay;
 pub mod rounding;
 pub mod special;
 pub mod unary;

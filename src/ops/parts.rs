@@ -4,7 +4,7 @@ use num_complex::Complex;
 
 use super::pointwise::{Kind, Loops, Pointwise, Spec, cpu, fill_with, meta};
 use super::pointwise_checks::{not_bool, parts_of_complex};
-use super::{EXACT, Args, F, Grads, I, M, O, Out, Outs, STRIDED, Val, arg, kernel, out, rule};
+use super::{Args, EXACT, F, Grads, I, M, O, Out, Outs, STRIDED, Val, arg, kernel, out, rule};
 use crate::autograd::Ctx;
 use crate::cpu::lanes::Field;
 use crate::cpu::pointwise::{Map, Run, run_plain};
@@ -80,7 +80,12 @@ const fn float_loops<F, const N: usize>() -> Loops
 where
     F: Map<f32, N, 0> + Map<f64, N, 0>,
 {
-    [Some(run_plain::<F, f32, N, 0> as Run), Some(run_plain::<F, f64, N, 0> as Run), None, None]
+    [
+        Some(run_plain::<F, f32, N, 0> as Run),
+        Some(run_plain::<F, f64, N, 0> as Run),
+        None,
+        None,
+    ]
 }
 
 const fn spec(kernel: &'static str, kind: Kind, operands: usize, loops: Loops) -> Spec {
@@ -102,30 +107,54 @@ struct Abs;
 impl Pointwise for Abs {
     const SPEC: Spec = Spec {
         check: Some(not_bool),
-        ..spec("abs_cpu", Kind::Real, 1, with_complex!(Ordered (x) => x.abs(), Modulus))
+        ..spec(
+            "abs_cpu",
+            Kind::Real,
+            1,
+            with_complex!(Ordered (x) => x.abs(), Modulus),
+        )
     };
 }
 
 struct Sgn;
 impl Pointwise for Sgn {
-    const SPEC: Spec = spec("sgn_cpu", Kind::Keep, 1, with_complex!(Ordered (x) => x.sign(), Direction));
+    const SPEC: Spec = spec(
+        "sgn_cpu",
+        Kind::Keep,
+        1,
+        with_complex!(Ordered (x) => x.sign(), Direction),
+    );
 }
 
 struct Argument;
 impl Pointwise for Argument {
-    const SPEC: Spec = spec("angle_cpu", Kind::FloatReal, 1, complex_loops::<Angle>(float_loops::<Angle, 1>()));
+    const SPEC: Spec = spec(
+        "angle_cpu",
+        Kind::FloatReal,
+        1,
+        complex_loops::<Angle>(float_loops::<Angle, 1>()),
+    );
 }
 
 struct Parts;
 impl Pointwise for Parts {
-    const SPEC: Spec =
-        Spec { check: Some(parts_of_complex), ..spec("complex_cpu", Kind::Complex, 2, float_loops::<FromParts, 2>()) };
+    const SPEC: Spec = Spec {
+        check: Some(parts_of_complex),
+        ..spec(
+            "complex_cpu",
+            Kind::Complex,
+            2,
+            float_loops::<FromParts, 2>(),
+        )
+    };
 }
 
 struct Polar;
 impl Pointwise for Polar {
-    const SPEC: Spec =
-        Spec { check: Some(parts_of_complex), ..spec("polar_cpu", Kind::Complex, 2, float_loops::<FromPolar, 2>()) };
+    const SPEC: Spec = Spec {
+        check: Some(parts_of_complex),
+        ..spec("polar_cpu", Kind::Complex, 2, float_loops::<FromPolar, 2>())
+    };
 }
 
 fn imaginary_unit(like: &Val) -> Val {
@@ -166,7 +195,11 @@ fn exponent_of(x: f64) -> i32 {
     if x == 0.0 || !x.is_finite() {
         return 0;
     }
-    let scaled = if x.abs() < f64::MIN_POSITIVE { x * 2f64.powi(54) } else { x };
+    let scaled = if x.abs() < f64::MIN_POSITIVE {
+        x * 2f64.powi(54)
+    } else {
+        x
+    };
     let shift = if scaled == x { 0 } else { 54 };
     ((scaled.to_bits() >> 52) & 0x7ff) as i32 - 1022 - shift
 }
@@ -202,13 +235,21 @@ fn frexp_meta(args: Args) -> Result<Outs> {
         "torch.frexp() only supports floating-point dtypes, but got {}",
         x.dtype().scalar_name()
     );
-    Ok(smallvec::smallvec![Out::new(x.shape(), x.dtype()), Out::new(x.shape(), DType::I32)])
+    Ok(smallvec::smallvec![
+        Out::new(x.shape(), x.dtype()),
+        Out::new(x.shape(), DType::I32)
+    ])
 }
 
 fn frexp(args: Args, outs: &[Tensor]) -> Result<()> {
     let x = args.get(0);
     fill_with(&float_loops::<Mantissa, 1>(), &[x], &outs[0], None)?;
-    fill_with(&float_loops::<Exponent, 1>(), &[x], &outs[1], Some(DType::I32))
+    fill_with(
+        &float_loops::<Exponent, 1>(),
+        &[x],
+        &outs[1],
+        Some(DType::I32),
+    )
 }
 
 ops! {

@@ -3,11 +3,14 @@
 
 use smallvec::SmallVec;
 
-use super::expr::{Expr, Node, Tree};
+use super::expr::Tree;
+use super::replay::replay;
 use super::{Args, Grads, Out, Outs, Val, Value, arg, out, result_type};
 use crate::autograd::{Ctx, grad_enabled};
 use crate::cpu::pointwise::{Operand, Run, apply};
-use crate::tensor::{Category, DType, Dims, FromScalar, Scalar, Tensor, broadcast_shapes, c128, default_dtype};
+use crate::tensor::{
+    Category, DType, Dims, FromScalar, Scalar, Tensor, broadcast_shapes, default_dtype,
+};
 use crate::{Result, dispatch, fail};
 
 /// A formula's loops, by lane type: f32, f64, complex128, i64.
@@ -85,7 +88,9 @@ impl Spec {
     fn common(&self, args: Args) -> Result<DType> {
         let dtype = result_type(&args.0[self.untyped..self.operands])?;
         Ok(match self.kind {
-            Kind::Float | Kind::FloatMask | Kind::FloatReal if dtype.is_integral(true) => default_dtype(),
+            Kind::Float | Kind::FloatMask | Kind::FloatReal if dtype.is_integral(true) => {
+                default_dtype()
+            }
             Kind::Whole if dtype == DType::Bool => DType::I64,
             _ => dtype,
         })
@@ -112,7 +117,12 @@ fn meta_of(spec: &Spec, args: Args) -> Result<Outs> {
         check(args, common)?;
     }
     if loop_for(&spec.loops, common).is_none() {
-        fail!(NotImplemented, "\"{}\" not implemented for '{}'", spec.kernel, common.scalar_name());
+        fail!(
+            NotImplemented,
+            "\"{}\" not implemented for '{}'",
+            spec.kernel,
+            common.scalar_name()
+        );
     }
     let mut out = Out::new(&shape_of(&args.0[..spec.operands])?, spec.result(common));
     out.strides = kept_strides(&args.0[..spec.operands], &out.shape);
@@ -136,9 +146,14 @@ fn shape_of(operands: &[Value]) -> Result<Dims> {
 
 /// A permuted dense operand hands its strides on to the result.
 fn kept_strides(operands: &[Value], shape: &[i64]) -> Option<Dims> {
-    let mut full = operands.iter().filter_map(Value::tensor).filter(|t| t.shape() == shape);
+    let mut full = operands
+        .iter()
+        .filter_map(Value::tensor)
+        .filter(|t| t.shape() == shape);
     let first = full.next()?.layout();
-    let same = !first.is_contiguous() && first.is_dense() && full.all(|t| t.strides() == &first.strides[..]);
+    let same = !first.is_contiguous()
+        && first.is_dense()
+        && full.all(|t| t.strides() == &first.strides[..]);
     (same && first.strides.iter().all(|&s| s > 0)).then(|| first.strides.clone())
 }
 
@@ -159,7 +174,10 @@ pub fn cpu<P: Pointwise>(args: Args, outs: &[Tensor]) -> Result<()> {
     for (i, number) in &wrapped {
         operands[spec.untyped + i] = number;
     }
-    let lanes = Lanes { operands: lane, result: spec.result(lane) };
+    let lanes = Lanes {
+        operands: lane,
+        result: spec.result(lane),
+    };
     launch(run, lanes, &operands, &params, &outs[0], spec.grain)
 }
 
@@ -172,7 +190,9 @@ fn wrap_numbers(operands: &[Value], common: DType) -> Result<SmallVec<[(usize, V
     for (i, value) in operands.iter().enumerate() {
         let number = match value {
             Value::Num(s) => *s,
-            Value::Tensor(t) if t.ndim() == 0 && t.dtype() != common => Scalar::Int(t.to_vec::<i64>()?[0]),
+            Value::Tensor(t) if t.ndim() == 0 && t.dtype() != common => {
+                Scalar::Int(t.to_vec::<i64>()?[0])
+            }
             _ => continue,
         };
         let number = dispatch!(all common, T => <T as FromScalar>::from_scalar(number).to_scalar());
@@ -190,14 +210,33 @@ struct Lanes {
 
 /// Fills a tensor by loops that take no parameters; they write the tensor's dtype, or the lane's
 /// where that is `None`.
-pub fn fill_with(loops: &Loops, operands: &[&Value], target: &Tensor, written: Option<DType>) -> Result<()> {
+pub fn fill_with(
+    loops: &Loops,
+    operands: &[&Value],
+    target: &Tensor,
+    written: Option<DType>,
+) -> Result<()> {
     let common = result_type(operands.iter().copied())?;
     let Some((run, lane)) = loop_for(loops, common) else {
-        fail!(NotImplemented, "this operator is not implemented for '{}'", common.scalar_name());
+        fail!(
+            NotImplemented,
+            "this operator is not implemented for '{}'",
+            common.scalar_name()
+        );
     };
     let params = Params::new();
-    let lanes = Lanes { operands: lane, result: written.unwrap_or(lane) };
-    launch(run, lanes, operands, &params, target, crate::cpu::pool::grain::MATH)
+    let lanes = Lanes {
+        operands: lane,
+        result: written.unwrap_or(lane),
+    };
+    launch(
+        run,
+        lanes,
+        operands,
+        &params,
+        target,
+        crate::cpu::pool::grain::MATH,
+    )
 }
 
 /// Scalar parameters in the lane type, side by side; None is NaN.
@@ -227,7 +266,14 @@ fn write_scalar(lane: DType, scalar: Scalar, bytes: &mut [u8]) {
 }
 
 /// Runs a loop over operands broadcast to the output.
-fn launch(run: Run, lanes: Lanes, operands: &[&Value], params: &Params, target: &Tensor, grain: usize) -> Result<()> {
+fn launch(
+    run: Run,
+    lanes: Lanes,
+    operands: &[&Value],
+    params: &Params,
+    target: &Tensor,
+    grain: usize,
+) -> Result<()> {
     match operands.len() {
         1 => launch_n::<2>(run, lanes, operands, params, target, grain),
         2 => launch_n::<3>(run, lanes, operands, params, target, grain),
@@ -247,7 +293,11 @@ fn launch_n<const K: usize>(
 ) -> Result<()> {
     let mut numbers = [[0u128; 1]; K];
     let mut expanded: [Dims; K] = std::array::from_fn(|_| Dims::new());
-    let mut places = [Operand { ptr: target.data_ptr(), dtype: target.dtype(), lane: lanes.result }; K];
+    let mut places = [Operand {
+        ptr: target.data_ptr(),
+        dtype: target.dtype(),
+        lane: lanes.result,
+    }; K];
     let shape = target.shape();
     for (k, value) in operands.iter().enumerate() {
         let place = &mut places[k + 1];
@@ -288,7 +338,11 @@ pub fn uses<P: Differentiable>() -> SmallVec<[u32; 3]> {
     let bits = |d: &Derivative| {
         let inputs = (d.tree)(true).inputs();
         let of_operands = (0..operands).filter(|i| inputs & (2 << i) != 0).map(arg);
-        let of_result = if inputs & (2 << operands) == 0 { 0 } else { out(0) };
+        let of_result = if inputs & (2 << operands) == 0 {
+            0
+        } else {
+            out(0)
+        };
         of_operands.fold(of_result, |all, bit| all | bit)
     };
     P::DERIVATIVES.iter().map(bits).collect()
@@ -298,7 +352,9 @@ pub fn uses<P: Differentiable>() -> SmallVec<[u32; 3]> {
 pub fn rule<P: Differentiable>(ctx: &Ctx) -> Grads {
     let spec = &P::SPEC;
     let slots = P::DERIVATIVES.iter().enumerate();
-    slots.map(|(slot, d)| ctx.when(slot, || Val(gradient(spec, d, ctx)))).collect()
+    slots
+        .map(|(slot, d)| ctx.when(slot, || Val(gradient(spec, d, ctx))))
+        .collect()
 }
 
 fn gradient(spec: &Spec, derivative: &Derivative, ctx: &Ctx) -> Result<Tensor> {
@@ -309,17 +365,29 @@ fn gradient(spec: &Spec, derivative: &Derivative, ctx: &Ctx) -> Result<Tensor> {
     let mut inputs: SmallVec<[Value; 6]> = smallvec::smallvec![Value::Tensor(g)];
     for i in 0..spec.operands {
         let needed = used & (2 << i) != 0;
-        inputs.push(if needed { ctx.args().get(i).clone() } else { Value::None });
+        inputs.push(if needed {
+            ctx.args().get(i).clone()
+        } else {
+            Value::None
+        });
     }
     let needs_result = used & (2 << spec.operands) != 0;
-    inputs.push(if needs_result { Value::Tensor(ctx.y(0).get()?) } else { Value::None });
+    inputs.push(if needs_result {
+        Value::Tensor(ctx.y(0).get()?)
+    } else {
+        Value::None
+    });
     let params = (0..spec.params).map(|i| ctx.args().get(spec.operands + i).clone());
     let fusible = |t: &Tensor| t.device().is_cpu() && t.dtype().is_float();
     if grad_enabled() || !inputs.iter().filter_map(Value::tensor).all(fusible) {
         inputs.extend(params);
         return replay(&tree, &inputs);
     }
-    fused(&derivative.loops, inputs, &params.collect::<SmallVec<[Value; 2]>>())
+    fused(
+        &derivative.loops,
+        inputs,
+        &params.collect::<SmallVec<[Value; 2]>>(),
+    )
 }
 
 /// One pass over everything the formula reads.
@@ -334,140 +402,29 @@ fn fused(loops: &Loops, mut inputs: SmallVec<[Value; 6]>, params: &[Value]) -> R
     let present: SmallVec<[Value; 6]> = inputs.iter().filter(|v| !v.is_none()).cloned().collect();
     let common = result_type(&present)?;
     let Some((run, lane)) = loop_for(loops, common) else {
-        fail!(NotImplemented, "the gradient is not implemented for '{}'", common.scalar_name());
+        fail!(
+            NotImplemented,
+            "the gradient is not implemented for '{}'",
+            common.scalar_name()
+        );
     };
     let target = Tensor::empty(&shape_of(&present)?, common)?;
     // An operand that the formula does not read stands in as the gradient.
-    let operands: SmallVec<[&Value; 6]> = inputs.iter().map(|v| if v.is_none() { &inputs[0] } else { v }).collect();
+    let operands: SmallVec<[&Value; 6]> = inputs
+        .iter()
+        .map(|v| if v.is_none() { &inputs[0] } else { v })
+        .collect();
     let params = scalars(lane, params.iter())?;
-    launch(run, Lanes { operands: lane, result: lane }, &operands, &params, &target, crate::cpu::pool::grain::MATH)?;
+    launch(
+        run,
+        Lanes {
+            operands: lane,
+            result: lane,
+        },
+        &operands,
+        &params,
+        &target,
+        crate::cpu::pool::grain::MATH,
+    )?;
     Ok(target)
-}
-
-/// Carries the formula out op by op, recorded like any other.
-fn replay(tree: &Tree, inputs: &[Value]) -> Result<Tensor> {
-    let mut values: Vec<Value> = Vec::with_capacity(tree.nodes.len());
-    let read = |e: &Expr, values: &[Value]| match *e {
-        Expr::Lit(v) => Value::Num(Scalar::Float(v)),
-        Expr::Node(i) => values[i as usize].clone(),
-    };
-    for node in &tree.nodes {
-        let value = match node {
-            // A parameter that was not given is NaN in formulas.
-            Node::Input(i) if inputs[*i].is_none() => Value::Num(Scalar::Float(f64::NAN)),
-            Node::Input(i) => inputs[*i].clone(),
-            Node::Call(name, args) => {
-                let args: SmallVec<[Value; 3]> = args.iter().map(|a| read(a, &values)).collect();
-                call_named(name, &args)?
-            }
-        };
-        values.push(value);
-    }
-    match read(&tree.root, &values) {
-        Value::Num(s) => {
-            let g = inputs[0].clone().into_tensor()?;
-            (Val::from(g).zeros_like() + s.to_f64()).get()
-        }
-        value => value.into_tensor(),
-    }
-}
-
-/// Calls an op of a formula. Numbers are computed with as numbers.
-fn call_named(name: &str, args: &[Value]) -> Result<Value> {
-    if let Some(value) = fold_numbers(name, args) {
-        return Ok(value);
-    }
-    let flipped = |name: &'static str| Ok::<_, crate::Error>((name, [args[1].clone(), args[0].clone()]));
-    // The first operand of a comparison or a commutative op must be a tensor.
-    let (name, args): (&str, SmallVec<[Value; 3]>) = match (name, args) {
-        ("add" | "mul" | "eq" | "ne" | "maximum" | "minimum", [Value::Num(_), Value::Tensor(_)]) => {
-            (name, [args[1].clone(), args[0].clone()].into_iter().collect())
-        }
-        ("lt", [Value::Num(_), Value::Tensor(_)]) => flipped("gt").map(|(n, a)| (n, a.into_iter().collect()))?,
-        ("le", [Value::Num(_), Value::Tensor(_)]) => flipped("ge").map(|(n, a)| (n, a.into_iter().collect()))?,
-        ("sub", [Value::Num(_), Value::Tensor(_)]) => flipped("rsub").map(|(n, a)| (n, a.into_iter().collect()))?,
-        ("div", [Value::Num(s), Value::Tensor(t)]) => {
-            return (Val(crate::call!("reciprocal", t)) * &Val::from(scalar_tensor(*s, t)?)).get().map(Value::Tensor);
-        }
-        _ => (name, args.iter().cloned().collect()),
-    };
-    // Internal forms come first: their arguments are in the order of the formula.
-    let entry = super::find(&format!("_{name}"))
-        .next()
-        .or_else(|| super::find(name).next())
-        .or_else(|| super::find(&format!("special.{name}")).next())
-        .ok_or_else(|| crate::err!(NotImplemented, "no operator '{name}'"))?;
-    let mut results = entry.call(args.into_iter().collect())?;
-    Ok(results.drain(..).next().unwrap_or_default())
-}
-
-fn scalar_tensor(s: Scalar, like: &Tensor) -> Result<Tensor> {
-    let dtype = if matches!(s, Scalar::Complex(_)) { like.dtype().to_complex() } else { like.dtype() };
-    Tensor::scalar(s, dtype)
-}
-
-/// Computes with numbers where no tensor takes part.
-fn fold_numbers(name: &str, args: &[Value]) -> Option<Value> {
-    let complex = |v: &Value| matches!(v, Value::Num(Scalar::Complex(_)));
-    match args {
-        [Value::Num(x)] if complex(&args[0]) => fold_complex(name, x.to_c128(), c128::default()),
-        [Value::Num(x)] => fold_one(name, x.to_f64()),
-        [Value::Num(x), Value::Num(y)] if complex(&args[0]) || complex(&args[1]) => {
-            fold_complex(name, x.to_c128(), y.to_c128())
-        }
-        [Value::Num(x), Value::Num(y)] => fold_two(name, x.to_f64(), y.to_f64()),
-        [Value::Num(s), yes, no] if name == "where" => Some(if s.to_bool() { yes.clone() } else { no.clone() }),
-        _ => None,
-    }
-}
-
-fn fold_one(name: &str, x: f64) -> Option<Value> {
-    Some(Value::from(match name {
-        "conj" => x,
-        "neg" => -x,
-        "exp" => x.exp(),
-        "log" => x.ln(),
-        "abs" => x.abs(),
-        "reciprocal" => 1.0 / x,
-        "sqrt" => x.sqrt(),
-        "square" => x * x,
-        "isnan" => return Some(Value::from(x.is_nan())),
-        _ => return None,
-    }))
-}
-
-fn fold_two(name: &str, x: f64, y: f64) -> Option<Value> {
-    Some(match name {
-        "add" => Value::from(x + y),
-        "sub" => Value::from(x - y),
-        "mul" => Value::from(x * y),
-        "div" => Value::from(x / y),
-        "pow" => Value::from(x.powf(y)),
-        "eq" => Value::from(x == y),
-        "ne" => Value::from(x != y),
-        "lt" => Value::from(x < y),
-        "le" => Value::from(x <= y),
-        "gt" => Value::from(x > y),
-        "ge" => Value::from(x >= y),
-        _ => return None,
-    })
-}
-
-fn fold_complex(name: &str, x: c128, y: c128) -> Option<Value> {
-    Some(Value::Num(Scalar::Complex(match name {
-        "conj" => x.conj(),
-        "neg" => -x,
-        "exp" => x.exp(),
-        "log" => x.ln(),
-        "reciprocal" => x.inv(),
-        "square" => x * x,
-        "add" => x + y,
-        "sub" => x - y,
-        "mul" => x * y,
-        "div" => x / y,
-        "pow" => x.powc(y),
-        "eq" => return Some(Value::from(x == y)),
-        "ne" => return Some(Value::from(x != y)),
-        _ => return None,
-    })))
 }

@@ -5,7 +5,11 @@ use crate::tensor::{DType, FromScalar, Scalar, Tensor};
 use crate::{Result, dispatch, ensure, fail};
 
 pub(super) fn not_bool(_: Args, dtype: DType) -> Result<()> {
-    ensure!(dtype != DType::Bool, NotImplemented, "this operator is not implemented for 'Bool'");
+    ensure!(
+        dtype != DType::Bool,
+        NotImplemented,
+        "this operator is not implemented for 'Bool'"
+    );
     Ok(())
 }
 
@@ -41,7 +45,11 @@ pub(super) fn subtract(args: Args, dtype: DType) -> Result<()> {
 /// The scale of `add` and `sub` must fit the result's category.
 pub(super) fn alpha(args: Args, dtype: DType) -> Result<()> {
     match args.scalar(2)? {
-        Scalar::Bool(_) => ensure!(dtype == DType::Bool, Runtime, "Boolean alpha only supported for Boolean results."),
+        Scalar::Bool(_) => ensure!(
+            dtype == DType::Bool,
+            Runtime,
+            "Boolean alpha only supported for Boolean results."
+        ),
         Scalar::Float(_) => ensure!(
             !dtype.is_integral(true),
             Runtime,
@@ -58,18 +66,30 @@ pub(super) fn alpha(args: Args, dtype: DType) -> Result<()> {
 }
 
 pub(super) fn not_complex(_: Args, dtype: DType) -> Result<()> {
-    ensure!(!dtype.is_complex(), Runtime, "this operator does not support complex inputs");
+    ensure!(
+        !dtype.is_complex(),
+        Runtime,
+        "this operator does not support complex inputs"
+    );
     Ok(())
 }
 
 /// Extremes of complex numbers are a type error, other ordered functions of them a runtime error.
 pub(super) fn ordered(_: Args, dtype: DType) -> Result<()> {
-    ensure!(!dtype.is_complex(), Type, "this operator is not implemented for complex tensors");
+    ensure!(
+        !dtype.is_complex(),
+        Type,
+        "this operator is not implemented for complex tensors"
+    );
     Ok(())
 }
 
 pub(super) fn no_complex_rounding(args: Args, dtype: DType) -> Result<()> {
-    ensure!(!dtype.is_complex(), Runtime, "rounding is not supported for complex inputs");
+    ensure!(
+        !dtype.is_complex(),
+        Runtime,
+        "rounding is not supported for complex inputs"
+    );
     not_bool(args, dtype)
 }
 
@@ -114,10 +134,18 @@ fn has_zero(t: &Tensor) -> bool {
 /// A negative whole power of an integer is no integer.
 pub(super) fn whole_power(args: Args, common: DType) -> Result<()> {
     if let (true, super::Value::Num(exponent)) = (common.is_integral(true), args.get(1)) {
-        ensure!(exponent.to_f64() >= 0.0, Runtime, "Integers to negative integer powers are not allowed.");
+        ensure!(
+            exponent.to_f64() >= 0.0,
+            Runtime,
+            "Integers to negative integer powers are not allowed."
+        );
     }
     let number = args.get(1).tensor().is_none();
-    ensure!(common != DType::Bool || number, NotImplemented, "\"pow\" not implemented for 'Bool'");
+    ensure!(
+        common != DType::Bool || number,
+        NotImplemented,
+        "\"pow\" not implemented for 'Bool'"
+    );
     Ok(())
 }
 
@@ -162,7 +190,11 @@ pub(super) fn one_dtype(args: Args, common: DType) -> Result<()> {
 /// Two numbers do not make an op's operands.
 pub(super) fn a_tensor(args: Args, _: DType) -> Result<()> {
     let any = args.get(0).tensor().is_some() || args.get(1).tensor().is_some();
-    ensure!(any, Type, "expected a Tensor among the arguments, got two numbers");
+    ensure!(
+        any,
+        Type,
+        "expected a Tensor among the arguments, got two numbers"
+    );
     Ok(())
 }
 
@@ -178,7 +210,11 @@ pub(super) fn same_dtype(args: Args, _: DType) -> Result<()> {
         Runtime,
         "heaviside is not yet implemented for complex tensors."
     );
-    ensure!(a == b, Runtime, "heaviside is not yet implemented for tensors with different dtypes.");
+    ensure!(
+        a == b,
+        Runtime,
+        "heaviside is not yet implemented for tensors with different dtypes."
+    );
     Ok(())
 }
 
@@ -200,12 +236,20 @@ pub(super) fn parts_of_complex(args: Args, _: DType) -> Result<()> {
         a.scalar_name(),
         b.scalar_name()
     );
-    ensure!(a != DType::F16, NotImplemented, "complex numbers of half precision are not implemented");
+    ensure!(
+        a != DType::F16,
+        NotImplemented,
+        "complex numbers of half precision are not implemented"
+    );
     Ok(())
 }
 
 pub(super) fn positive_lambda(args: Args, _: DType) -> Result<()> {
     let lambda = args.float(1)?;
-    ensure!(lambda >= 0.0, Runtime, "lambda must be greater or equal to 0, but found to be {lambda}.");
+    ensure!(
+        lambda >= 0.0,
+        Runtime,
+        "lambda must be greater or equal to 0, but found to be {lambda}."
+    );
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Rounding, signs, and what kind of number an element is.
 
-use super::pointwise_checks::{no_complex_rounding, not_bool, not_complex, ordered, sign_of_complex};
+use super::pointwise_checks::{
+    no_complex_rounding, not_bool, not_complex, ordered, sign_of_complex,
+};
 use super::{F, I, M, O};
 
 const ALL: u16 = F | M | I | O;

@@ -3,7 +3,7 @@
 use super::binary::{xlog1py, xlogy};
 use super::pointwise_checks::a_tensor;
 use super::{F, I, M, O};
-use std::f64::consts::{FRAC_2_SQRT_PI, FRAC_1_SQRT_2, LN_2};
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LN_2};
 
 const FULL: u16 = F | M | I | O;
 const FN: u16 = F | O;

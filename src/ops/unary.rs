@@ -1,6 +1,6 @@
 //! Elementary functions of one number.
 
-use super::pointwise_checks::{boolean_negative};
+use super::pointwise_checks::boolean_negative;
 use super::{F, I, M, O};
 use std::f64::consts::{LN_2, LN_10, PI};
 
