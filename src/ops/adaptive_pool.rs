@@ -1,9 +1,8 @@
 //! Pooling to a given size: adaptive averages and maxima, and fractional maxima at pseudo-random places.
 
+use super::avg_pool::{run_average, sizes_meta};
 use super::conv::three;
-use super::pooling::{
-    check_input, list, picked_grad, planes, pooling, run_average, run_max, sizes_meta,
-};
+use super::pooling::{check_input, list, picked_grad, planes, pooling, run_max};
 use super::{Args, F, Out, Outs, SHAPES, Val, kernel, named, out, rule};
 use crate::cpu::pooling::{Pooling, Span};
 use crate::tensor::{DType, Tensor};

@@ -84,6 +84,12 @@ pub mod addmm;
 pub mod fold;
 pub mod linalg_det;
 pub mod linalg_pinv;
+pub mod avg_pool;
+pub mod conv_nd;
+pub mod cross_entropy;
+pub mod grid;
+pub mod linalg_solve;
+pub mod outer;
 pub mod loss;
 pub mod stft;
 pub mod resample;
@@ -441,19 +447,25 @@ static FAMILIES: &[&[Op]] = &[
     norm::OPS,
     norm_batch::OPS,
     matmul::OPS,
+    outer::OPS,
     addmm::OPS,
     contract::OPS,
     einsum::OPS,
     conv::OPS,
+    conv_nd::OPS,
     fold::OPS,
     pooling::OPS,
+    avg_pool::OPS,
     adaptive_pool::OPS,
     loss::OPS,
+    cross_entropy::OPS,
     distance::OPS,
     resample::OPS,
+    grid::OPS,
     margin::OPS,
     pad::OPS,
     linalg::OPS,
+    linalg_solve::OPS,
     linalg_det::OPS,
     fft::OPS,
     stft::OPS,

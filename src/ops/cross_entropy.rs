@@ -1,0 +1,283 @@
+//! Negative log-likelihood and cross entropy.
+
+use super::loss::{MEAN, SUM};
+use super::matmul::single;
+use super::{Args, Body, F, Outputs, SHAPES, Val, Value, arg, named};
+use crate::autograd::{Ctx, NoGrad};
+use crate::tensor::{DType, Tensor};
+use crate::{Result, call, ensure, fail, grads, ops};
+
+/// Position of the classes: the second dimension, or the only one.
+fn class_dim(x: &Tensor) -> i64 {
+    i64::from(x.ndim() > 1)
+}
+
+fn nll_check(x: &Tensor, y: &Tensor, weight: Option<&Tensor>) -> Result<()> {
+    let (xs, ys) = (x.shape(), y.shape());
+    ensure!(!xs.is_empty(), Runtime, "input tensor should be 1D or 2D");
+    ensure!(
+        y.dtype() == DType::I64 || y.dtype() == DType::U8,
+        Runtime,
+        "expected scalar type Long but found {}",
+        y.dtype().scalar_name()
+    );
+    if xs.len() > 1 {
+        ensure!(
+            ys.first() == xs.first(),
+            Value,
+            "Expected input batch_size ({}) to match target batch_size ({}).",
+            xs[0],
+            ys.first().copied().unwrap_or(0)
+        );
+        ensure!(
+            ys.len() + 1 == xs.len() && ys[1..] == xs[2..],
+            Runtime,
+            "Expected target size {:?}, got {ys:?}",
+            [&xs[..1], &xs[2..]].concat()
+        );
+    } else {
+        ensure!(
+            ys.is_empty() || ys == [1],
+            Value,
+            "Expected input batch_size (1) to match target batch_size ({}).",
+            ys[0]
+        );
+    }
+    let classes = xs[class_dim(x) as usize];
+    if let Some(w) = weight {
+        ensure!(
+            w.ndim() == 1 && w.numel() == classes,
+            Runtime,
+            "weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of shape: {:?}",
+            w.shape()
+        );
+    }
+    Ok(())
+}
+
+/// Targets as classes to look up, and the weight of each: 0 where ignored.
+struct Targets {
+    class: Val,
+    weight: Val,
+    dim: i64,
+}
+
+fn targets(x: &Tensor, y: &Tensor, weight: Option<&Tensor>, ignore: i64) -> Result<Targets> {
+    let dim = class_dim(x);
+    let classes = x.shape()[dim as usize];
+    let y = Val::from(y).to(DType::I64);
+    let y = if x.ndim() == 1 {
+        y.reshape(Vec::<i64>::new())
+    } else {
+        y
+    };
+    let kept = y.ne(Value::from(ignore));
+    let class = y.masked_fill(kept.logical_not(), 0i64);
+    for found in class.clone().get()?.to_vec::<i64>()? {
+        ensure!(
+            (0..classes).contains(&found),
+            Index,
+            "Target {found} is out of bounds."
+        );
+    }
+    let weight = match weight {
+        Some(w) => {
+            let looked_up = Val::from(w)
+                .index_select(0, class.reshape([-1i64]))
+                .reshape(class.shape().to_vec());
+            looked_up.mul(kept.to(w.dtype()))
+        }
+        None => kept.to(x.dtype()),
+    };
+    Ok(Targets { class, weight, dim })
+}
+
+fn nll(a: Args) -> Result<Vec<Tensor>> {
+    let (x, y, weight, reduction, ignore) = (a.t(0)?, a.t(1)?, a.opt_t(2)?, a.int(3)?, a.int(4)?);
+    nll_check(x, y, weight)?;
+    let _guard = NoGrad::enter();
+    let t = targets(x, y, weight, ignore)?;
+    let picked = Val::from(x)
+        .gather(t.dim, t.class.unsqueeze(t.dim))
+        .select(t.dim, 0);
+    // A weight of 0 leaves even an infinite loss out.
+    let loss = (-picked)
+        .mul(&t.weight)
+        .masked_fill(t.weight.eq(0i64), 0i64);
+    let total = Val(call!("sum", &t.weight));
+    let loss = match reduction {
+        MEAN => Val(call!("sum", loss)).div(&total),
+        SUM => Val(call!("sum", loss)),
+        _ => loss,
+    };
+    Ok(vec![loss.get()?, total.get()?])
+}
+
+fn nll_grad(c: &Ctx) -> super::Grads {
+    let (a, shape) = (c.args(), c.shape(0));
+    let (reduction, ignore) = (a.int(3).unwrap_or(MEAN), a.int(4).unwrap_or(-100));
+    let grad = || -> Result<Val> {
+        let (y, weight) = (c.x(1).get()?, c.opt_x(2).map(Val::get).transpose()?);
+        let like = Tensor::empty(&shape, c.dtype(0))?;
+        let t = targets(&like, &y, weight.as_ref(), ignore)?;
+        let g = match reduction {
+            MEAN => c.g().div(c.y(1)).expand(t.weight.shape().to_vec()),
+            SUM => c.g().expand(t.weight.shape().to_vec()),
+            _ => c.g(),
+        };
+        let values = (-g).mul(&t.weight).unsqueeze(t.dim);
+        let zeros = Val(call!("zeros", &shape, c.dtype(0)));
+        Ok(zeros.scatter(t.dim, t.class.unsqueeze(t.dim), values))
+    };
+    grads![
+        c.when(0, || grad().unwrap_or_else(|e| Val(Err(e)))),
+        None,
+        None
+    ]
+}
+
+fn nll_value(a: Args) -> Result<Outputs> {
+    single(Val(call!(
+        "_nll_loss",
+        a.get(0),
+        a.get(1),
+        a.get(2),
+        a.get(3),
+        a.get(4)
+    )))
+}
+
+fn cross_entropy(a: Args) -> Result<Outputs> {
+    let (x, y, weight, reduction, ignore, smoothing) = (
+        a.t(0)?,
+        a.t(1)?,
+        a.opt_t(2)?,
+        a.int(3)?,
+        a.int(4)?,
+        a.float(5)?,
+    );
+    ensure!(x.ndim() > 0, Runtime, "input tensor should be 1D or 2D");
+    let logs = Val(call!("log_softmax", x, class_dim(x)));
+    if x.shape() == y.shape() {
+        return by_probability(&logs, a);
+    }
+    if smoothing <= 0.0 {
+        return single(Val(call!("_nll_loss", logs, y, weight, reduction, ignore)));
+    }
+    ensure!(
+        smoothing <= 1.0,
+        Runtime,
+        "label_smoothing must be between 0.0 and 1.0. Got: {smoothing}"
+    );
+    smoothed(&logs, a)
+}
+
+/// Classes as targets, with a part of the probability spread over all of them.
+fn smoothed(logs: &Val, a: Args) -> Result<Outputs> {
+    let (x, y, weight, reduction, ignore, smoothing) = (
+        a.t(0)?,
+        a.t(1)?,
+        a.opt_t(2)?,
+        a.int(3)?,
+        a.int(4)?,
+        a.float(5)?,
+    );
+    nll_check(x, y, weight)?;
+    let nll = Val(call!("_nll_loss", logs, y, weight, reduction, ignore));
+    let t = targets(x, y, weight, ignore)?;
+    let dim = t.dim;
+    let classes = x.shape()[dim as usize] as f64;
+    let spread = match weight {
+        Some(w) => -logs.mul(along(w, x.ndim(), dim)).sum([dim], false),
+        None => -logs.sum([dim], false),
+    };
+    let kept = t
+        .class
+        .ones_like()
+        .to(x.dtype())
+        .masked_fill(Val::from(y).eq(Value::from(ignore)), 0i64);
+    let spread = spread.mul(&kept);
+    let spread = match reduction {
+        MEAN => {
+            let divisor = if weight.is_some() { &t.weight } else { &kept };
+            Val(call!("sum", spread)).div(Val(call!("sum", divisor)))
+        }
+        SUM => Val(call!("sum", spread)),
+        _ => spread,
+    };
+    single(nll * (1.0 - smoothing) + spread * (smoothing / classes))
+}
+
+/// A weight per class, shaped to multiply along `dim`.
+fn along(weight: &Tensor, ndim: usize, dim: i64) -> Val {
+    let mut shape = vec![1i64; ndim];
+    shape[dim as usize] = -1;
+    Val::from(weight).reshape(shape)
+}
+
+/// Targets given as probabilities of all classes.
+fn by_probability(logs: &Val, a: Args) -> Result<Outputs> {
+    let (x, y, weight, reduction, ignore, smoothing) = (
+        a.t(0)?,
+        a.t(1)?,
+        a.opt_t(2)?,
+        a.int(3)?,
+        a.int(4)?,
+        a.float(5)?,
+    );
+    ensure!(
+        y.dtype().is_float(),
+        Runtime,
+        "Expected floating point type for target with class probabilities, got {}",
+        y.dtype().scalar_name()
+    );
+    ensure!(
+        ignore < 0,
+        Runtime,
+        "ignore_index is not supported for floating point target"
+    );
+    let dim = class_dim(x);
+    let classes = x.shape()[dim as usize];
+    if let Some(w) = weight {
+        ensure!(
+            w.ndim() == 1 && w.numel() == classes,
+            Runtime,
+            "cross_entropy: weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of shape: {:?}",
+            w.shape()
+        );
+    }
+    let mut y = Val::from(y);
+    if smoothing > 0.0 {
+        ensure!(
+            smoothing <= 1.0,
+            Runtime,
+            "label_smoothing must be between 0.0 and 1.0. Got: {smoothing}"
+        );
+        y = y * (1.0 - smoothing) + smoothing / classes as f64;
+    }
+    let mut loss = logs.mul(y);
+    if let Some(w) = weight {
+        loss = loss.mul(along(w, x.ndim(), dim));
+    }
+    single(match reduction {
+        MEAN => {
+            let count = x.numel() / classes.max(1);
+            -Val(call!("sum", loss)).div(Value::from(count))
+        }
+        SUM => -Val(call!("sum", loss)),
+        0 => -loss.sum([dim], false),
+        other => fail!(Value, "{other} is not a valid value for reduction"),
+    })
+}
+
+ops! {
+    /// Negative log-likelihood of target classes, and the sum of their weights.
+    "_nll_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> (Tensor, Tensor)", 0,
+    Body::Dynamic { cpu: nll }, grad named("NllLossBackward0", arg(1) | arg(2) | super::out(1) | SHAPES, nll_grad);
+    /// Negative log-likelihood of target classes.
+    "nn.functional.nll_loss_nd(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> Tensor",
+    F, Body::Composite(nll_value);
+    /// Negative log-likelihood of classes, or of class probabilities, under the softmax of the input.
+    "nn.functional.cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100, float label_smoothing=0.0) -> Tensor",
+    F, Body::Composite(cross_entropy);
+}
