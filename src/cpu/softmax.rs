@@ -131,6 +131,54 @@ unsafe fn forward<T: Soft>(log: bool, x: View<T>, n: usize, y: *mut T, stride: i
     }
 }
 
+/// The logarithm of the sum of exp(x) of every line; infinite maxima stand for themselves.
+///
+/// # Safety
+/// `src` is valid for every offset of `lines`, `out` for every output of its plan.
+pub unsafe fn log_sum_exp<T: Soft>(src: *const T, lines: &Lines, out: *mut T) {
+    let (src, out) = (Pointer(src.cast_mut()), Pointer(out));
+    parallel_for(
+        lines.plan.outputs(),
+        (grain::MATH / lines.size.max(1)).max(1),
+        |range| {
+            let (src, out) = (src, out);
+            // SAFETY: every range of lines is written by one task only.
+            unsafe { log_sums(src.0, lines, range, out.0) };
+        },
+    );
+}
+
+multiversion! {
+unsafe fn log_sums[T: Soft](src: *const T, lines: &Lines, range: Range<usize>, out: *mut T) {
+    let mut walk = Walk::starting_at(&lines.plan.kept, range.start);
+    for _ in range {
+        // SAFETY: the walk stays inside the layout.
+        unsafe {
+            let x = View { at: src.offset(walk.input), stride: lines.stride };
+            let sum = if x.stride == 1 { log_sum(View { stride: 1, ..x }, lines.size) } else { log_sum(x, lines.size) };
+            *out.offset(walk.output) = T::narrow(sum);
+        }
+        walk.advance();
+    }
+}
+}
+
+#[inline(always)]
+unsafe fn log_sum<T: Soft>(x: View<T>, n: usize) -> T::Acc {
+    // SAFETY: the line has n elements.
+    unsafe {
+        let max = fold(n, T::Acc::of_f64(f64::NEG_INFINITY), |i| x.get(i), greater);
+        let shift = if max.to_f64().is_infinite() {
+            T::Acc::ZERO
+        } else {
+            max
+        };
+        fold(n, T::Acc::ZERO, |i| x.get(i).sub(shift).exp(), T::Acc::add)
+            .ln()
+            .add(shift)
+    }
+}
+
 /// Neighbouring lines that are computed together.
 const COLUMNS: usize = 64;
 

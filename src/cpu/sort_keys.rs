@@ -72,7 +72,7 @@ pub trait Packed: Copy + Ord + Send + Sync {
 }
 
 /// Digits of the radix sort.
-const DIGIT_BITS: u32 = 11;
+const DIGIT_BITS: u32 = 8;
 const DIGITS: usize = 1 << DIGIT_BITS;
 
 impl Packed for u64 {
@@ -114,31 +114,35 @@ impl Packed for u128 {
 }
 
 /// Below it a comparison sort wins over counting digits.
-const RADIX_FROM: usize = 4096;
+const RADIX_FROM: usize = 2048;
 
 /// Sorts packed keys of so many bits; their positions must ascend.
 pub fn sort_packed<P: Packed>(items: &mut Vec<P>, scratch: &mut Vec<P>, bits: u32) {
     if items.len() < RADIX_FROM {
         return items.sort_unstable();
     }
-    scratch.clear();
-    scratch.extend_from_slice(items);
-    let mut shift = 0;
-    while shift < bits {
-        let mut starts = vec![0usize; DIGITS];
-        items.iter().for_each(|x| starts[x.digit(shift)] += 1);
-        if !starts.contains(&items.len()) {
-            let mut sum = 0;
-            for start in &mut starts {
-                sum += std::mem::replace(start, sum);
-            }
-            for &x in items.iter() {
-                let at = &mut starts[x.digit(shift)];
-                scratch[*at] = x;
-                *at += 1;
-            }
-            std::mem::swap(items, scratch);
+    let passes = bits.div_ceil(DIGIT_BITS) as usize;
+    let mut counts = vec![[0usize; DIGITS]; passes];
+    for x in items.iter() {
+        for (pass, counts) in counts.iter_mut().enumerate() {
+            counts[x.digit(pass as u32 * DIGIT_BITS)] += 1;
         }
-        shift += DIGIT_BITS;
+    }
+    scratch.resize(items.len(), P::pack(0, 0));
+    for (pass, starts) in counts.iter_mut().enumerate() {
+        if starts.contains(&items.len()) {
+            // All keys agree in this digit.
+            continue;
+        }
+        let mut sum = 0;
+        for start in starts.iter_mut() {
+            sum += std::mem::replace(start, sum);
+        }
+        for &x in items.iter() {
+            let at = &mut starts[x.digit(pass as u32 * DIGIT_BITS)];
+            scratch[*at] = x;
+            *at += 1;
+        }
+        std::mem::swap(items, scratch);
     }
 }

@@ -4,8 +4,9 @@ use super::reduce_dims::{Call, Reduced, dim_list};
 use super::scan::lines;
 use super::{Args, Body, F, Grads, M, O, Out, Outputs, Outs, Val, arg, kernel, out, rule};
 use crate::autograd::{Ctx, grad_enabled};
-use crate::cpu::softmax::{Backward, softmax};
-use crate::tensor::{Tensor, wrap_dim};
+use crate::cpu::reduce_plan::Lines;
+use crate::cpu::softmax::{Backward, log_sum_exp, softmax};
+use crate::tensor::{Dims, Tensor, wrap_dim};
 use crate::{Result, call, dispatch, ensure, fail, grads, ops};
 
 fn meta(a: Args, name: &str) -> Result<Outs> {
@@ -111,6 +112,9 @@ fn logsumexp_meta(a: Args) -> Result<Outs> {
 }
 
 fn logsumexp_kernel(a: Args, outs: &[Tensor]) -> Result<()> {
+    if let Some(dim) = single_line(a)? {
+        return logsumexp_lines(a.t(0)?, dim, a.bool(2)?, &outs[0]);
+    }
     let x = Val::from(a.t(0)?.detached());
     let (dims, keepdim) = (a.get(1), a.bool(2)?);
     if x.0.as_ref().is_ok_and(|t| t.numel() == 0) {
@@ -126,6 +130,28 @@ fn logsumexp_kernel(a: Args, outs: &[Tensor]) -> Result<()> {
         result.reshape(outs[0].shape())
     };
     crate::backend::copy(&outs[0], &result.get()?)
+}
+
+/// The dimension of a real input that is reduced, if it is the only one.
+fn single_line(a: Args) -> Result<Option<usize>> {
+    let x = a.t(0)?;
+    match a.ints(1)? {
+        &[dim] if x.dtype().is_float() => wrap_dim(dim, x.ndim()).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn logsumexp_lines(x: &Tensor, dim: usize, keepdim: bool, out: &Tensor) -> Result<()> {
+    let mut strides = Dims::from_slice(out.strides());
+    if !keepdim && x.ndim() > 0 {
+        strides.insert(dim, 0);
+    }
+    let lines = Lines::new(x.shape(), x.strides(), &strides, dim);
+    dispatch!(float x.dtype(), T => {
+        // SAFETY: the lines were made for these layouts.
+        unsafe { log_sum_exp(x.ptr::<T>(), &lines, out.ptr::<T>()) };
+    }, else ());
+    Ok(())
 }
 
 fn logsumexp_rule(c: &Ctx) -> Grads {
