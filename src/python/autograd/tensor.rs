@@ -76,8 +76,8 @@ impl PyTensor {
     }
 
     #[getter]
-    fn is_leaf(&self) -> bool {
-        self.tensor.is_leaf()
+    fn is_leaf(&self) -> PyResult<bool> {
+        Ok(self.tensor.grad_fn()?.is_none())
     }
 
     #[getter]
