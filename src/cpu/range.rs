@@ -60,13 +60,25 @@ fn spaced(start: f64, end: f64, steps: i64) -> impl Fn(i64) -> f64 + Sync {
     // At least one, for the range of a single step.
     let last = (steps - 1).max(1);
     let step = (end - start) / last as f64;
-    move |i| if i < steps / 2 { step.mul_add(i as f64, start) } else { (-step).mul_add((last - i) as f64, end) }
+    move |i| {
+        if i < steps / 2 {
+            step.mul_add(i as f64, start)
+        } else {
+            (-step).mul_add((last - i) as f64, end)
+        }
+    }
 }
 
 fn spaced_complex(start: Scalar, end: Scalar, steps: i64) -> impl Fn(i64) -> c128 + Sync {
     let (a, b, last) = (start.to_c128(), end.to_c128(), (steps - 1).max(1));
     let step = (b - a) / last as f64;
-    move |i| if i < steps / 2 { a + step * i as f64 } else { b - step * (last - i) as f64 }
+    move |i| {
+        if i < steps / 2 {
+            a + step * i as f64
+        } else {
+            b - step * (last - i) as f64
+        }
+    }
 }
 
 /// `steps` values from `start` to `end`, both rounded to the dtype first.
@@ -82,7 +94,11 @@ pub fn linspace(out: &Tensor, start: Scalar, end: Scalar) -> Result<()> {
     let (a, b, last, half) = (a as f32, b as f32, steps - 1, steps / 2);
     let step = (b - a) / last as f32;
     converted(out, &move |i| {
-        if i < half { step.mul_add(i as f32, a) } else { (-step).mul_add((last - i) as f32, b) }
+        if i < half {
+            step.mul_add(i as f32, a)
+        } else {
+            (-step).mul_add((last - i) as f32, b)
+        }
     })
 }
 
@@ -93,7 +109,11 @@ pub fn logspace(out: &Tensor, start: Scalar, end: Scalar, base: f64) -> Result<(
         let exponent = spaced_complex(start, end, steps);
         return converted(out, &move |i| c128::new(base, 0.0).powc(exponent(i)));
     }
-    let exponent = spaced(stored(dtype, start.to_f64()), stored(dtype, end.to_f64()), steps);
+    let exponent = spaced(
+        stored(dtype, start.to_f64()),
+        stored(dtype, end.to_f64()),
+        steps,
+    );
     converted(out, &move |i| base.powf(exponent(i)))
 }
 
@@ -107,14 +127,15 @@ pub fn eye(out: &Tensor, rows: i64, columns: i64) -> Result<()> {
     Ok(())
 }
 
-/// Rows, then columns, of the elements for which `inside` holds, row by row.
-pub fn triangle_indices(rows: i64, inside: impl Fn(i64) -> std::ops::Range<i64>) -> Vec<i64> {
-    let (mut row_indices, mut column_indices) = (Vec::new(), Vec::new());
-    for row in 0..rows {
-        let columns = inside(row);
-        row_indices.extend(columns.clone().map(|_| row));
-        column_indices.extend(columns);
+/// Writes the row and column of each element that `columns` names in a range of rows.
+pub fn triangle_indices(
+    rows: std::ops::Range<i64>,
+    columns: &dyn Fn(i64) -> std::ops::Range<i64>,
+    places: &mut [i64],
+) {
+    let (row_of, column_of) = places.split_at_mut(places.len() / 2);
+    let elements = rows.flat_map(|row| columns(row).map(move |column| (row, column)));
+    for ((row_of, column_of), (row, column)) in row_of.iter_mut().zip(column_of).zip(elements) {
+        (*row_of, *column_of) = (row, column);
     }
-    row_indices.append(&mut column_indices);
-    row_indices
 }

@@ -135,7 +135,11 @@ fn spaced(op: &str, args: Args, at: usize) -> Result<(Scalar, Scalar, Tensor, Op
         options.dtype.get_or_insert(complex);
     }
     let dtype = options.dtype();
-    ensure!(dtype != DType::Bool, NotImplemented, "\"{op}_cpu\" not implemented for 'Bool'");
+    ensure!(
+        dtype != DType::Bool,
+        NotImplemented,
+        "\"{op}_cpu\" not implemented for 'Bool'"
+    );
     if steps > 0 {
         check_fits(start, dtype)?;
         check_fits(end, dtype)?;
@@ -182,7 +186,16 @@ fn eye_of(rows: i64, columns: i64, options: &Options) -> Result<Outputs> {
     options.finish(out)
 }
 
-/// Indices of a triangle of a matrix; `columns_of(row)` are the columns inside it.
+/// How many elements lie on or below a diagonal.
+fn lower_count(rows: i64, columns: i64, offset: i64) -> i128 {
+    let (rows, columns, offset) = (i128::from(rows), i128::from(columns), i128::from(offset));
+    let first = (-offset).clamp(0, rows);
+    let full = (columns - offset - 1).clamp(first, rows);
+    let growing = full - first;
+    growing * (first + offset + 1) + growing * (growing - 1) / 2 + (rows - full) * columns
+}
+
+/// Indices of a triangle of a matrix.
 fn triangle(args: Args, upper: bool) -> Result<Outputs> {
     let (rows, columns, offset) = (args.int(0)?, args.int(1)?, args.int(2)?);
     ensure!(rows >= 0, Runtime, "row must be non-negative, got{rows}");
@@ -192,15 +205,34 @@ fn triangle(args: Args, upper: bool) -> Result<Outputs> {
         "col must be non-negative, got{columns}"
     );
     let mut options = Options::read(args, 3)?;
-    let indices = cpu::range::triangle_indices(rows, |row| {
+    // Rows without elements are left out, so that the loop is as long as the result.
+    let (filled, below) = if upper {
+        let filled = 0..columns.saturating_sub(offset).clamp(0, rows);
+        (filled, lower_count(rows, columns, offset.saturating_sub(1)))
+    } else {
+        let filled = offset.saturating_neg().clamp(0, rows)..rows;
+        (filled, lower_count(rows, columns, offset))
+    };
+    let count = if upper {
+        i128::from(rows) * i128::from(columns) - below
+    } else {
+        below
+    };
+    let count = i64::try_from(count)
+        .map_err(|_| err!(Runtime, "numel: integer multiplication overflow"))?;
+    let made = Tensor::empty(&[2, count], DType::I64)?;
+    let span = |row: i64| {
         let diagonal = row.saturating_add(offset);
         if upper {
             diagonal.clamp(0, columns)..columns
         } else {
             0..diagonal.saturating_add(1).clamp(0, columns)
         }
-    });
-    let made = Tensor::from_slice(&indices, &[2, indices.len() as i64 / 2])?;
+    };
+    if count > 0 {
+        // SAFETY: the tensor was just made, so nothing else reads it.
+        cpu::range::triangle_indices(filled, &span, unsafe { made.as_mut_slice()? });
+    }
     let dtype = *options.dtype.get_or_insert(DType::I64);
     options.finish(call!("_to_copy", made, dtype)?)
 }
