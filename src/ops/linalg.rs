@@ -263,6 +263,16 @@ fn lu_factor(a: Args) -> Result<Outputs> {
     Ok(outs)
 }
 
+/// torch.lu: (LU, pivots), and the infos where asked for.
+fn plain_lu(a: Args) -> Result<Outputs> {
+    let with_infos = a.bool(2)?;
+    let mut outs = call_all!("linalg.lu_factor_ex", a.get(0), a.get(1), !with_infos)?;
+    if !with_infos {
+        outs.truncate(2);
+    }
+    Ok(outs)
+}
+
 fn full_lu(a: Args) -> Result<Outputs> {
     let x = a.t(0)?;
     check_matrix(x, "linalg.lu")?;
@@ -343,8 +353,7 @@ ops! {
     /// LU factorisation with partial pivoting, packed in one matrix.
     "linalg.lu_factor(Tensor A, *, bool pivot=True) -> (Tensor LU, Tensor pivots)", F | O, Body::Composite(lu_factor);
     /// LU factorisation with partial pivoting, packed in one matrix.
-    "_lu_with_info(Tensor self, bool pivot=True) -> (Tensor LU, Tensor pivots, Tensor info)", F,
-    Body::Composite(|a| call_all!("linalg.lu_factor_ex", a.get(0), a.get(1), false));
+    "lu(Tensor self, bool pivot=True, bool get_infos=False) -> (Tensor, Tensor, Tensor)", F | M | O, Body::Composite(plain_lu);
     /// P, L and U with A = P L U.
     "linalg.lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)", F | O, Body::Composite(full_lu);
     /// P, L and U of a packed factorisation.
