@@ -191,14 +191,24 @@ impl Saver<'_> {
             Some((_, written)) if position == 0 => {
                 SavedTensor::input(written.original.as_ref().unwrap_or(t), None)
             }
-            // Saved after the write: the version tells that it is not what the rule expects. The
-            // target itself would hold the node that holds it.
+            // Saved after the write: the version tells that it is not what the rule expects.
             Some((target, written)) if t.shares_storage(target) => {
-                SavedTensor::input(&t.detached(), Some(written.version))
+                SavedTensor::input(&alias_of(t), Some(written.version))
             }
             _ => SavedTensor::input(t, None),
         }
     }
+}
+
+/// A tensor that the call wrote to, with the history it had before. The tensor itself would hold
+/// the node that holds it.
+fn alias_of(t: &Tensor) -> Tensor {
+    let alias = t.detached();
+    let before = t.with_meta(|m| m.and_then(|m| Some((m.grad_fn.clone()?, m.output))));
+    if let Some((node, output)) = before {
+        alias.set_history(&node, output);
+    }
+    alias
 }
 
 /// Where the gradient of a tensor goes: the node that made it, or the leaf's accumulator.
