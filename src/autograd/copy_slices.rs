@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::engine::fit;
-use super::node::{Edge, Function, Node, NodeBody, TensorInfo};
+use super::node::{Edges, Function, Node, NodeBody, TensorInfo};
 use super::record::edge_of;
 use super::view::{Geometry, regenerate, replay};
 use crate::tensor::{Layout, Tensor};
@@ -21,7 +19,7 @@ struct CopySlices {
 
 /// Gives the base of a view the history of a write through that view.
 pub(super) fn rebase(view: &Tensor, base: &Tensor, node: &Arc<Node>) -> Result<()> {
-    let mut edges: SmallVec<[Option<Edge>; 2]> = SmallVec::new();
+    let mut edges = Edges::new();
     edges.push(edge_of(base)?);
     edges.extend(node.edges.iter().skip(1).cloned());
     let body = CopySlices {

@@ -48,7 +48,12 @@ pub fn grad(
     create_graph: bool,
 ) -> Result<Vec<Option<Tensor>>> {
     let wanted = Wanted::Capture(&input_edges(inputs)?);
-    backward_edges(start_all(roots, grads)?, &wanted, retain_graph, create_graph)
+    backward_edges(
+        start_all(roots, grads)?,
+        &wanted,
+        retain_graph,
+        create_graph,
+    )
 }
 
 /// The pass itself, from edges with gradients.

@@ -72,8 +72,7 @@ impl InPlace {
             original: None,
             edges: arg_edges(entry, args)?,
         };
-        if entry.saves(args) & crate::ops::arg(0) != 0
-        {
+        if entry.saves(args) & crate::ops::arg(0) != 0 {
             let copy = crate::ops::resolve_lazy(target)?;
             if let Some(edge) = super::record::edge_of(target)? {
                 copy.set_history(&edge.node, edge.output);

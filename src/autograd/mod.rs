@@ -7,6 +7,7 @@ mod ctx;
 mod engine;
 mod hooks;
 mod inplace;
+mod members;
 mod meta;
 mod mode;
 mod node;
@@ -25,7 +26,7 @@ pub use mode::{
     GradMode, NoGrad, grad_enabled, inference_enabled, recording, set_grad_enabled,
     set_inference_enabled,
 };
-pub use node::{Edge, Extras, Function, Node, NodeBody, TensorInfo};
+pub use node::{Edge, Edges, Extras, Function, Node, NodeBody, TensorInfo};
 pub use record::{edge_of, record, record_view};
 pub use run::{current_run, takes_part};
 pub use saved::{

@@ -153,7 +153,9 @@ impl Node {
     #[must_use]
     pub fn full_name(&self) -> String {
         match self.name.as_ref() {
-            name @ ("AccumulateGrad" | "CopySlices" | "CopyBackwards") => format!("torch::autograd::{name}"),
+            name @ ("AccumulateGrad" | "CopySlices" | "CopyBackwards") => {
+                format!("torch::autograd::{name}")
+            }
             name => name.to_string(),
         }
     }

@@ -176,7 +176,9 @@ impl Saver<'_> {
                 self.saved.lists.push((i as u8, kept));
             }
             Value::OptTensors(list) if keep => {
-                let kept = list.iter().map(|t| t.as_ref().map(|t| self.keep(t, i)).transpose());
+                let kept = list
+                    .iter()
+                    .map(|t| t.as_ref().map(|t| self.keep(t, i)).transpose());
                 let kept = kept.collect::<Result<_>>()?;
                 self.saved.lists.push((i as u8, kept));
             }

@@ -30,7 +30,10 @@ fn gradient_edge(object: &Bound<'_, PyAny>) -> Option<Edge> {
 }
 
 fn tensor_of(object: &Bound<'_, PyAny>) -> Option<Tensor> {
-    object.cast::<PyTensor>().ok().map(|t| t.get().tensor.clone())
+    object
+        .cast::<PyTensor>()
+        .ok()
+        .map(|t| t.get().tensor.clone())
 }
 
 /// Gradients given for roots; `None` stands for "one" at a scalar.
@@ -38,7 +41,11 @@ fn given_grads(object: Option<&Bound<'_, PyAny>>, roots: usize) -> PyResult<Vec<
     let Some(object) = object.filter(|o| !o.is_none()) else {
         return Ok(vec![None; roots]);
     };
-    let items = if object.cast::<PyTensor>().is_ok() { vec![object.clone()] } else { object.try_iter()?.collect::<PyResult<_>>()? };
+    let items = if object.cast::<PyTensor>().is_ok() {
+        vec![object.clone()]
+    } else {
+        object.try_iter()?.collect::<PyResult<_>>()?
+    };
     let grads = items.iter().map(|item| match tensor_of(item) {
         Some(t) => Ok(Some(t)),
         None if item.is_none() => Ok(None),
@@ -53,7 +60,11 @@ fn given_grads(object: Option<&Bound<'_, PyAny>>, roots: usize) -> PyResult<Vec<
 /// The roots of a pass with their gradients.
 fn roots(outputs: &[Bound<'_, PyAny>], grads: &[Option<Tensor>]) -> PyResult<Vec<(Edge, Tensor)>> {
     if grads.len() < outputs.len() {
-        return Err(PyRuntimeError::new_err(format!("got {} tensors and {} gradients", outputs.len(), grads.len())));
+        return Err(PyRuntimeError::new_err(format!(
+            "got {} tensors and {} gradients",
+            outputs.len(),
+            grads.len()
+        )));
     }
     let mut started = Vec::with_capacity(outputs.len());
     for (i, (output, grad)) in outputs.iter().zip(grads).enumerate() {
@@ -79,8 +90,13 @@ fn input_edges(inputs: &[Bound<'_, PyAny>]) -> PyResult<Vec<Edge>> {
     let edge = |(i, input): (usize, &Bound<'_, PyAny>)| match tensor_of(input) {
         Some(tensor) => Ok(input_edge(&tensor)?),
         None => gradient_edge(input).ok_or_else(|| {
-            let name = input.get_type().name().map_or_else(|_| "object".into(), |n| n.to_string());
-            PyTypeError::new_err(format!("all inputs have to be Tensors or GradientEdges, but got {name} at index {i}"))
+            let name = input
+                .get_type()
+                .name()
+                .map_or_else(|_| "object".into(), |n| n.to_string());
+            PyTypeError::new_err(format!(
+                "all inputs have to be Tensors or GradientEdges, but got {name} at index {i}"
+            ))
         }),
     };
     inputs.iter().enumerate().map(edge).collect()
@@ -93,7 +109,9 @@ fn walk(
     retain: bool,
     create: bool,
 ) -> PyResult<Vec<Option<Tensor>>> {
-    guarded("backward", || Ok(backward_edges(roots, wanted, retain, create)?))
+    guarded("backward", || {
+        Ok(backward_edges(roots, wanted, retain, create)?)
+    })
 }
 
 /// Accumulates gradients into leaves.
@@ -108,7 +126,9 @@ pub fn run_backward(
     let grads = given_grads(grads, outputs.len())?;
     let inputs = inputs.filter(|i| !i.is_none()).map(sequence).transpose()?;
     if inputs.as_ref().is_some_and(Vec::is_empty) {
-        return Err(PyRuntimeError::new_err("`inputs` argument to `backward()` cannot be empty."));
+        return Err(PyRuntimeError::new_err(
+            "`inputs` argument to `backward()` cannot be empty.",
+        ));
     }
     let started = roots(&outputs, &grads)?;
     let retain = retain_graph.unwrap_or(create_graph);
@@ -140,7 +160,13 @@ fn backward(
             "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use `grad_tensors`.",
         ));
     }
-    run_backward(tensors, grad_tensors.or(grad_variables), retain_graph, create_graph, inputs)
+    run_backward(
+        tensors,
+        grad_tensors.or(grad_variables),
+        retain_graph,
+        create_graph,
+        inputs,
+    )
 }
 
 /// The gradients of the outputs with respect to the inputs, as a list; None where an input was not used.
@@ -163,7 +189,9 @@ fn _grad<'py>(
     }
     let (outputs, inputs) = (sequence(outputs)?, sequence(inputs)?);
     if inputs.is_empty() {
-        return Err(PyRuntimeError::new_err("`inputs` argument to `grad()` cannot be empty."));
+        return Err(PyRuntimeError::new_err(
+            "`inputs` argument to `grad()` cannot be empty.",
+        ));
     }
     let started = roots(&outputs, &given_grads(grad_outputs, outputs.len())?)?;
     let edges = input_edges(&inputs)?;
@@ -177,7 +205,9 @@ fn _grad<'py>(
             )));
         }
         let grad = match tensor_of(input) {
-            Some(tensor) if grad.is_none() && materialize_grads => Some(zeros_like(&tensor, create_graph)?),
+            Some(tensor) if grad.is_none() && materialize_grads => {
+                Some(zeros_like(&tensor, create_graph)?)
+            }
             _ => grad,
         };
         items.append(grad_object(py, grad.as_ref())?)?;
@@ -189,7 +219,13 @@ fn _grad<'py>(
 #[pyfunction]
 fn _gradient_edge(tensor: &Bound<'_, PyTensor>) -> PyResult<Option<(Py<PyAny>, u32)>> {
     let edge = edge_of(&tensor.get().tensor)?;
-    edge.map(|edge| Ok((super::node::wrap_node(tensor.py(), &edge.node)?, edge.output))).transpose()
+    edge.map(|edge| {
+        Ok((
+            super::node::wrap_node(tensor.py(), &edge.node)?,
+            edge.output,
+        ))
+    })
+    .transpose()
 }
 
 /// The number of the backward pass that this thread is in; 0 outside of one.

@@ -1,23 +1,31 @@
-//! User-defined functions: `Function.apply`, and the node that calls their `backward`.
+//! User-defined functions: their contexts, and `Function.apply`.
 
-use std::any::Any;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
-use smallvec::SmallVec;
 
+use super::function_node::FunctionHost;
 use super::function_outputs::{Outputs, wrap_outputs};
 use super::grad_object;
 use super::hooks::{NodeHook, PyHandle};
 use crate::Tensor;
-use crate::autograd::{Edge, Function, Node, NodeBody, NoGrad, SavedTensor, TensorInfo, edge_of, freed_error, recording};
-use crate::python::tensor::{PyTensor, wrap};
+use crate::autograd::{
+    Edges, NoGrad, Node, NodeBody, SavedTensor, edge_of, freed_error, recording,
+};
+use crate::python::tensor::PyTensor;
 
 /// The native part of a function's context, which is also its `grad_fn`.
-#[pyclass(name = "_FunctionBase", module = "torch._C", subclass, frozen, dict, weakref)]
+#[pyclass(
+    name = "_FunctionBase",
+    module = "torch._C",
+    subclass,
+    frozen,
+    dict,
+    weakref
+)]
 #[derive(Default)]
 pub struct PyFunction {
     state: Mutex<State>,
@@ -33,110 +41,19 @@ struct State {
     needs_input_grad: Option<Py<PyTuple>>,
 }
 
-/// The Python object behind a node.
-pub struct FunctionHost {
-    pub context: Py<PyAny>,
-    /// Which arguments of `forward` were tensors.
-    is_tensor: Vec<bool>,
-    outputs: Vec<Option<TensorInfo>>,
-}
-
 /// The node of a context object.
 pub fn node_of(object: &Bound<'_, PyAny>) -> Option<Arc<Node>> {
-    object.cast::<PyFunction>().ok()?.get().state.lock().node.upgrade()
+    object
+        .cast::<PyFunction>()
+        .ok()?
+        .get()
+        .state
+        .lock()
+        .node
+        .upgrade()
 }
 
-impl Function for FunctionHost {
-    fn apply(&self, _: &Arc<Node>, grads: &[Option<Tensor>]) -> crate::Result<Vec<Option<Tensor>>> {
-        Python::attach(|py| Ok(self.call(py, grads)?))
-    }
-
-    fn release(&self) {
-        Python::attach(|py| {
-            if let Ok(function) = self.context.bind(py).cast::<PyFunction>() {
-                let mut state = function.get().state.lock();
-                state.freed = true;
-                let saved = std::mem::take(&mut state.saved);
-                drop(state);
-                drop(saved);
-            }
-        });
-    }
-
-    fn wants_missing(&self) -> bool {
-        true
-    }
-
-    fn host(&self) -> Option<&(dyn Any + Send + Sync)> {
-        Some(self)
-    }
-}
-
-impl FunctionHost {
-    /// Calls the user's `backward`, and checks what it returns.
-    fn call(&self, py: Python<'_>, grads: &[Option<Tensor>]) -> PyResult<Vec<Option<Tensor>>> {
-        let context = self.context.bind(py);
-        let materialize = flag(context, "materialize_grads")?;
-        let mut args = Vec::with_capacity(self.outputs.len());
-        for (i, info) in self.outputs.iter().enumerate() {
-            let grad = grads.get(i).and_then(Option::as_ref);
-            args.push(match (grad, info) {
-                (None, Some(info)) if materialize => wrap(py, zeros(info)?)?.into_any().unbind(),
-                _ => grad_object(py, grad)?,
-            });
-        }
-        let result = context.call_method1("_run_backward", PyTuple::new(py, args)?)?;
-        let results = match result.cast_into::<PyTuple>() {
-            Ok(tuple) => tuple.iter().collect(),
-            Err(one) => vec![one.into_inner()],
-        };
-        self.take_results(context, results)
-    }
-
-    fn take_results(&self, context: &Bound<'_, PyAny>, mut results: Vec<Bound<'_, PyAny>>) -> PyResult<Vec<Option<Tensor>>> {
-        let name = context.get_type().name()?;
-        let expected = self.is_tensor.len();
-        if results.len() > expected && results[expected..].iter().all(|r| r.is_none()) {
-            results.truncate(expected);
-        }
-        if results.len() != expected {
-            return Err(PyRuntimeError::new_err(format!(
-                "function {name} returned an incorrect number of gradients (expected {expected}, got {})",
-                results.len()
-            )));
-        }
-        let mut grads = Vec::with_capacity(expected);
-        for (i, (result, &is_tensor)) in results.iter().zip(&self.is_tensor).enumerate() {
-            if !is_tensor {
-                if result.is_none() {
-                    continue;
-                }
-                return Err(PyRuntimeError::new_err(format!(
-                    "function {name} returned a gradient different than None at position {}, but the corresponding forward input was not a Variable",
-                    i + 1
-                )));
-            }
-            grads.push(match result.cast::<PyTensor>() {
-                Ok(t) => Some(t.get().tensor.clone()),
-                Err(_) if result.is_none() => None,
-                Err(_) => {
-                    return Err(PyRuntimeError::new_err(format!(
-                        "expected Variable or None (got {})",
-                        result.get_type().name()?
-                    )));
-                }
-            });
-        }
-        Ok(grads)
-    }
-}
-
-fn zeros(info: &TensorInfo) -> crate::Result<Tensor> {
-    let shape = info.shape.to_vec();
-    crate::call!("zeros", shape, info.dtype, crate::ops::Value::None, info.device)
-}
-
-fn flag(context: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
+pub fn flag(context: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
     context.getattr(name)?.is_truthy()
 }
 
@@ -161,7 +78,9 @@ impl PyFunction {
         };
         let saved = state.saved.clone();
         drop(state);
-        let items = saved.iter().map(|saved| saved.as_ref().map(|s| s.unpack(&node, true)).transpose());
+        let items = saved
+            .iter()
+            .map(|saved| saved.as_ref().map(|s| s.unpack(&node, true)).transpose());
         let items = items.collect::<crate::Result<Vec<_>>>()?;
         let items = items.iter().map(|t| grad_object(py, t.as_ref()));
         PyTuple::new(py, items.collect::<PyResult<Vec<_>>>()?)
@@ -170,7 +89,12 @@ impl PyFunction {
     /// Which arguments of `forward` want a gradient.
     #[getter]
     fn get_needs_input_grad(slf: &Bound<'_, Self>) -> Option<Py<PyTuple>> {
-        slf.get().state.lock().needs_input_grad.as_ref().map(|t| t.clone_ref(slf.py()))
+        slf.get()
+            .state
+            .lock()
+            .needs_input_grad
+            .as_ref()
+            .map(|t| t.clone_ref(slf.py()))
     }
 
     #[setter]
@@ -203,18 +127,34 @@ impl PyFunction {
 
     /// Calls `hook(grad_inputs, grad_outputs)` after `backward` ran.
     fn register_hook(&self, hook: Py<PyAny>) -> PyResult<PyHandle> {
-        let hook = Arc::new(NodeHook { hook, before: false });
-        Ok(PyHandle(self.node("register_hook")?.extras().post.add(0, hook)))
+        let hook = Arc::new(NodeHook {
+            hook,
+            before: false,
+        });
+        Ok(PyHandle(
+            self.node("register_hook")?.extras().post.add(0, hook),
+        ))
     }
 
     /// Calls `hook(grad_outputs)` before `backward` runs.
     fn register_prehook(&self, hook: Py<PyAny>) -> PyResult<PyHandle> {
         let hook = Arc::new(NodeHook { hook, before: true });
-        Ok(PyHandle(self.node("register_prehook")?.extras().pre.add(0, hook)))
+        Ok(PyHandle(
+            self.node("register_prehook")?.extras().pre.add(0, hook),
+        ))
     }
 }
 
 impl PyFunction {
+    /// Frees what was saved; asking for it is an error from now on.
+    pub fn free(&self) {
+        let mut state = self.state.lock();
+        state.freed = true;
+        let saved = std::mem::take(&mut state.saved);
+        drop(state);
+        drop(saved);
+    }
+
     fn node(&self, what: &str) -> PyResult<Arc<Node>> {
         self.state.lock().node.upgrade().ok_or_else(|| {
             PyRuntimeError::new_err(format!(
@@ -240,13 +180,23 @@ fn inputs(args: &Bound<'_, PyTuple>) -> (Inputs, Vec<bool>) {
         tensors.extend(tensor);
     }
     let recorded = recording() && needs.contains(&true);
-    (Inputs { tensors, is_tensor, recorded }, needs)
+    (
+        Inputs {
+            tensors,
+            is_tensor,
+            recorded,
+        },
+        needs,
+    )
 }
 
 /// `Function.apply`: runs `forward` unrecorded, and records the function as one node.
 #[pyfunction]
 #[pyo3(signature = (cls, *args))]
-fn _apply_function<'py>(cls: &Bound<'py, PyType>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+fn _apply_function<'py>(
+    cls: &Bound<'py, PyType>,
+    args: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = cls.py();
     let context = cls.getattr("_backward_cls")?.call0()?;
     let (inputs, needs) = inputs(args);
@@ -262,7 +212,11 @@ fn _apply_function<'py>(cls: &Bound<'py, PyType>, args: &Bound<'py, PyTuple>) ->
         Err(_) => vec![raw],
     };
     let outputs = Outputs::sort(&context, &raw, &inputs.tensors)?;
-    let node = if inputs.recorded { Some(make_node(&context, &inputs, &outputs)?) } else { None };
+    let node = if inputs.recorded {
+        Some(make_node(&context, &inputs, &outputs)?)
+    } else {
+        None
+    };
     let wrapped = wrap_outputs(py, outputs, node.as_ref(), raw)?;
     if let Some(node) = &node {
         function.state.lock().node = Arc::downgrade(node);
@@ -283,7 +237,8 @@ fn forward<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     if flag(cls.as_any(), "_has_setup_context")? {
         let result = cls.getattr("forward")?.call1(args)?;
-        cls.getattr("setup_context")?.call1((context, args, &result))?;
+        cls.getattr("setup_context")?
+            .call1((context, args, &result))?;
         return Ok(result);
     }
     let mut all = vec![context.clone()];
@@ -291,8 +246,12 @@ fn forward<'py>(
     cls.getattr("forward")?.call1(PyTuple::new(cls.py(), all)?)
 }
 
-fn make_node(context: &Bound<'_, PyAny>, inputs: &Inputs, outputs: &Outputs) -> PyResult<Arc<Node>> {
-    let mut edges: SmallVec<[Option<Edge>; 2]> = SmallVec::new();
+fn make_node(
+    context: &Bound<'_, PyAny>,
+    inputs: &Inputs,
+    outputs: &Outputs,
+) -> PyResult<Arc<Node>> {
+    let mut edges = Edges::new();
     for tensor in &inputs.tensors {
         edges.push(edge_of(tensor)?);
     }
@@ -301,9 +260,18 @@ fn make_node(context: &Bound<'_, PyAny>, inputs: &Inputs, outputs: &Outputs) -> 
         is_tensor: inputs.is_tensor.clone(),
         outputs: outputs.infos(),
     };
-    let infos = host.outputs.iter().map(|info| info.clone().unwrap_or_default()).collect();
+    let infos = host
+        .outputs
+        .iter()
+        .map(|info| info.clone().unwrap_or_default())
+        .collect();
     let name = context.get_type().name()?.to_string();
-    Ok(Arc::new(Node::new(name.into(), edges, infos, NodeBody::Custom(Box::new(host)))))
+    Ok(Arc::new(Node::new(
+        name.into(),
+        edges,
+        infos,
+        NodeBody::Custom(Box::new(host)),
+    )))
 }
 
 /// What `save_for_backward` was given, kept as the tape keeps tensors.
@@ -313,7 +281,10 @@ fn save(context: &Bound<'_, PyAny>, node: &Arc<Node>) -> PyResult<Vec<Option<Sav
         return Ok(Vec::new());
     }
     let to_save = to_save.cast::<PyTuple>().map_err(|_| {
-        PyTypeError::new_err(format!("saved tensors argument is expected to be a tuple, but is a {}", to_save.get_type()))
+        PyTypeError::new_err(format!(
+            "saved tensors argument is expected to be a tuple, but is a {}",
+            to_save.get_type()
+        ))
     })?;
     let mut saved = Vec::with_capacity(to_save.len());
     for (i, item) in to_save.iter().enumerate() {

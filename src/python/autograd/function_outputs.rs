@@ -29,7 +29,16 @@ fn marked(context: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<Tensor>> {
         return Ok(Vec::new());
     }
     let tensors = value.cast::<PyTuple>().map_err(PyErr::from)?.iter();
-    tensors.map(|item| Ok(item.cast::<PyTensor>().map_err(PyErr::from)?.get().tensor.clone())).collect()
+    tensors
+        .map(|item| {
+            Ok(item
+                .cast::<PyTensor>()
+                .map_err(PyErr::from)?
+                .get()
+                .tensor
+                .clone())
+        })
+        .collect()
 }
 
 fn contains(list: &[Tensor], tensor: &Tensor) -> bool {
@@ -37,7 +46,11 @@ fn contains(list: &[Tensor], tensor: &Tensor) -> bool {
 }
 
 impl Outputs {
-    pub fn sort(context: &Bound<'_, PyAny>, raw: &[Bound<'_, PyAny>], inputs: &[Tensor]) -> PyResult<Outputs> {
+    pub fn sort(
+        context: &Bound<'_, PyAny>,
+        raw: &[Bound<'_, PyAny>],
+        inputs: &[Tensor],
+    ) -> PyResult<Outputs> {
         let dirty = marked(context, "dirty_tensors")?;
         let fixed = marked(context, "non_differentiable")?;
         let output = |object: &Bound<'_, PyAny>| {
@@ -54,7 +67,10 @@ impl Outputs {
 
     /// Sizes and dtypes of the results that are tensors.
     pub fn infos(&self) -> Vec<Option<TensorInfo>> {
-        self.0.iter().map(|o| o.as_ref().map(|o| TensorInfo::from(&o.tensor))).collect()
+        self.0
+            .iter()
+            .map(|o| o.as_ref().map(|o| TensorInfo::from(&o.tensor)))
+            .collect()
     }
 }
 
@@ -65,7 +81,13 @@ pub fn wrap_outputs<'py>(
     node: Option<&Arc<Node>>,
     raw: Vec<Bound<'py, PyAny>>,
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let several = outputs.0.iter().flatten().filter(|o| o.differentiable).count() > 1;
+    let several = outputs
+        .0
+        .iter()
+        .flatten()
+        .filter(|o| o.differentiable)
+        .count()
+        > 1;
     let total = outputs.0.len();
     let mut wrapped = Vec::with_capacity(total);
     for (i, (output, object)) in outputs.0.into_iter().zip(raw).enumerate() {
@@ -75,9 +97,17 @@ pub fn wrap_outputs<'py>(
         };
         let tensor = attach(&output, node, i as u32, total)?;
         if node.is_some() && !(output.is_input && output.dirty) {
-            tensor.set_creation(if several { Creation::MultiOutput } else { Creation::CustomFunction });
+            tensor.set_creation(if several {
+                Creation::MultiOutput
+            } else {
+                Creation::CustomFunction
+            });
         }
-        wrapped.push(if tensor.same(&output.tensor) { object } else { wrap(py, tensor)?.into_any() });
+        wrapped.push(if tensor.same(&output.tensor) {
+            object
+        } else {
+            wrap(py, tensor)?.into_any()
+        });
     }
     Ok(wrapped)
 }
@@ -91,7 +121,11 @@ fn attach(output: &Output, node: Option<&Arc<Node>>, index: u32, total: usize) -
         rebase_dirty(output, node, index, total)?;
         return Ok(tensor.clone());
     }
-    let result = if output.is_input { tensor.view_as_self()? } else { tensor.clone() };
+    let result = if output.is_input {
+        tensor.view_as_self()?
+    } else {
+        tensor.clone()
+    };
     result.set_history(node, index);
     Ok(result)
 }

@@ -15,7 +15,12 @@ use crate::python::tensor::{PyTensor, wrap};
 use crate::{Result, Tensor};
 
 /// What `register_hook` returns; `remove()` takes the hook away. Also a context manager.
-#[pyclass(frozen, weakref, name = "RemovableHandle", module = "torch.utils.hooks")]
+#[pyclass(
+    frozen,
+    weakref,
+    name = "RemovableHandle",
+    module = "torch.utils.hooks"
+)]
 pub struct PyHandle(pub HookHandle);
 
 #[pymethods]
@@ -46,19 +51,31 @@ fn name_of(hook: &Bound<'_, PyAny>) -> String {
 }
 
 fn type_text(object: &Bound<'_, PyAny>) -> String {
-    object.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string())
+    object
+        .get_type()
+        .name()
+        .map_or_else(|_| "object".into(), |name| name.to_string())
 }
 
 /// What a hook gave instead of a gradient, if that may take its place.
-fn replacement(hook: &Bound<'_, PyAny>, before: Option<&Tensor>, after: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
+fn replacement(
+    hook: &Bound<'_, PyAny>,
+    before: Option<&Tensor>,
+    after: &Bound<'_, PyAny>,
+) -> PyResult<Option<Tensor>> {
     if after.is_none() {
         return Ok(None);
     }
     let Some(before) = before else {
-        return Err(PyRuntimeError::new_err("can't replace a None gradient with a non-None value"));
+        return Err(PyRuntimeError::new_err(
+            "can't replace a None gradient with a non-None value",
+        ));
     };
     let Ok(after) = after.cast::<PyTensor>() else {
-        return Err(PyTypeError::new_err(format!("expected Variable, but hook returned '{}'", type_text(after))));
+        return Err(PyTypeError::new_err(format!(
+            "expected Variable, but hook returned '{}'",
+            type_text(after)
+        )));
     };
     let after = after.get().tensor.clone();
     if tensor_type(&after) != tensor_type(before) {
@@ -70,7 +87,10 @@ fn replacement(hook: &Bound<'_, PyAny>, before: Option<&Tensor>, after: &Bound<'
         )));
     }
     if after.shape() != before.shape() {
-        return Err(PyRuntimeError::new_err(format!("hook '{}' has changed the size of value", name_of(hook))));
+        return Err(PyRuntimeError::new_err(format!(
+            "hook '{}' has changed the size of value",
+            name_of(hook)
+        )));
     }
     Ok(Some(after))
 }
@@ -102,7 +122,10 @@ impl Hook for LeafHook {
             for leaf in leaves.iter() {
                 let result = self.0.bind(py).call1((grad_object(py, leaf.as_ref())?,))?;
                 if !result.is_none() {
-                    return Err(PyRuntimeError::new_err("Tensor post accumulate grad hooks should return None.").into());
+                    return Err(PyRuntimeError::new_err(
+                        "Tensor post accumulate grad hooks should return None.",
+                    )
+                    .into());
                 }
             }
             Ok(())
@@ -118,7 +141,11 @@ pub struct NodeHook {
 }
 
 impl Hook for NodeHook {
-    fn call(&self, grads: &mut Vec<Option<Tensor>>, outputs: Option<&[Option<Tensor>]>) -> Result<()> {
+    fn call(
+        &self,
+        grads: &mut Vec<Option<Tensor>>,
+        outputs: Option<&[Option<Tensor>]>,
+    ) -> Result<()> {
         Python::attach(|py| {
             let hook = self.hook.bind(py);
             let first = grads_tuple(py, grads)?;
@@ -133,7 +160,10 @@ impl Hook for NodeHook {
                 Ok(tuple) => tuple,
                 Err(other) if self.before => PyTuple::new(py, [other.into_inner()])?,
                 Err(other) => {
-                    let text = format!("expected tuple, but hook returned '{}'", type_text(&other.into_inner()));
+                    let text = format!(
+                        "expected tuple, but hook returned '{}'",
+                        type_text(&other.into_inner())
+                    );
                     return Err(PyTypeError::new_err(text).into());
                 }
             };
@@ -143,7 +173,11 @@ impl Hook for NodeHook {
     }
 }
 
-fn replace_all(hook: &Bound<'_, PyAny>, grads: &mut [Option<Tensor>], result: &Bound<'_, PyTuple>) -> PyResult<()> {
+fn replace_all(
+    hook: &Bound<'_, PyAny>,
+    grads: &mut [Option<Tensor>],
+    result: &Bound<'_, PyTuple>,
+) -> PyResult<()> {
     if result.len() != grads.len() {
         return Err(PyRuntimeError::new_err(format!(
             "hook '{}' has returned an incorrect number of values (got {}, but expected {})",
@@ -159,7 +193,10 @@ fn replace_all(hook: &Bound<'_, PyAny>, grads: &mut [Option<Tensor>], result: &B
 }
 
 fn grads_tuple<'py>(py: Python<'py>, grads: &[Option<Tensor>]) -> PyResult<Bound<'py, PyTuple>> {
-    let items = grads.iter().map(|grad| grad_object(py, grad.as_ref())).collect::<PyResult<Vec<_>>>()?;
+    let items = grads
+        .iter()
+        .map(|grad| grad_object(py, grad.as_ref()))
+        .collect::<PyResult<Vec<_>>>()?;
     PyTuple::new(py, items)
 }
 

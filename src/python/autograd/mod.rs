@@ -2,6 +2,7 @@
 
 mod engine;
 mod function;
+mod function_node;
 mod function_outputs;
 mod hooks;
 mod modes;

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-use super::function::FunctionHost;
+use super::function_node::FunctionHost;
 use super::grad_object;
 use super::hooks::{NodeHook, PyHandle};
 use crate::Tensor;
@@ -25,7 +25,9 @@ pub struct PyNode {
 
 impl Drop for PyNode {
     fn drop(&mut self) {
-        self.node.object.store(std::ptr::null_mut(), Ordering::Relaxed);
+        self.node
+            .object
+            .store(std::ptr::null_mut(), Ordering::Relaxed);
     }
 }
 
@@ -49,7 +51,9 @@ pub fn wrap_node(py: Python<'_>, node: &Arc<Node>) -> PyResult<Py<PyAny>> {
 }
 
 fn host_of(node: &Node) -> Option<&FunctionHost> {
-    let NodeBody::Custom(function) = &node.body else { return None };
+    let NodeBody::Custom(function) = &node.body else {
+        return None;
+    };
     let host: &(dyn Any + Send + Sync) = function.host()?;
     host.downcast_ref()
 }
@@ -65,7 +69,9 @@ pub fn node_of(object: &Bound<'_, PyAny>) -> Option<Arc<Node>> {
 /// One class per name, as `type(y.grad_fn).__name__` shows it.
 fn class_of<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static CLASSES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
-    let classes = CLASSES.get_or_init(py, || PyDict::new(py).unbind()).bind(py);
+    let classes = CLASSES
+        .get_or_init(py, || PyDict::new(py).unbind())
+        .bind(py);
     if let Some(class) = classes.get_item(name)? {
         return Ok(class);
     }
@@ -90,10 +96,15 @@ pub fn next_functions<'py>(py: Python<'py>, node: &Node) -> PyResult<Bound<'py, 
 
 /// The dict that users may write notes on a node into.
 pub fn metadata(py: Python<'_>, node: &Node) -> PyResult<Py<PyAny>> {
-    let notes = node.extras().notes.get_or_init(|| Box::new(PyDict::new(py).unbind()));
+    let notes = node
+        .extras()
+        .notes
+        .get_or_init(|| Box::new(PyDict::new(py).unbind()));
     match notes.downcast_ref::<Py<PyDict>>() {
         Some(dict) => Ok(dict.clone_ref(py).into_any()),
-        None => Err(PyRuntimeError::new_err("the notes of this node are not Python's")),
+        None => Err(PyRuntimeError::new_err(
+            "the notes of this node are not Python's",
+        )),
     }
 }
 
@@ -102,7 +113,9 @@ impl PyNode {
     #[new]
     fn new(handle: &Bound<'_, PyAny>) -> PyResult<PyNode> {
         match handle.cast::<NodeHandle>() {
-            Ok(handle) => Ok(PyNode { node: handle.get().0.clone() }),
+            Ok(handle) => Ok(PyNode {
+                node: handle.get().0.clone(),
+            }),
             Err(_) => Err(PyTypeError::new_err("cannot create node instances")),
         }
     }
@@ -133,12 +146,23 @@ impl PyNode {
 
     /// Calls `hook(grad_inputs, grad_outputs)` after this node ran.
     fn register_hook(&self, hook: Py<PyAny>) -> PyHandle {
-        PyHandle(self.node.extras().post.add(0, Arc::new(NodeHook { hook, before: false })))
+        PyHandle(self.node.extras().post.add(
+            0,
+            Arc::new(NodeHook {
+                hook,
+                before: false,
+            }),
+        ))
     }
 
     /// Calls `hook(grad_outputs)` before this node runs.
     fn register_prehook(&self, hook: Py<PyAny>) -> PyHandle {
-        PyHandle(self.node.extras().pre.add(0, Arc::new(NodeHook { hook, before: true })))
+        PyHandle(
+            self.node
+                .extras()
+                .pre
+                .add(0, Arc::new(NodeHook { hook, before: true })),
+        )
     }
 
     /// Runs the node on gradients of its outputs.
@@ -147,10 +171,15 @@ impl PyNode {
         let grads = grads.iter().map(|grad| match grad.cast::<PyTensor>() {
             Ok(t) => Ok(Some(t.get().tensor.clone())),
             Err(_) if grad.is_none() => Ok(None),
-            Err(_) => Err(PyTypeError::new_err("gradients can be either Tensors or None")),
+            Err(_) => Err(PyTypeError::new_err(
+                "gradients can be either Tensors or None",
+            )),
         });
         let results = self.node.apply(&grads.collect::<PyResult<Vec<_>>>()?)?;
-        let items: Vec<_> = results.iter().map(|grad| grad_object(py, grad.as_ref())).collect::<PyResult<_>>()?;
+        let items: Vec<_> = results
+            .iter()
+            .map(|grad| grad_object(py, grad.as_ref()))
+            .collect::<PyResult<_>>()?;
         match <[Py<PyAny>; 1]>::try_from(items) {
             Ok([one]) => Ok(one),
             Err(items) => Ok(PyTuple::new(py, items)?.into_any().unbind()),
@@ -166,7 +195,9 @@ impl PyNode {
             Some(field) => saved_field(py, node, field)?,
             None => None,
         };
-        found.ok_or_else(|| PyAttributeError::new_err(format!("'{}' object has no attribute '{name}'", node.name)))
+        found.ok_or_else(|| {
+            PyAttributeError::new_err(format!("'{}' object has no attribute '{name}'", node.name))
+        })
     }
 
     fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<Py<PyAny>>> {
@@ -206,7 +237,11 @@ fn saved_names(node: &Node) -> Vec<String> {
 }
 
 fn output_name(node: &Node, index: usize) -> String {
-    if node.outputs.len() == 1 { "result".to_string() } else { format!("result{index}") }
+    if node.outputs.len() == 1 {
+        "result".to_string()
+    } else {
+        format!("result{index}")
+    }
 }
 
 /// What a node saved under the name of a parameter, or of an output.
@@ -214,7 +249,10 @@ fn saved_field(py: Python<'_>, node: &Arc<Node>, field: &str) -> PyResult<Option
     let NodeBody::Op { entry, saved } = &node.body else {
         return Ok(None);
     };
-    if !saved_names(node).iter().any(|name| &name["_saved_".len()..] == field) {
+    if !saved_names(node)
+        .iter()
+        .any(|name| &name["_saved_".len()..] == field)
+    {
         return Ok(None);
     }
     let saved = saved.read_recursive();
@@ -224,13 +262,20 @@ fn saved_field(py: Python<'_>, node: &Arc<Node>, field: &str) -> PyResult<Option
     }
     for (index, tensor) in &saved.outputs {
         if output_name(node, *index as usize) == field {
-            return Ok(Some(wrap(py, tensor.unpack(node, true)?)?.into_any().unbind()));
+            return Ok(Some(
+                wrap(py, tensor.unpack(node, true)?)?.into_any().unbind(),
+            ));
         }
     }
     Ok(None)
 }
 
-fn argument(py: Python<'_>, node: &Arc<Node>, saved: &Saved, position: usize) -> PyResult<Py<PyAny>> {
+fn argument(
+    py: Python<'_>,
+    node: &Arc<Node>,
+    saved: &Saved,
+    position: usize,
+) -> PyResult<Py<PyAny>> {
     let here = |i: &u8| *i as usize == position;
     if let Some((_, tensor)) = saved.inputs.iter().find(|(i, _)| here(i)) {
         return Ok(wrap(py, tensor.unpack(node, true)?)?.into_any().unbind());
@@ -241,7 +286,10 @@ fn argument(py: Python<'_>, node: &Arc<Node>, saved: &Saved, position: usize) ->
         return Ok(tensor_tuple(py, list)?.into_any().unbind());
     }
     let plain = saved.args.iter().find(|(i, _)| here(i));
-    value_object(py, plain.map(|(_, value)| value.clone()).unwrap_or_default())
+    value_object(
+        py,
+        plain.map(|(_, value)| value.clone()).unwrap_or_default(),
+    )
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

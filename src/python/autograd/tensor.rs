@@ -32,12 +32,21 @@ impl PyTensor {
 
     /// Calls `hook(grad)` with every gradient of this tensor; what it returns takes the gradient's place.
     fn register_hook(slf: &Bound<'_, Self>, hook: Py<PyAny>) -> PyResult<PyHandle> {
-        Ok(PyHandle(slf.get().tensor.register_hook(Arc::new(TensorHook(hook)))?))
+        Ok(PyHandle(
+            slf.get().tensor.register_hook(Arc::new(TensorHook(hook)))?,
+        ))
     }
 
     /// Calls `hook(tensor)` whenever a gradient was accumulated into this leaf.
-    fn register_post_accumulate_grad_hook(slf: &Bound<'_, Self>, hook: Py<PyAny>) -> PyResult<PyHandle> {
-        Ok(PyHandle(slf.get().tensor.register_post_accumulate_hook(Arc::new(LeafHook(hook)))?))
+    fn register_post_accumulate_grad_hook(
+        slf: &Bound<'_, Self>,
+        hook: Py<PyAny>,
+    ) -> PyResult<PyHandle> {
+        Ok(PyHandle(
+            slf.get()
+                .tensor
+                .register_post_accumulate_hook(Arc::new(LeafHook(hook)))?,
+        ))
     }
 
     /// Keeps the gradient of this tensor in `grad` though it is no leaf.
@@ -70,7 +79,10 @@ impl PyTensor {
 
     /// Switches whether operations on this tensor are recorded, in place.
     #[pyo3(signature = (requires_grad = true))]
-    fn requires_grad_<'py>(slf: &Bound<'py, Self>, requires_grad: bool) -> PyResult<Bound<'py, Self>> {
+    fn requires_grad_<'py>(
+        slf: &Bound<'py, Self>,
+        requires_grad: bool,
+    ) -> PyResult<Bound<'py, Self>> {
         slf.get().tensor.set_requires_grad(requires_grad)?;
         Ok(slf.clone())
     }
@@ -130,7 +142,9 @@ impl PyTensor {
     #[getter]
     fn _version(&self) -> PyResult<u32> {
         if self.tensor.is_inference() {
-            return Err(PyRuntimeError::new_err("Inference tensors do not track version counter."));
+            return Err(PyRuntimeError::new_err(
+                "Inference tensors do not track version counter.",
+            ));
         }
         Ok(self.tensor.version())
     }
@@ -165,7 +179,11 @@ impl PyTensor {
 
     #[getter]
     fn _base<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyTensor>>> {
-        slf.get().tensor.view_base().map(|base| wrap(slf.py(), base)).transpose()
+        slf.get()
+            .tensor
+            .view_base()
+            .map(|base| wrap(slf.py(), base))
+            .transpose()
     }
 
     fn _is_view(&self) -> bool {
@@ -179,7 +197,10 @@ impl PyTensor {
     /// The hooks registered on this tensor, by number; kept for code that looks whether there are any.
     #[getter]
     fn _backward_hooks(slf: &Bound<'_, Self>) -> Option<Py<PyDict>> {
-        let hooked = slf.get().tensor.with_meta(|m| m.is_some_and(|m| m.hooks.is_some()));
+        let hooked = slf
+            .get()
+            .tensor
+            .with_meta(|m| m.is_some_and(|m| m.hooks.is_some()));
         hooked.then(|| PyDict::new(slf.py()).unbind())
     }
 }
