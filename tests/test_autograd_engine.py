@@ -378,3 +378,10 @@ def test_gradient_edges():
     assert g.tolist() == [4.0, 8.0, 12.0]
     torch.autograd.backward(graph.get_gradient_edge(y), torch.ones(3))
     assert x.grad.tolist() == [2.0, 2.0, 2.0]
+
+
+def test_view_with_many_outputs():
+    x = torch.ones(40, requires_grad=True)
+    parts = x.unbind()
+    (parts[0] + 2 * parts[39]).backward()
+    assert x.grad[0].item() == 1.0 and x.grad[39].item() == 2.0 and x.grad.sum().item() == 3.0

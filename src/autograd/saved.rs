@@ -172,7 +172,11 @@ fn pack(hooks: &dyn SavedHooks, t: &Tensor, output: Option<u32>) -> Result<Saved
     let version = t.version();
     let hook = {
         let _guard = NoGrad::enter();
-        hooks.pack(t)?
+        match output {
+            // A hook that keeps what it gets would keep the node alive by its own output.
+            Some(_) => hooks.pack(&t.detached())?,
+            None => hooks.pack(t)?,
+        }
     };
     ensure!(
         t.version() == version,
