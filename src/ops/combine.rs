@@ -4,7 +4,7 @@ use smallvec::smallvec;
 
 use super::options::one;
 use super::{Args, Body, F, Outputs, Val, Value, result_type};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Tensor, check_room};
 use crate::{Result, call, ensure, error, fail, ops};
 
 /// Every input, expanded along the dimension of its own.
@@ -113,6 +113,18 @@ fn next_combination(picks: &mut [i64], n: i64, repeat: bool) -> bool {
     false
 }
 
+/// n over r, at most `i64::MAX`.
+fn count_combinations(n: i64, r: i64) -> i64 {
+    let mut count = 1i128;
+    for i in 0..i128::from(r.min(n.saturating_sub(r)).max(0)) {
+        count = count * (i128::from(n) - i) / (i + 1);
+        if count > i128::from(i64::MAX) {
+            return i64::MAX;
+        }
+    }
+    count as i64
+}
+
 fn combinations(args: Args) -> Result<Outputs> {
     let (x, r, repeat) = (args.t(0)?, args.int(1)?, args.bool(2)?);
     check_vector(x)?;
@@ -121,6 +133,8 @@ fn combinations(args: Args) -> Result<Outputs> {
     if r == 0 {
         return one(call!("new_empty", x, [0])?);
     }
+    let count = count_combinations(if repeat { n.saturating_add(r - 1) } else { n }, r);
+    check_room(count.saturating_mul(r), DType::I64)?;
     let mut indices = Vec::new();
     let mut picks: Vec<i64> = (0..r).map(|i| if repeat { 0 } else { i }).collect();
     if n > 0 && (repeat || r <= n) {

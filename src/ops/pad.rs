@@ -2,7 +2,7 @@
 
 use super::matmul::single;
 use super::{Args, Body, F, Outputs, SHAPES, Val, Value, named};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Tensor, check_room};
 use crate::{Result, call, ensure, fail, grads, ops};
 
 /// (before, after) of each padded dimension, last dimension first, as `pad` arguments have them.
@@ -82,6 +82,7 @@ fn sources(mode: &str, size: i64, before: i64, after: i64, d: usize) -> Result<V
         "circular" => first + (i - first).rem_euclid(kept.max(1)),
         _ => i.clamp(0, (size - 1).max(0)),
     };
+    check_room(size.saturating_add(before).saturating_add(after).max(0), DType::I64)?;
     Ok((-before..size + after).map(place).collect())
 }
 

@@ -4,7 +4,7 @@
 
 use super::matmul::single;
 use super::{Args, Body, F, Outputs, Val};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Tensor, check_room};
 use crate::{Result, call, ensure, fail, ops};
 
 /// How values between elements come about.
@@ -155,6 +155,9 @@ fn upsample(a: Args, kind: Kind, spatial: usize) -> Result<Outputs> {
         Runtime,
         "Input and output sizes should be greater than 0, but got input (H: {inputs:?}) output (H: {sizes:?})"
     );
+    for &size in &sizes {
+        check_room(size.saturating_mul(4), DType::I64)?;
+    }
     let wide = if x.dtype() == DType::U8 && with_corners {
         DType::F32
     } else {

@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 
 use super::options::Options;
 use super::{Args, Body, F, Outputs};
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor, check_room};
 use crate::{Result, call, ensure, ops};
 
 /// A window whose value at position `x` of its period, from 0 to 1, is `shape(x)`. The options start at `at`.
@@ -22,6 +22,7 @@ fn window(name: &str, args: Args, at: usize, shape: impl Fn(f64) -> f64) -> Resu
         "{name} expects floating point dtypes, got: {}",
         dtype.scalar_name()
     );
+    check_room(length, DType::F64)?;
     let period = if periodic { length } else { length - 1 };
     let values: Vec<f64> = match length {
         1 => vec![1.0],

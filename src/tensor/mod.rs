@@ -522,6 +522,11 @@ impl std::fmt::Debug for Tensor {
     }
 }
 
+/// Fails where memory for so many elements cannot be had: for lists that are made before their tensor.
+pub fn check_room(count: i64, dtype: DType) -> Result<()> {
+    Tensor::empty(&[count], dtype).map(drop)
+}
+
 fn byte_size(shape: &[i64], dtype: DType) -> Result<usize> {
     let bytes = checked_numel(shape)?.checked_mul(dtype.size() as i64);
     bytes.map(|n| n as usize).ok_or_else(|| {
