@@ -29,6 +29,7 @@ pub mod nonzero;
 pub mod norm;
 pub mod number;
 pub mod optim;
+pub mod nll;
 pub mod pool;
 pub mod columns;
 pub mod conv;

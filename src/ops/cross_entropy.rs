@@ -1,11 +1,13 @@
 //! Negative log-likelihood and cross entropy.
 
+use super::conv::dense;
 use super::loss::{MEAN, SUM};
 use super::matmul::single;
 use super::{Args, Body, F, Outputs, SHAPES, Val, Value, arg, named};
-use crate::autograd::{Ctx, NoGrad};
-use crate::tensor::{DType, Tensor};
-use crate::{Result, call, ensure, fail, grads, ops};
+use crate::autograd::Ctx;
+use crate::cpu::nll::{self, Rows};
+use crate::tensor::{DType, Scalar, Tensor};
+use crate::{Result, call, dispatch, ensure, fail, grads, ops};
 
 /// Position of the classes: the second dimension, or the only one.
 fn class_dim(x: &Tensor) -> i64 {
@@ -92,45 +94,106 @@ fn targets(x: &Tensor, y: &Tensor, weight: Option<&Tensor>, ignore: i64) -> Resu
     Ok(Targets { class, weight, dim })
 }
 
+fn rows(shape: &[i64], ignore: i64) -> Rows {
+    let sizes: Vec<usize> = shape.iter().map(|&n| n as usize).collect();
+    match sizes[..] {
+        [classes] => Rows {
+            batch: 1,
+            classes,
+            inner: 1,
+            ignore,
+        },
+        _ => Rows {
+            batch: sizes[0],
+            classes: sizes[1],
+            inner: sizes[2..].iter().product(),
+            ignore,
+        },
+    }
+}
+
+fn weights_as(weight: Option<&Tensor>, dtype: DType) -> Result<Option<Tensor>> {
+    weight.map(|w| dense(w, dtype)).transpose()
+}
+
+fn unsupported(dtype: DType) -> Result<()> {
+    fail!(
+        Runtime,
+        "\"nll_loss_out_frame\" not implemented for '{}'",
+        dtype.scalar_name()
+    )
+}
+
+/// (loss, sum of the weights).
 fn nll(a: Args) -> Result<Vec<Tensor>> {
     let (x, y, weight, reduction, ignore) = (a.t(0)?, a.t(1)?, a.opt_t(2)?, a.int(3)?, a.int(4)?);
     nll_check(x, y, weight)?;
-    let _guard = NoGrad::enter();
-    let t = targets(x, y, weight, ignore)?;
-    let picked = Val::from(x)
-        .gather(t.dim, t.class.unsqueeze(t.dim))
-        .select(t.dim, 0);
-    // A weight of 0 leaves even an infinite loss out.
-    let loss = (-picked)
-        .mul(&t.weight)
-        .masked_fill(t.weight.eq(0i64), 0i64);
-    let total = Val(call!("sum", &t.weight));
+    let (rows, dtype) = (rows(x.shape(), ignore), x.dtype().compute());
+    let (scores, targets, weights) = (
+        dense(x, dtype)?,
+        dense(y, DType::I64)?,
+        weights_as(weight, dtype)?,
+    );
+    let found = targets.as_slice::<i64>()?;
+    if let Some(bad) = rows.bad_target(found) {
+        fail!(Index, "Target {bad} is out of bounds.");
+    }
+    let shape = if x.ndim() == 1 { &[] } else { y.shape() };
+    let losses = Tensor::empty(shape, dtype)?;
+    let (mut sum, mut total) = (0.0, 0.0);
+    dispatch!(@arms dtype, T, {
+        let weights = weights.as_ref().map(Tensor::as_slice::<T>).transpose()?;
+        // SAFETY: the tensor was just made.
+        let losses = unsafe { losses.as_mut_slice::<T>()? };
+        let (s, t) = nll::forward(&rows, scores.as_slice::<T>()?, found, weights, losses);
+        (sum, total) = (f64::from(s), f64::from(t));
+    }, unsupported(dtype)?, F32 f32, F64 f64);
+    let scalar = |value: f64| Tensor::scalar(Scalar::Float(value), x.dtype());
     let loss = match reduction {
-        MEAN => Val(call!("sum", loss)).div(&total),
-        SUM => Val(call!("sum", loss)),
-        _ => loss,
+        MEAN => scalar(sum / total)?,
+        SUM => scalar(sum)?,
+        _ => dense(&losses, x.dtype())?,
     };
-    Ok(vec![loss.get()?, total.get()?])
+    Ok(vec![loss, scalar(total)?])
+}
+
+/// `_nll_loss_grad(grad, target, weight, total, reduction, ignore_index, size)`.
+fn nll_backward(a: Args) -> Result<Vec<Tensor>> {
+    let (g, y, weight, total) = (a.t(0)?, a.t(1)?, a.opt_t(2)?, a.t(3)?);
+    let (reduction, ignore, size) = (a.int(4)?, a.int(5)?, a.ints(6)?);
+    let dtype = g.dtype().compute();
+    let (targets, weights) = (dense(y, DType::I64)?, weights_as(weight, dtype)?);
+    let slopes = match reduction {
+        MEAN => Tensor::scalar(
+            Scalar::Float(g.item()?.to_f64() / total.item()?.to_f64()),
+            dtype,
+        )?,
+        _ => dense(g, dtype)?,
+    };
+    let grad = Tensor::empty(size, dtype)?;
+    dispatch!(@arms dtype, T, {
+        let weights = weights.as_ref().map(Tensor::as_slice::<T>).transpose()?;
+        // SAFETY: the tensor was just made.
+        let grad = unsafe { grad.as_mut_slice::<T>()? };
+        nll::backward(&rows(size, ignore), targets.as_slice::<i64>()?, weights, slopes.as_slice::<T>()?, grad);
+    }, unsupported(dtype)?, F32 f32, F64 f64);
+    Ok(vec![dense(&grad, g.dtype())?])
 }
 
 fn nll_grad(c: &Ctx) -> super::Grads {
     let (a, shape) = (c.args(), c.shape(0));
-    let (reduction, ignore) = (a.int(3).unwrap_or(MEAN), a.int(4).unwrap_or(-100));
-    let grad = || -> Result<Val> {
-        let (y, weight) = (c.x(1).get()?, c.opt_x(2).map(Val::get).transpose()?);
-        let like = Tensor::empty(&shape, c.dtype(0))?;
-        let t = targets(&like, &y, weight.as_ref(), ignore)?;
-        let g = match reduction {
-            MEAN => c.g().div(c.y(1)).expand(t.weight.shape().to_vec()),
-            SUM => c.g().expand(t.weight.shape().to_vec()),
-            _ => c.g(),
-        };
-        let values = (-g).mul(&t.weight).unsqueeze(t.dim);
-        let zeros = Val(call!("zeros", &shape, c.dtype(0)));
-        Ok(zeros.scatter(t.dim, t.class.unsqueeze(t.dim), values))
-    };
+    let (reduction, ignore) = (a.get(3), a.get(4));
     grads![
-        c.when(0, || grad().unwrap_or_else(|e| Val(Err(e)))),
+        c.when(0, || Val(call!(
+            "_nll_loss_grad",
+            c.g(),
+            c.x(1),
+            c.opt_x(2),
+            c.y(1),
+            reduction,
+            ignore,
+            &shape
+        ))),
         None,
         None
     ]
@@ -274,6 +337,12 @@ ops! {
     /// Negative log-likelihood of target classes, and the sum of their weights.
     "_nll_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> (Tensor, Tensor)", 0,
     Body::Dynamic { cpu: nll }, grad named("NllLossBackward0", arg(1) | arg(2) | super::out(1) | SHAPES, nll_grad);
+    /// The gradient of `_nll_loss`, and linear in its own.
+    "_nll_loss_grad(Tensor grad, Tensor target, Tensor? weight, Tensor total, int reduction, int ignore_index, int[] size) -> Tensor", 0,
+    Body::Dynamic { cpu: nll_backward }, grad named("NllLossBackwardBackward0", arg(1) | arg(2), |c| {
+        let a = c.args();
+        grads![Val(call!("_nll_loss", c.g(), c.x(1), c.opt_x(2), a.get(4), a.get(5))), None, None, None]
+    });
     /// Negative log-likelihood of target classes.
     "nn.functional.nll_loss_nd(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> Tensor",
     F, Body::Composite(nll_value);
