@@ -26,7 +26,11 @@ fn pointwise(c: &mut Criterion) {
         for name in ["exp", "tanh", "relu"] {
             let entry = rtensor::ops::find_overload(name).expect("a known op");
             group.bench_function(BenchmarkId::new(name, size), |b| {
-                b.iter(|| entry.call(smallvec::smallvec![black_box(&x).into()]).expect(name));
+                b.iter(|| {
+                    entry
+                        .call(smallvec::smallvec![black_box(&x).into()])
+                        .expect(name)
+                });
             });
         }
     }
@@ -80,24 +84,63 @@ fn optimisers(c: &mut Criterion) {
     let params: Vec<Tensor> = (0..4).map(list).collect::<Result<_>>().expect("memory");
     let grads: Vec<Tensor> = (0..4).map(list).collect::<Result<_>>().expect("memory");
     let states: Vec<Tensor> = (0..4).map(list).collect::<Result<_>>().expect("memory");
-    let squares: Vec<Tensor> = states.iter().map(|s| call!("abs", s)).collect::<Result<_>>().expect("memory");
-    let steps: Vec<Tensor> =
-        (0..4).map(|_| Tensor::zeros(&[], DType::F32)).collect::<Result<_>>().expect("memory");
+    let squares: Vec<Tensor> = states
+        .iter()
+        .map(|s| call!("abs", s))
+        .collect::<Result<_>>()
+        .expect("memory");
+    let steps: Vec<Tensor> = (0..4)
+        .map(|_| Tensor::zeros(&[], DType::F32))
+        .collect::<Result<_>>()
+        .expect("memory");
     let elements = 4 * 256 * 256u64;
     group.throughput(Throughput::Bytes(5 * 4 * elements));
     group.bench_function("sgd with momentum", |b| {
         b.iter(|| {
             let (p, g, m) = (params.clone(), grads.clone(), states.clone());
-            call_all!("_fused_sgd_", p, g, m, 0.0, 0.9, 1e-9, 0.0, false, false, false).expect("sgd")
+            call_all!(
+                "_fused_sgd_",
+                p,
+                g,
+                m,
+                0.0,
+                0.9,
+                1e-9,
+                0.0,
+                false,
+                false,
+                false
+            )
+            .expect("sgd")
         });
     });
     group.throughput(Throughput::Bytes(7 * 4 * elements));
     group.bench_function("adam", |b| {
         b.iter(|| {
-            let (p, g, m, v) = (params.clone(), grads.clone(), states.clone(), squares.clone());
+            let (p, g, m, v) = (
+                params.clone(),
+                grads.clone(),
+                states.clone(),
+                squares.clone(),
+            );
             let none = Vec::<Tensor>::new();
-            call_all!("_fused_adam_", p, g, m, v, none, steps.clone(), 1e-9, 0.9, 0.999, 0.0, 1e-8, false, false)
-                .expect("adam")
+            call_all!(
+                "_fused_adam_",
+                p,
+                g,
+                m,
+                v,
+                none,
+                steps.clone(),
+                1e-9,
+                0.9,
+                0.999,
+                0.0,
+                1e-8,
+                false,
+                false
+            )
+            .expect("adam")
         });
     });
     group.finish();

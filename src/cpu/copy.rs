@@ -81,7 +81,7 @@ fn transform<S: Element>(value: S, conj: bool, neg: bool) -> S {
             // The sign bit is the top one of each part (little-endian).
             bytes[half - 1] ^= if neg { 0x80 } else { 0 };
             let last = bytes.len() - 1;
-            bytes[last] ^= if neg != conj { 0x80 } else { 0 };
+            bytes[last] ^= if neg == conj { 0 } else { 0x80 };
         }
         _ if neg => {
             let last = bytes.len() - 1;
@@ -123,14 +123,14 @@ fn run<T: Copy, S: Copy>(
     let rows = plan.outer_count();
     if rows == 1 {
         pool::parallel_for(size as usize, pool::grain::COPY, |range| {
-            row(0, 0, range.start as i64, range.end as i64)
+            row(0, 0, range.start as i64, range.end as i64);
         });
         return;
     }
     let grain = (pool::grain::COPY as i64 / size.max(1)).max(1) as usize;
     pool::parallel_for(rows as usize, grain, |range| {
         plan.for_each_outer(range.start as i64..range.end as i64, |[t, s]| {
-            row(t, s, 0, size)
+            row(t, s, 0, size);
         });
     });
 }

@@ -40,14 +40,14 @@ fn fill_with<T: Copy + Send + Sync>(target: &Tensor, value: T) {
     let rows = plan.outer_count();
     if rows == 1 {
         pool::parallel_for(size as usize, pool::grain::COPY, |range| {
-            row(0, range.start, range.end)
+            row(0, range.start, range.end);
         });
         return;
     }
     let grain = (pool::grain::COPY / (size as usize).max(1)).max(1);
     pool::parallel_for(rows as usize, grain, |range| {
         plan.for_each_outer(range.start as i64..range.end as i64, |[offset]| {
-            row(offset, 0, size as usize)
+            row(offset, 0, size as usize);
         });
     });
 }
@@ -72,7 +72,11 @@ pub fn in_memory_order<T: Element>(target: &Tensor, draw: &mut dyn FnMut(&mut [T
         rest = tail;
         for (i, &value) in row.iter().enumerate() {
             // SAFETY: the plan walks the tensor's own layout.
-            unsafe { *target.ptr::<T>().offset((offset + i as i64 * step) as isize) = value };
+            unsafe {
+                *target
+                    .ptr::<T>()
+                    .offset((offset + i as i64 * step) as isize) = value;
+            };
         }
     });
 }

@@ -246,7 +246,7 @@ unsafe fn large<T: Gemm + PartialEq>(p: &Product<T>, threads: usize) {
         // The crate runs these on one thread; they are bound by memory, which several threads read faster.
         // SAFETY: the caller's promise; parts write disjoint rows.
         return by_rows(&p, threads, |part| unsafe {
-            one_gemm(part, gemm::Parallelism::None)
+            one_gemm(part, gemm::Parallelism::None);
         });
     }
     if threads <= 1 || p.work() < 2 * grain::GEMM {

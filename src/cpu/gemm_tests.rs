@@ -71,7 +71,7 @@ fn check<T: Gemm + PartialEq + std::fmt::Debug>(from: impl Fn(i32) -> T + Copy) 
 fn every_type_and_layout() {
     check(|v| v as f32);
     check(f64::from);
-    check(|v| i64::from(v));
+    check(i64::from);
     check(|v| v as i8);
     check(|v| v as u8);
     check(|v| v as i16);

@@ -167,8 +167,8 @@ mod tests {
     fn outer_offsets_cover_every_element_once() {
         let plan = Plan::new(&[2, 3, 4], [&[12, 4, 1], &[1, 2, 6]]);
         let (size, steps) = plan.inner();
-        let mut seen = vec![0; 24];
-        let mut other = vec![0; 24];
+        let mut seen = [0; 24];
+        let mut other = [0; 24];
         plan.for_each_outer(0..plan.outer_count(), |[a, b]| {
             for i in 0..size {
                 seen[(a + i * steps[0]) as usize] += 1;

@@ -47,8 +47,8 @@ fn join_plain(out: &Tensor, parts: &[Tensor], dim: usize, lengths: &[i64]) {
         let grain = grain::COPY * 4;
         if outer == 1 {
             pool::parallel_for(bytes, grain, |range| copy(0, range));
-        } else if bytes > 0 {
-            pool::parallel_for(outer, (grain / bytes).max(1), |range| {
+        } else if let Some(rows) = grain.checked_div(bytes) {
+            pool::parallel_for(outer, rows.max(1), |range| {
                 range.for_each(|i| copy(i, 0..bytes));
             });
         }

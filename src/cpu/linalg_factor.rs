@@ -160,11 +160,12 @@ pub fn eigh<T: Field>(
     Ok(())
 }
 
+/// Eigenvalues, and eigenvectors as columns.
+type Eigen<P> = (Vec<Complex<P>>, Mat<Complex<P>>);
+
 /// A field whose matrices have eigenvalues in `Complex<Part>`.
 pub trait General: Field {
-    fn eigen(
-        a: faer::MatRef<'_, Self>,
-    ) -> Option<(Vec<Complex<Self::Part>>, Mat<Complex<Self::Part>>)>;
+    fn eigen(a: faer::MatRef<'_, Self>) -> Option<Eigen<Self::Part>>;
 }
 
 macro_rules! general {

@@ -72,7 +72,7 @@ fn exp_reduced(r: f64) -> f64 {
 #[inline(always)]
 fn reduce_ln2(x: f64) -> (f64, f64) {
     let k = round_magic(x * std::f64::consts::LOG2_E);
-    let r = (-k).mul_add(6.931_471_805_599_453e-1, x);
+    let r = (-k).mul_add(std::f64::consts::LN_2, x);
     (k, (-k).mul_add(2.319_046_813_846_299_6e-17, r))
 }
 

@@ -250,7 +250,7 @@ fn log_pair(x: f64) -> Pair {
         ],
     );
     let c = Pair(0.666_666_666_666_666_63, 3.700_743_415_417_188e-17);
-    let p = Pair(k, 0.0).mul(Pair(0.693_147_180_559_945_3, 2.319_046_813_846_299_6e-17));
+    let p = Pair(k, 0.0).mul(Pair(std::f64::consts::LN_2, 2.319_046_813_846_299_6e-17));
     let cube = z.mul(s);
     p.add(Pair(2.0 * s.0, 2.0 * s.1))
         .add(cube.mul(c))

@@ -1,45 +1,40 @@
 //! The CPU engine: memory, threads and the kernels of each family.
 
 pub mod alloc;
+pub mod columns;
+pub mod complex;
+pub mod conv;
+pub mod convert;
 pub mod copy;
+pub mod fft;
 pub mod fill;
+pub mod gemm;
+#[cfg(test)]
+mod gemm_tests;
 pub mod index;
 pub mod iter;
-pub mod complex;
-pub mod convert;
+pub mod join;
 pub mod lanes;
 mod lanes_complex;
 pub mod lanes_int;
 pub mod lanes_real;
+pub mod linalg;
+pub mod linalg_factor;
+pub mod linalg_ldl;
 pub mod math32;
 pub mod math64;
 pub mod math64_inverse;
 pub mod math64_more;
 #[cfg(test)]
 mod math_tests;
-pub mod pointwise;
-pub mod special;
-pub mod special_bessel;
-mod special_bessel_tables;
-pub mod special_gamma;
-mod special_gamma_tables;
-pub mod join;
 pub mod multiversion;
+pub mod nll;
 pub mod nonzero;
 pub mod norm;
 pub mod number;
 pub mod optim;
-pub mod nll;
+pub mod pointwise;
 pub mod pool;
-pub mod columns;
-pub mod conv;
-pub mod fft;
-pub mod gemm;
-#[cfg(test)]
-mod gemm_tests;
-pub mod linalg;
-pub mod linalg_factor;
-pub mod linalg_ldl;
 pub mod pooling;
 pub mod random;
 pub mod random_choice;
@@ -55,11 +50,16 @@ pub mod reduce_moments;
 pub mod reduce_plan;
 #[cfg(test)]
 mod reduce_tests;
-mod tiles;
 pub mod scan;
-pub mod search;
 pub mod scatter;
+pub mod search;
 pub mod softmax;
 pub mod sort;
 pub mod sort_keys;
+pub mod special;
+pub mod special_bessel;
+mod special_bessel_tables;
+pub mod special_gamma;
+mod special_gamma_tables;
+mod tiles;
 pub mod transpose;

@@ -168,7 +168,11 @@ impl<A: Real> Rule<A, 5> for AdamRule<A> {
     fn apply(&self, [param, grad, mean, square, largest]: &mut [A; 5]) {
         let shrunk;
         (shrunk, *mean, *square) = self.averages(*param, *grad, *mean, *square);
-        *largest = if *square > *largest { *square } else { *largest };
+        *largest = if *square > *largest {
+            *square
+        } else {
+            *largest
+        };
         *param = self.moved(shrunk, *mean, *largest);
     }
 }
@@ -185,7 +189,14 @@ pub fn sgd(param: &Tensor, grad: &Tensor, buffer: Option<&Tensor>, flags: Sgd) {
 }
 
 /// One step of a parameter with the averages of gradient and square, the `step`th from 1.
-pub fn adam(param: &Tensor, grad: &Tensor, averages: [&Tensor; 2], largest: Option<&Tensor>, flags: Adam, step: f64) {
+pub fn adam(
+    param: &Tensor,
+    grad: &Tensor,
+    averages: [&Tensor; 2],
+    largest: Option<&Tensor>,
+    flags: Adam,
+    step: f64,
+) {
     let [mean, square] = averages;
     dispatch!(float param.dtype(), T => {
         let rule = AdamRule::<<T as Number>::Acc>::new(flags, step);
@@ -251,7 +262,10 @@ multiversion! {
 }
 
 #[inline(always)]
-unsafe fn element<T: Number<Acc: Real>, R: Rule<T::Acc, N>, const N: usize>(at: [*mut T; N], rule: &R) {
+unsafe fn element<T: Number<Acc: Real>, R: Rule<T::Acc, N>, const N: usize>(
+    at: [*mut T; N],
+    rule: &R,
+) {
     // SAFETY: the caller's pointers lie within the operands.
     unsafe {
         let mut values = at.map(|p| (*p).widen());

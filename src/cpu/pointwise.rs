@@ -219,7 +219,7 @@ pub unsafe fn apply<const K: usize>(
     let rows = job.plan.outer_count();
     if rows == 1 {
         pool::parallel_for(size as usize, grain, |range| {
-            job.row([0; K], range.start, range.end)
+            job.row([0; K], range.start, range.end);
         });
     } else if size < (BLOCK / 4) as i64 {
         let grain = (grain / size as usize).max(1);

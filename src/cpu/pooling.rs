@@ -92,6 +92,7 @@ unsafe impl<T> Send for Shared<T> {}
 unsafe impl<T> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
+    #[allow(clippy::mut_from_ref)] // planes are disjoint
     unsafe fn slice(&self, plane: usize, len: usize) -> &mut [T] {
         // SAFETY: the caller knows that the plane exists and is its own.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(plane * len), len) }

@@ -311,6 +311,9 @@ mod tests {
         assert_eq!(generator.normal(), again.normal());
         assert_eq!(generator.next_u64(), again.next_u64());
         assert_eq!(Generator::load(&[0; 3]).err(), Some(StateError::Size(3)));
-        assert_eq!(Generator::load(&[0; STATE_BYTES]).err(), Some(StateError::Invalid));
+        assert_eq!(
+            Generator::load(&[0; STATE_BYTES]).err(),
+            Some(StateError::Invalid)
+        );
     }
 }

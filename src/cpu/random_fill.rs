@@ -19,7 +19,8 @@ fn below<T: PartialEq>(value: T, to: T, from: T) -> T {
 /// Rounds values to half precision; where that reaches the open end `to`, `from` takes its place.
 pub fn round_below(out: &mut [f32], from: f32, to: f32, round: fn(f32) -> f32) {
     let (low, high) = (round(from), round(to));
-    out.iter_mut().for_each(|v| *v = below(round(*v), high, low));
+    out.iter_mut()
+        .for_each(|v| *v = below(round(*v), high, low));
 }
 
 /// Uniform on [from, to), in f32 as half precision and float32 are drawn.

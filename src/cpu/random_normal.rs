@@ -57,7 +57,7 @@ pub fn fill<T: NormalBlock>(generator: &mut Generator, out: &mut [T], mean: T, s
         // SAFETY: the pointer and the count are those of a slice.
         unsafe { transform(batch.as_mut_ptr(), batch.len(), mean, std) };
     }
-    let whole = out.len() % BLOCK == 0;
+    let whole = out.len().is_multiple_of(BLOCK);
     if let (false, Some(last)) = (whole, out.last_chunk_mut::<BLOCK>()) {
         T::uniform(generator, last);
         // SAFETY: as above.

@@ -81,7 +81,7 @@ impl<T: Copy> Columns<T> {
             batch.done += 1;
             let mut full = batch.done;
             for low in 0..LEVELS - 1 {
-                if full % LEVEL_ROWS != 0 {
+                if !full.is_multiple_of(LEVEL_ROWS) {
                     break;
                 }
                 full /= LEVEL_ROWS;

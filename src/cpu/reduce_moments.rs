@@ -73,7 +73,7 @@ where
                 let n = grain::REDUCE.min(each - start);
                 // SAFETY: part i writes its own result.
                 unsafe {
-                    *results.0.add(i) = run(src.0.offset(start as isize * stride), n, stride)
+                    *results.0.add(i) = run(src.0.offset(start as isize * stride), n, stride);
                 };
             }
         });
@@ -107,8 +107,15 @@ unsafe fn chunk<T: Number<Acc: Real>>(
     // SAFETY: the walks stay inside the plan.
     unsafe {
         if let (true, Some(inner)) = (plan.is_vertical(), plan.kept.last()) {
-            let width = COLUMNS.min(inner.size - outputs.start % inner.size).min(outputs.len());
-            columns(src.offset(walk.input), inner.stride, &plan.reduced, &mut found[..width]);
+            let width = COLUMNS
+                .min(inner.size - outputs.start % inner.size)
+                .min(outputs.len());
+            columns(
+                src.offset(walk.input),
+                inner.stride,
+                &plan.reduced,
+                &mut found[..width],
+            );
             return width;
         }
         let count = COLUMNS.min(outputs.len());
@@ -117,7 +124,11 @@ unsafe fn chunk<T: Number<Acc: Real>>(
             *total = Moments::EMPTY;
             let mut lines = Walk::starting_at(outer, 0);
             for _ in 0..numel(outer) {
-                *total = total.merge(run(src.offset(walk.input + lines.input), inner.size, inner.stride));
+                *total = total.merge(run(
+                    src.offset(walk.input + lines.input),
+                    inner.size,
+                    inner.stride,
+                ));
                 lines.advance();
             }
             walk.advance();

@@ -1,6 +1,5 @@
 //! Reductions against plain loops, over layouts on each side of every threshold.
 
-use crate::tensor::Bool;
 use super::number::{Accumulator, Number};
 use super::reduce::Pointer;
 use super::reduce::{Reduction, reduce};
@@ -8,6 +7,7 @@ use super::reduce_index::{Found, extreme};
 use super::reduce_kinds::{Any, Max, Mean, Norm2, Sum};
 use super::reduce_moments::moments;
 use super::reduce_plan::Plan;
+use crate::tensor::Bool;
 
 /// Contiguous strides of a shape.
 fn contiguous(shape: &[i64]) -> Vec<i64> {

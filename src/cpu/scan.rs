@@ -260,7 +260,7 @@ pub unsafe fn extreme_scan<T: Ordered>(
                         lines,
                         values.0.offset(walk.output),
                         indices.0.offset(walk.output),
-                    )
+                    );
                 };
                 walk.advance();
             }

@@ -41,7 +41,7 @@ fn fold<A: Copy>(n: usize, identity: A, f: impl Fn(usize) -> A, combine: impl Fn
         }
     }
     let rest = (whole..n).fold(identity, |a, i| combine(a, f(i)));
-    acc.into_iter().fold(rest, |a, b| combine(a, b))
+    acc.into_iter().fold(rest, combine)
 }
 
 #[inline(always)]

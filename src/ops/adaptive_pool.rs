@@ -55,7 +55,7 @@ fn adaptive_meta(a: Args, spatial: usize, with_positions: bool) -> Result<Outs> 
         spatial + 2,
         x.shape()
     );
-    let first = if n == spatial + 2 { 1 } else { 0 };
+    let first = usize::from(n == spatial + 2);
     ensure!(
         x.shape()[first..].iter().all(|&s| s > 0),
         Runtime,

@@ -2,7 +2,10 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{APART, Aliases, Args, Body, CROSS_DEVICE, EXACT, Entry, LAZY, Out, Outputs, Outs, Returns, STRIDED, Value};
+use super::{
+    APART, Aliases, Args, Body, CROSS_DEVICE, EXACT, Entry, LAZY, Out, Outputs, Outs, Returns,
+    STRIDED, Value,
+};
 use crate::tensor::{DType, Device, Layout, Lazy, Scalar, Tensor};
 use crate::{Result, autograd, backend, ensure, fail};
 
@@ -142,7 +145,7 @@ fn device_of(entry: &Entry, args: &[Value]) -> Result<Device> {
             None => (found, dims) = (Some(t.device()), t.ndim()),
             Some(device) if device == t.device() => dims = dims.max(t.ndim()),
             Some(device) if device.is_cpu() && dims == 0 => {
-                (found, dims) = (Some(t.device()), t.ndim())
+                (found, dims) = (Some(t.device()), t.ndim());
             }
             Some(_) if t.device().is_cpu() && t.ndim() == 0 => {}
             Some(_) => clash = Some(t.device()),
@@ -201,7 +204,9 @@ pub fn call_inplace(entry: &'static Entry, args: &[Value]) -> Result<()> {
     let before = autograd::InPlace::begin(entry, args)?;
     check_writable(&target)?;
     if entry.has(STRIDED) {
-        args[1..].iter().try_for_each(|value| check_no_partial_overlap(value, &target))?;
+        args[1..]
+            .iter()
+            .try_for_each(|value| check_no_partial_overlap(value, &target))?;
     }
     let prepared = prepare(entry, args)?;
     let Body::Kernel { meta, .. } = entry.op.body else {
@@ -221,7 +226,9 @@ fn check_no_partial_overlap(value: &Value, target: &Tensor) -> Result<()> {
     let mut clash = false;
     value.each_tensor(|t| {
         let dense = t.layout().is_dense() && target.layout().is_dense();
-        let (Some(a), Some(b)) = (t.layout().extent(), target.layout().extent()) else { return };
+        let (Some(a), Some(b)) = (t.layout().extent(), target.layout().extent()) else {
+            return;
+        };
         let same = t.layout().offset == target.layout().offset && t.strides() == target.strides();
         clash |= t.shares_storage(target) && dense && !same && a.0 <= b.1 && b.0 <= a.1;
     });
@@ -335,9 +342,18 @@ pub fn call_out(entry: &'static Entry, args: &[Value], targets: &[Tensor]) -> Re
 }
 
 /// Ops that create tensors take their dtype from `out=`.
-fn typed_by_out(entry: &Entry, args: &[Value], targets: &[Tensor]) -> Result<Option<SmallVec<[Value; 6]>>> {
-    let creates = entry.schema.position("layout").and(entry.schema.position("dtype"));
-    let (Some(at), Some(target)) = (creates, targets.first()) else { return Ok(None) };
+fn typed_by_out(
+    entry: &Entry,
+    args: &[Value],
+    targets: &[Tensor],
+) -> Result<Option<SmallVec<[Value; 6]>>> {
+    let creates = entry
+        .schema
+        .position("layout")
+        .and(entry.schema.position("dtype"));
+    let (Some(at), Some(target)) = (creates, targets.first()) else {
+        return Ok(None);
+    };
     if let Some(dtype) = Args(args).opt_dtype(at)? {
         ensure!(
             dtype == target.dtype(),

@@ -86,7 +86,13 @@ fn run_rrelu(args: Args, outs: &[Tensor]) -> Result<()> {
         x.dtype().scalar_name()
     );
     // Bounds and slopes are rounded to the type in which the op computes.
-    let rounded = |v: f64| if x.dtype() == DType::F64 { v } else { f64::from(v as f32) };
+    let rounded = |v: f64| {
+        if x.dtype() == DType::F64 {
+            v
+        } else {
+            f64::from(v as f32)
+        }
+    };
     let (lower, upper) = (rounded(lower), rounded(upper));
     let mut result = x.to_vec::<f64>()?;
     let mut noise = vec![1.0; result.len()];
@@ -112,7 +118,11 @@ fn rrelu(args: Args) -> Result<Outputs> {
         "Lower bound should be less than or equal to the upper bound"
     );
     if !args.bool(3)? {
-        return one(call!("nn.functional.leaky_relu", x, (lower + upper) / 2.0)?);
+        return one(call!(
+            "nn.functional.leaky_relu",
+            x,
+            f64::midpoint(lower, upper)
+        )?);
     }
     let mut outs = call_all!("_rrelu_with_noise", x, lower, upper, args.get(4))?;
     outs.truncate(1);

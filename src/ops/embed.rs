@@ -80,7 +80,7 @@ fn one_hot(a: Args) -> Result<Outputs> {
     let needed = values.iter().max().map(|m| m + 1);
     let classes = match (classes, needed) {
         (-1, Some(n)) => n,
-        (n, _) if n == -1 => crate::fail!(
+        (-1, None) => crate::fail!(
             Runtime,
             "Can not infer total number of classes from empty tensor."
         ),

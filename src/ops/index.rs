@@ -93,7 +93,7 @@ fn index_put_back(c: &Ctx) -> Grads {
     let mut grads: Grads = smallvec::smallvec![None; slots];
     grads[0] = c.when(0, own);
     grads[slots - 1] = c.when(slots - 1, || {
-        Val(call!("index", &g, indices)).sum_to_size(&c.shape(slots - 1))
+        Val(call!("index", &g, indices)).sum_to_size(c.shape(slots - 1))
     });
     grads
 }
@@ -332,7 +332,7 @@ fn put_back(c: &Ctx) -> Grads {
     grads![
         c.when(0, own),
         None,
-        c.when(2, || Val(call!("take", &g, c.x(1))).reshape(&c.shape(2)))
+        c.when(2, || Val(call!("take", &g, c.x(1))).reshape(c.shape(2)))
     ]
 }
 

@@ -66,7 +66,9 @@ fn is_recorded(x: &Tensor) -> bool {
 fn write(place: &Tensor, value: &Value) -> Result<()> {
     check_writable(place)?;
     match value {
-        Value::Num(number) if place.numel() == 1 && place.device().is_cpu() && !place.lazy().any() => {
+        Value::Num(number)
+            if place.numel() == 1 && place.device().is_cpu() && !place.lazy().any() =>
+        {
             store(place, *number);
             place.bump_version();
             Ok(())
@@ -172,7 +174,10 @@ fn basic(from: &Layout, items: &[IndexItem]) -> Result<Option<Layout>> {
                 dim += 1;
             }
             IndexItem::None => {
-                let stride = from.shape.get(dim).map_or(1, |size| size * from.strides[dim]);
+                let stride = from
+                    .shape
+                    .get(dim)
+                    .map_or(1, |size| size * from.strides[dim]);
                 shape.push(1);
                 strides.push(stride);
             }
@@ -297,7 +302,9 @@ fn put(view: &Tensor, indices: Vec<Option<Tensor>>, value: &Value) -> Result<()>
 fn only_mask(indices: &[Option<Tensor>]) -> Option<(&Tensor, usize)> {
     let (last, rest) = indices.split_last()?;
     let mask = last.as_ref().filter(|t| t.dtype() == DType::Bool)?;
-    rest.iter().all(Option::is_none).then_some((mask, rest.len()))
+    rest.iter()
+        .all(Option::is_none)
+        .then_some((mask, rest.len()))
 }
 
 /// Leading dimensions of size 1 do not count, and a single number may come from another device.

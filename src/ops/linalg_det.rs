@@ -40,9 +40,7 @@ fn det_grad(c: &Ctx) -> super::Grads {
     let is_singular = Val(call!("any", det.eq(0.0))).get().and_then(|t| t.item());
     if is_singular.is_ok_and(|s| s.to_bool()) {
         return grads![
-            cofactors(&x)
-                .map(|cofactors| spread(c.g()).mul(cofactors))
-                .unwrap_or_else(|e| Val(Err(e)))
+            cofactors(&x).map_or_else(|e| Val(Err(e)), |cofactors| spread(c.g()).mul(cofactors))
         ];
     }
     let inverse = Val(call!("linalg.inv", x));

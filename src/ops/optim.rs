@@ -89,7 +89,13 @@ fn adam(a: Args) -> Result<Vec<Tensor>> {
         let step = next_step(&steps[i])?;
         let top = largest.get(i).filter(|_| amsgrad);
         optim::adam(param, &grads[i], [&means[i], &squares[i]], top, flags, step);
-        for written in [Some(param), Some(&means[i]), Some(&squares[i]), top, Some(&steps[i])] {
+        for written in [
+            Some(param),
+            Some(&means[i]),
+            Some(&squares[i]),
+            top,
+            Some(&steps[i]),
+        ] {
             written.inspect(|t| t.bump_version());
         }
     }

@@ -8,7 +8,7 @@ use crate::{Result, call, ensure, fail, grads, ops};
 /// (before, after) of each padded dimension, last dimension first, as `pad` arguments have them.
 fn pairs(pad: &[i64], ndim: usize) -> Result<Vec<(i64, i64)>> {
     ensure!(
-        pad.len() % 2 == 0,
+        pad.len().is_multiple_of(2),
         Runtime,
         "Length of pad must be even but instead it equals {}",
         pad.len()
@@ -54,7 +54,7 @@ fn constant(a: Args) -> Result<Vec<Tensor>> {
         .zip(&layout.strides)
         .map(|(o, s)| o * s)
         .sum::<i64>();
-    layout.shape = inner.layout().shape.clone();
+    layout.shape.clone_from(&inner.layout().shape);
     crate::cpu::copy::copy(&out.alias(layout)?, &inner)?;
     Ok(vec![out])
 }
@@ -82,7 +82,10 @@ fn sources(mode: &str, size: i64, before: i64, after: i64, d: usize) -> Result<V
         "circular" => first + (i - first).rem_euclid(kept.max(1)),
         _ => i.clamp(0, (size - 1).max(0)),
     };
-    check_room(size.saturating_add(before).saturating_add(after).max(0), DType::I64)?;
+    check_room(
+        size.saturating_add(before).saturating_add(after).max(0),
+        DType::I64,
+    )?;
     Ok((-before..size + after).map(place).collect())
 }
 

@@ -393,10 +393,10 @@ fn gradient(spec: &Spec, derivative: &Derivative, ctx: &Ctx) -> Result<Tensor> {
 /// One pass over everything the formula reads.
 fn fused(loops: &Loops, mut inputs: SmallVec<[Value; 6]>, params: &[Value]) -> Result<Tensor> {
     for value in &mut inputs {
-        if let Value::Tensor(t) = value {
-            if t.lazy().any() {
-                *value = Value::Tensor(t.resolved()?);
-            }
+        if let Value::Tensor(t) = value
+            && t.lazy().any()
+        {
+            *value = Value::Tensor(t.resolved()?);
         }
     }
     let present: SmallVec<[Value; 6]> = inputs.iter().filter(|v| !v.is_none()).cloned().collect();

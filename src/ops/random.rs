@@ -9,8 +9,8 @@ use super::options::{Options, empty_as};
 use super::random_choice::{meta_multinomial, run_multinomial};
 use super::random_int::{digits, integers_into, limits};
 use super::random_real::{
-    bernoulli_each, draw_as, each, normal_into, run_bernoulli_p, run_cauchy, run_exponential, run_gamma,
-    run_geometric, run_log_normal, run_normal, run_poisson, run_uniform, uniform_into,
+    bernoulli_each, draw_as, each, normal_into, run_bernoulli_p, run_cauchy, run_exponential,
+    run_gamma, run_geometric, run_log_normal, run_normal, run_poisson, run_uniform, uniform_into,
 };
 use super::{Args, Body, EXACT, F, I, M, O, Out, Outputs, Outs, STRIDED, Val, Value, kernel, rule};
 use crate::cpu::random::Generator;
@@ -63,7 +63,9 @@ fn run_random(args: Args, outs: &[Tensor]) -> Result<()> {
         target.dtype().scalar_name()
     );
     let dtype = target.dtype();
-    draw_as(target, args, 1, &mut |g, out| fills::integers_of(g, out, dtype))
+    draw_as(target, args, 1, &mut |g, out| {
+        fills::integers_of(g, out, dtype);
+    })
 }
 
 /// A fresh tensor of the sizes at a position, filled by `draw`.
@@ -107,7 +109,9 @@ fn randperm(args: Args) -> Result<Outputs> {
         dtype.scalar_name()
     );
     let out = Tensor::empty(&[n], dtype)?;
-    draw_as(&out, args, 1, &mut |g, out| random_choice::permutation(g, out))?;
+    draw_as(&out, args, 1, &mut |g, out| {
+        random_choice::permutation(g, out);
+    })?;
     options.finish(out)
 }
 
@@ -116,15 +120,32 @@ fn meta_normal(args: Args) -> Result<Outs> {
     let (mean, std) = (args.get(0), args.get(1));
     let negative = match std {
         Value::Tensor(std) => {
-            ensure!(!std.dtype().is_complex(), Runtime, "normal expects standard deviation to be non-complex");
+            ensure!(
+                !std.dtype().is_complex(),
+                Runtime,
+                "normal expects standard deviation to be non-complex"
+            );
             !std.to_vec::<f64>()?.iter().all(|&s| s >= 0.0)
         }
         _ => !(args.float(1)? >= 0.0),
     };
-    ensure!(!negative, Runtime, "normal expects all elements of std >= 0.0");
-    let shape = |v: &Value| v.tensor().map_or_else(Dims::new, |t| t.layout().shape.clone());
-    let dtype = mean.tensor().or(std.tensor()).map_or_else(default_dtype, Tensor::dtype);
-    Ok(smallvec![Out::new(&broadcast_shapes(&shape(mean), &shape(std))?, dtype)])
+    ensure!(
+        !negative,
+        Runtime,
+        "normal expects all elements of std >= 0.0"
+    );
+    let shape = |v: &Value| {
+        v.tensor()
+            .map_or_else(Dims::new, |t| t.layout().shape.clone())
+    };
+    let dtype = mean
+        .tensor()
+        .or(std.tensor())
+        .map_or_else(default_dtype, Tensor::dtype);
+    Ok(smallvec![Out::new(
+        &broadcast_shapes(&shape(mean), &shape(std))?,
+        dtype
+    )])
 }
 
 /// Standard normal samples, scaled by `std` and moved by `mean`.
@@ -132,9 +153,17 @@ fn run_normal_of(args: Args, outs: &[Tensor]) -> Result<()> {
     let _guard = autograd::NoGrad::enter();
     let (mean, std) = (args.get(0), args.get(1));
     let drawn = Tensor::empty(outs[0].shape(), outs[0].dtype())?;
-    let number = if std.tensor().is_some() { 1.0 } else { args.float(1)? };
+    let number = if std.tensor().is_some() {
+        1.0
+    } else {
+        args.float(1)?
+    };
     normal_into(&drawn, 0.0, number, args, 2)?;
-    let scaled = if std.tensor().is_some() { Val(call!("mul", drawn, std)) } else { drawn.into() };
+    let scaled = if std.tensor().is_some() {
+        Val(call!("mul", drawn, std))
+    } else {
+        drawn.into()
+    };
     copy::copy(&outs[0], &call!("add", scaled, mean)?)
 }
 

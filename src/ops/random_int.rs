@@ -119,5 +119,7 @@ pub(super) fn integers_into(
     }
     check_bounds(first, last, dtype)?;
     let range = (last as u64).wrapping_sub(first as u64).wrapping_add(1);
-    draw_as(target, args, at, &mut |g, out| fills::integers(g, out, range, first))
+    draw_as(target, args, at, &mut |g, out| {
+        fills::integers(g, out, range, first);
+    })
 }

@@ -33,7 +33,12 @@ pub(super) fn draw_as<T: Element>(
 /// The error of a distribution whose kernel has no version for a dtype.
 fn check_float(target: &Tensor, kernel: &str) -> Result<()> {
     let dtype = target.dtype();
-    ensure!(dtype.is_float(), NotImplemented, "\"{kernel}\" not implemented for '{}'", dtype.scalar_name());
+    ensure!(
+        dtype.is_float(),
+        NotImplemented,
+        "\"{kernel}\" not implemented for '{}'",
+        dtype.scalar_name()
+    );
     Ok(())
 }
 
@@ -43,8 +48,11 @@ fn as_real(t: &Tensor) -> Result<Tensor> {
         return Ok(t.clone());
     }
     let layout = t.layout();
-    let mut wide =
-        Layout { shape: layout.shape.clone(), strides: layout.strides.clone(), offset: layout.offset * 2 };
+    let mut wide = Layout {
+        shape: layout.shape.clone(),
+        strides: layout.strides.clone(),
+        offset: layout.offset * 2,
+    };
     wide.strides.iter_mut().for_each(|s| *s *= 2);
     wide.shape.push(2);
     wide.strides.push(1);
@@ -55,14 +63,29 @@ pub(super) fn run_uniform(args: Args, outs: &[Tensor]) -> Result<()> {
     uniform_into(&outs[0], args.float(1)?, args.float(2)?, args, 3)
 }
 
-pub(super) fn uniform_into(target: &Tensor, from: f64, to: f64, args: Args, at: usize) -> Result<()> {
+pub(super) fn uniform_into(
+    target: &Tensor,
+    from: f64,
+    to: f64,
+    args: Args,
+    at: usize,
+) -> Result<()> {
     let target = &as_real(target)?;
     check_float(target, "check_uniform_bounds")?;
     let max = largest(target.dtype());
     for (value, name) in [(from, "from"), (to, "to")] {
-        ensure!((-max..=max).contains(&value), Runtime, "{name} is out of bounds for {}", target.dtype().scalar_name());
+        ensure!(
+            (-max..=max).contains(&value),
+            Runtime,
+            "{name} is out of bounds for {}",
+            target.dtype().scalar_name()
+        );
     }
-    ensure!(from <= to, Runtime, "uniform_ expects to return a [from, to) range, but found from={from} > to={to}");
+    ensure!(
+        from <= to,
+        Runtime,
+        "uniform_ expects to return a [from, to) range, but found from={from} > to={to}"
+    );
     ensure!(
         to - from <= max,
         Runtime,
@@ -71,10 +94,18 @@ pub(super) fn uniform_into(target: &Tensor, from: f64, to: f64, args: Args, at: 
     );
     let (low, high) = (from as f32, to as f32);
     let round: fn(f32) -> f32 = match target.dtype() {
-        DType::F64 => return draw_as(target, args, at, &mut |g, out| fills::uniform_f64(g, out, from, to)),
+        DType::F64 => {
+            return draw_as(target, args, at, &mut |g, out| {
+                fills::uniform_f64(g, out, from, to);
+            });
+        }
         DType::F16 => |v| f16::from_f32(v).to_f32(),
         DType::BF16 => |v| bf16::from_f32(v).to_f32(),
-        _ => return draw_as(target, args, at, &mut |g, out| fills::uniform_f32(g, out, low, high)),
+        _ => {
+            return draw_as(target, args, at, &mut |g, out| {
+                fills::uniform_f32(g, out, low, high);
+            });
+        }
     };
     draw_as(target, args, at, &mut |g, out| {
         fills::uniform_f32(g, out, low, high);
@@ -86,28 +117,56 @@ pub(super) fn run_normal(args: Args, outs: &[Tensor]) -> Result<()> {
     normal_into(&outs[0], args.float(1)?, args.float(2)?, args, 3)
 }
 
-pub(super) fn normal_into(target: &Tensor, mean: f64, std: f64, args: Args, at: usize) -> Result<()> {
-    ensure!(std >= 0.0, Runtime, "normal expects std >= 0.0, but found std {std}");
+pub(super) fn normal_into(
+    target: &Tensor,
+    mean: f64,
+    std: f64,
+    args: Args,
+    at: usize,
+) -> Result<()> {
+    ensure!(
+        std >= 0.0,
+        Runtime,
+        "normal expects std >= 0.0, but found std {std}"
+    );
     // Half of the variance of a complex sample is in each of its parts.
-    let std = if target.dtype().is_complex() { std / std::f64::consts::SQRT_2 } else { std };
+    let std = if target.dtype().is_complex() {
+        std / std::f64::consts::SQRT_2
+    } else {
+        std
+    };
     let target = &as_real(target)?;
     check_float(target, "normal_kernel_cpu")?;
     if target.numel() < 16 || !target.is_contiguous() {
-        return draw_as(target, args, at, &mut |g, out| fills::normal_each(g, out, mean, std));
+        return draw_as(target, args, at, &mut |g, out| {
+            fills::normal_each(g, out, mean, std);
+        });
     }
     let (mean_f32, std_f32) = (mean as f32, std as f32);
     match target.dtype() {
-        DType::F64 => draw_as(target, args, at, &mut |g, out| fills::normal_blocks(g, out, mean, std)),
-        DType::F32 => draw_as(target, args, at, &mut |g, out| fills::normal_blocks(g, out, mean_f32, std_f32)),
-        _ => draw_as(target, args, at, &mut |g, out| fills::normal_blocks_apart(g, out, mean_f32, std_f32)),
+        DType::F64 => draw_as(target, args, at, &mut |g, out| {
+            fills::normal_blocks(g, out, mean, std);
+        }),
+        DType::F32 => draw_as(target, args, at, &mut |g, out| {
+            fills::normal_blocks(g, out, mean_f32, std_f32);
+        }),
+        _ => draw_as(target, args, at, &mut |g, out| {
+            fills::normal_blocks_apart(g, out, mean_f32, std_f32);
+        }),
     }
 }
 
 pub(super) fn run_log_normal(args: Args, outs: &[Tensor]) -> Result<()> {
     let (mean, std) = (args.float(1)?, args.float(2)?);
-    ensure!(std > 0.0, Runtime, "log_normal_ expects std > 0.0, but found std={std}");
+    ensure!(
+        std > 0.0,
+        Runtime,
+        "log_normal_ expects std > 0.0, but found std={std}"
+    );
     check_float(&outs[0], "log_normal_cpu")?;
-    draw_as(&outs[0], args, 3, &mut |g, out| fills::log_normal(g, out, mean, std))
+    draw_as(&outs[0], args, 3, &mut |g, out| {
+        fills::log_normal(g, out, mean, std);
+    })
 }
 
 /// The error of a continuous distribution asked for in an integer dtype.
@@ -123,23 +182,43 @@ fn check_continuous(name: &str, dtype: DType) -> Result<()> {
 
 pub(super) fn run_cauchy(args: Args, outs: &[Tensor]) -> Result<()> {
     let (median, sigma) = (args.float(1)?, args.float(2)?);
-    ensure!(sigma > 0.0, Runtime, "cauchy_ expects sigma > 0.0, but found sigma={sigma}");
+    ensure!(
+        sigma > 0.0,
+        Runtime,
+        "cauchy_ expects sigma > 0.0, but found sigma={sigma}"
+    );
     check_continuous("Cauchy", outs[0].dtype())?;
-    draw_as(&outs[0], args, 3, &mut |g, out| fills::cauchy(g, out, median, sigma))
+    draw_as(&outs[0], args, 3, &mut |g, out| {
+        fills::cauchy(g, out, median, sigma);
+    })
 }
 
 pub(super) fn run_exponential(args: Args, outs: &[Tensor]) -> Result<()> {
     let lambda = args.float(1)?;
-    ensure!(lambda > 0.0, Runtime, "exponential_ expects lambda > 0.0, but found lambda={lambda}");
+    ensure!(
+        lambda > 0.0,
+        Runtime,
+        "exponential_ expects lambda > 0.0, but found lambda={lambda}"
+    );
     check_continuous("Exponential", outs[0].dtype())?;
-    draw_as(&outs[0], args, 2, &mut |g, out| fills::exponential(g, out, lambda))
+    draw_as(&outs[0], args, 2, &mut |g, out| {
+        fills::exponential(g, out, lambda);
+    })
 }
 
 pub(super) fn run_geometric(args: Args, outs: &[Tensor]) -> Result<()> {
     let (p, dtype) = (args.float(1)?, outs[0].dtype());
-    ensure!(0.0 < p && p < 1.0, Runtime, "geometric_ expects p to be in (0, 1), but got p={p}");
+    ensure!(
+        0.0 < p && p < 1.0,
+        Runtime,
+        "geometric_ expects p to be in (0, 1), but got p={p}"
+    );
     if (dtype == DType::Bool || dtype.is_complex()) && outs[0].numel() > 0 {
-        fail!(NotImplemented, "\"geometric_cpu\" not implemented for '{}'", dtype.scalar_name());
+        fail!(
+            NotImplemented,
+            "\"geometric_cpu\" not implemented for '{}'",
+            dtype.scalar_name()
+        );
     }
     draw_as(&outs[0], args, 2, &mut |g, out| fills::geometric(g, out, p))
 }
@@ -150,7 +229,11 @@ pub(super) fn run_bernoulli_p(args: Args, outs: &[Tensor]) -> Result<()> {
 
 /// Ones with probability `p`, else zeros.
 pub(super) fn bernoulli_into(target: &Tensor, p: f64, args: Args, at: usize) -> Result<()> {
-    ensure!((0.0..=1.0).contains(&p), Runtime, "bernoulli_ expects p to be in [0, 1], but got p={p}");
+    ensure!(
+        (0.0..=1.0).contains(&p),
+        Runtime,
+        "bernoulli_ expects p to be in [0, 1], but got p={p}"
+    );
     check_real(target, "bernoulli_scalar_cpu_")?;
     match target.dtype() {
         DType::F32 => draw_as::<f32>(target, args, at, &mut |g, out| fills::bernoulli(g, out, p)),
@@ -161,7 +244,12 @@ pub(super) fn bernoulli_into(target: &Tensor, p: f64, args: Args, at: usize) -> 
 
 fn check_real(target: &Tensor, kernel: &str) -> Result<()> {
     let dtype = target.dtype();
-    ensure!(!dtype.is_complex(), NotImplemented, "\"{kernel}\" not implemented for '{}'", dtype.scalar_name());
+    ensure!(
+        !dtype.is_complex(),
+        NotImplemented,
+        "\"{kernel}\" not implemented for '{}'",
+        dtype.scalar_name()
+    );
     Ok(())
 }
 
@@ -169,7 +257,9 @@ fn check_real(target: &Tensor, kernel: &str) -> Result<()> {
 pub(super) fn bernoulli_each(target: &Tensor, p: &Tensor, args: Args, at: usize) -> Result<()> {
     check_float(p, "bernoulli_tensor_cpu_p_")?;
     check_real(target, "bernoulli_tensor_cpu_self_")?;
-    let wide = p.alias(p.layout().expand(target.shape())?)?.to_vec::<f64>()?;
+    let wide = p
+        .alias(p.layout().expand(target.shape())?)?
+        .to_vec::<f64>()?;
     ensure!(
         wide.iter().all(|p| (0.0..=1.0).contains(p)),
         Runtime,
@@ -200,7 +290,10 @@ pub(super) fn each(
     let mut values = vec![0.0; columns.len()];
     let drawn: Vec<f64> = with_generator(args, at, |g| {
         let sample = |i: usize| {
-            values.iter_mut().zip(&columns).for_each(|(v, column)| *v = column[i]);
+            values
+                .iter_mut()
+                .zip(&columns)
+                .for_each(|(v, column)| *v = column[i]);
             draw(g, &values)
         };
         (0..target.numel() as usize).map(sample).collect()
@@ -215,7 +308,9 @@ pub(super) fn run_poisson(args: Args, outs: &[Tensor]) -> Result<()> {
         Runtime,
         "invalid Poisson rate, expected rate to be non-negative"
     );
-    each(args, outs, 1, &[rate], |g, v| random_reject::poisson(g, v[0]))
+    each(args, outs, 1, &[rate], |g, v| {
+        random_reject::poisson(g, v[0])
+    })
 }
 
 pub(super) fn run_gamma(args: Args, outs: &[Tensor]) -> Result<()> {

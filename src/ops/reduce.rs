@@ -102,7 +102,7 @@ fn run<T: Element, R: Reduction<T>>(
                 x.ptr::<T>(),
                 &reduced.plan(x, out),
                 out.data_ptr().cast(),
-            )
+            );
         };
         Ok(())
     })

@@ -190,7 +190,7 @@ pub fn through(out: &Tensor, dtype: DType, body: impl FnOnce(&Tensor) -> Result<
 pub fn unreduced(value: &Val, input: &[i64], dims: Option<&[i64]>, keepdim: bool) -> Val {
     match Reduced::new(input.len(), dims, keepdim) {
         Ok(_) if keepdim => value.clone(),
-        Ok(reduced) => value.reshape(&reduced.kept_shape(input)),
+        Ok(reduced) => value.reshape(reduced.kept_shape(input)),
         Err(e) => Val(Err(e)),
     }
 }

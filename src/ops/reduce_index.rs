@@ -1,7 +1,10 @@
 //! Extremes with their positions: max, min, argmax, argmin, aminmax.
 
 use super::reduce_dims::{Call, Reduced, compact, dim_list, dispatch_compact, through, unreduced};
-use super::{APART, Args, EXACT, F, Grads, M, O, Out, Outputs, Outs, Val, Value, arg, kernel, named, out, rule};
+use super::{
+    APART, Args, EXACT, F, Grads, M, O, Out, Outputs, Outs, Val, Value, arg, kernel, named, out,
+    rule,
+};
 use crate::autograd::Ctx;
 use crate::cpu::reduce::Pointer;
 use crate::cpu::reduce_index::{Extreme, Found, extreme};
@@ -30,15 +33,13 @@ fn pair_meta(a: Args, name: &str) -> Result<Outs> {
     ])
 }
 
-fn find<T: Element, E: Extreme<T>>(
+fn find<T: Element + crate::cpu::number::Ordered, E: Extreme<T>>(
     e: E,
     x: &Tensor,
     reduced: &Reduced,
     values: Option<&Tensor>,
     indices: Option<&Tensor>,
-) where
-    T: crate::cpu::number::Ordered,
-{
+) {
     let Some(shaped) = values.or(indices) else {
         return;
     };

@@ -19,7 +19,7 @@ struct Request<'a> {
     correction: f64,
 }
 
-fn request<'a>(a: Args<'a>) -> Result<Request<'a>> {
+fn request(a: Args<'_>) -> Result<Request<'_>> {
     let x = a.t(0)?;
     ensure!(
         x.dtype().is_differentiable(),
@@ -95,7 +95,11 @@ fn run<T: Number<Acc: Real> + 'static>(r: &Request, part: &Part, scale: i64) {
             }
             *spread.0.offset(offset) = T::narrow(if part.is_std { value.sqrt() } else { value });
             if let Some(mean) = mean {
-                *mean.0.offset(offset * scale as isize) = T::narrow(if m.count == 0.0 { Real::of_f64(f64::NAN) } else { m.mean });
+                *mean.0.offset(offset * scale as isize) = T::narrow(if m.count == 0.0 {
+                    Real::of_f64(f64::NAN)
+                } else {
+                    m.mean
+                });
             }
         });
     }

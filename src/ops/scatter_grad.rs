@@ -169,9 +169,9 @@ pub(super) fn no_derivative(_: &Ctx) -> Grads {
 pub(super) fn index_add_back(c: &Ctx) -> Grads {
     let places = Places::of(c, true);
     let source = || {
-        let read = places.read(&c.g()).reshape(&c.shape(2));
+        let read = places.read(&c.g()).reshape(c.shape(2));
         match c.args().scalar(4) {
-            Ok(alpha) if alpha == Scalar::Int(1) => read,
+            Ok(Scalar::Int(1)) => read,
             Ok(Scalar::Complex(z)) => Val(call!("mul", read, Scalar::Complex(z.conj()))),
             alpha => Val(call!("mul", read, alpha)),
         }

@@ -47,6 +47,7 @@ impl Kind {
 }
 
 /// data (outer, n, inner) cut along n; `ends[outer * (segments + 1)..]` are the segments' bounds.
+#[allow(clippy::struct_field_names)] // how many segments there are
 struct Segments {
     kind: Kind,
     initial: Option<f64>,
@@ -156,7 +157,7 @@ impl Segments {
     /// Calls `visit(outer, segment, begin, end)`.
     fn each(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
         for o in 0..self.outer {
-            let row = &self.bounds[o * (self.segments + 1)..][..self.segments + 1];
+            let row = &self.bounds[o * (self.segments + 1)..][..=self.segments];
             row.windows(2)
                 .enumerate()
                 .for_each(|(s, ends)| visit(o, s, ends[0], ends[1]));

@@ -281,7 +281,7 @@ ops! {
     "_unsafe_view(Tensor self, int[] size) -> Tensor", F | OWNED, Body::View(|a| {
         let shape = infer_shape(&int_list(a, 1)?, a.t(0)?.numel())?;
         super::alias(crate::tensor::Layout { offset: a.t(0)?.layout().offset, ..crate::tensor::Layout::contiguous(&shape) })
-    }), grad named("UnsafeViewBackward0", 0, |c| grads![c.g().reshape(&c.shape(0))]);
+    }), grad named("UnsafeViewBackward0", 0, |c| grads![c.g().reshape(c.shape(0))]);
     /// Reshapes to the sizes of another tensor.
     "reshape_as(Tensor self, Tensor other) -> Tensor", M,
     Body::Composite(|a| output(reshape(a.t(0)?, a.t(1)?.shape())));

@@ -29,7 +29,7 @@ fn rearranged(
     joined: &[i64],
 ) -> Result<Outputs> {
     let n = lead.len() as i64;
-    let with_lead = |rest: &[i64]| Dims::from_iter(lead.iter().chain(rest).copied());
+    let with_lead = |rest: &[i64]| lead.iter().chain(rest).copied().collect::<Dims>();
     let dims: Dims = (0..n).chain(order.iter().map(|d| n + d)).collect();
     output(
         x.reshape(with_lead(parts))

@@ -19,7 +19,7 @@ fn flat_groups(x: &Tensor, consecutive: bool) -> Result<(Groups, Vec<i64>)> {
             group_sorted(elements, Some(&mut inverse))
         }
     }, else {
-        let groups = dispatch!(complex x.dtype(), T => {
+        dispatch!(complex x.dtype(), T => {
             let elements = x.as_slice::<T>()?;
             let mut order: Vec<usize> = (0..elements.len()).collect();
             if !consecutive {
@@ -29,8 +29,7 @@ fn flat_groups(x: &Tensor, consecutive: bool) -> Result<(Groups, Vec<i64>)> {
                 });
             }
             group(order.into_iter(), |a, b| elements[a] == elements[b], Some(&mut inverse))
-        }, else fail!(NotImplemented, "\"unique\" not implemented for '{}'", x.dtype().scalar_name()));
-        groups
+        }, else fail!(NotImplemented, "\"unique\" not implemented for '{}'", x.dtype().scalar_name()))
     });
     Ok((groups, inverse))
 }

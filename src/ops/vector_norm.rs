@@ -94,7 +94,7 @@ fn run<T: Element, R: Reduction<T>>(r: R, x: &Tensor, reduced: &Reduced, out: &T
             x.ptr::<T>(),
             &reduced.plan(x, out),
             out.data_ptr().cast(),
-        )
+        );
     };
 }
 

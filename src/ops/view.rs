@@ -306,7 +306,7 @@ fn unfold_back(c: &Ctx) -> Grads {
 }
 
 fn reshape_back(c: &Ctx) -> Grads {
-    grads![c.g().reshape(&c.shape(0))]
+    grads![c.g().reshape(c.shape(0))]
 }
 
 fn alias_whole(a: Args) -> Result<Aliases> {
@@ -363,7 +363,7 @@ ops! {
     "squeeze(Tensor self) -> Tensor", F | M | I | COPY, Body::View(squeeze), grad rule(0, reshape_back);
     /// A view that repeats dimensions of size 1, without a copy.
     "expand(Tensor self, int[] size, *, bool implicit=False) -> Tensor", M | COPY, Body::View(expand),
-    grad rule(0, |c| grads![c.g().sum_to_size(&c.shape(0))]);
+    grad rule(0, |c| grads![c.g().sum_to_size(c.shape(0))]);
     /// A diagonal of two dimensions, as a new last dimension.
     "diagonal(Tensor self, int offset=0, int dim1=0, int dim2=1) -> Tensor", F | M | COPY, Body::View(diagonal),
     grad rule(0, diagonal_back);

@@ -73,7 +73,10 @@ impl Backend for PyBackend {
             "_to_copy" | "clone" => return self.copy(&outs[0], args.t(0)?),
             "copy" => {
                 let source = args.t(1)?;
-                return self.copy(&outs[0], &source.alias(source.layout().expand(outs[0].shape())?)?);
+                return self.copy(
+                    &outs[0],
+                    &source.alias(source.layout().expand(outs[0].shape())?)?,
+                );
             }
             _ => {}
         }

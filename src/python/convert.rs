@@ -15,7 +15,10 @@ pub fn type_name(object: &Bound<'_, PyAny>) -> String {
     match () {
         () if object.is_none() => "NoneType".to_string(),
         () if object.cast::<PyTensor>().is_ok() => "Tensor".to_string(),
-        () => object.get_type().name().map_or_else(|_| "object".to_string(), |name| name.to_string()),
+        () => object
+            .get_type()
+            .name()
+            .map_or_else(|_| "object".to_string(), |name| name.to_string()),
     }
 }
 
@@ -28,7 +31,11 @@ pub fn number(object: &Bound<'_, PyAny>) -> Option<Scalar> {
         return object.extract().ok().map(Scalar::Bool);
     }
     if object.cast::<PyInt>().is_ok() {
-        return object.extract::<i64>().ok().map(Scalar::Int).or_else(|| object.extract::<u64>().ok().map(Scalar::UInt));
+        return object
+            .extract::<i64>()
+            .ok()
+            .map(Scalar::Int)
+            .or_else(|| object.extract::<u64>().ok().map(Scalar::UInt));
     }
     if object.cast::<PyFloat>().is_ok() {
         return object.extract().ok().map(Scalar::Float);
@@ -44,15 +51,26 @@ pub fn number(object: &Bound<'_, PyAny>) -> Option<Scalar> {
 fn numpy_number(object: &Bound<'_, PyAny>) -> Option<Scalar> {
     static GENERIC: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = object.py();
-    if object.cast::<PyTensor>().is_ok() || object.cast::<PyString>().is_ok() || object.cast::<PySequence>().is_ok() {
+    if object.cast::<PyTensor>().is_ok()
+        || object.cast::<PyString>().is_ok()
+        || object.cast::<PySequence>().is_ok()
+    {
         return None;
     }
-    let generic = GENERIC.get_or_try_init(py, || Ok::<_, PyErr>(py.import("numpy")?.getattr("generic")?.unbind())).ok()?;
+    let generic = GENERIC
+        .get_or_try_init(py, || {
+            Ok::<_, PyErr>(py.import("numpy")?.getattr("generic")?.unbind())
+        })
+        .ok()?;
     if !object.is_instance(generic.bind(py)).ok()? {
         return None;
     }
     let item = object.call_method0("item").ok()?;
-    if item.get_type().is(object.get_type()) { None } else { number(&item) }
+    if item.get_type().is(object.get_type()) {
+        None
+    } else {
+        number(&item)
+    }
 }
 
 /// The element of a 0-dim (or one-element) tensor given where a number is wanted.
@@ -71,7 +89,11 @@ pub fn int(object: &Bound<'_, PyAny>) -> Option<i64> {
     if let Ok(t) = object.cast::<PyTensor>() {
         let tensor = &t.get().tensor;
         let integral = tensor.dtype().is_integral(false) && tensor.numel() == 1;
-        return if integral { tensor.item().ok().map(Scalar::to_i64) } else { None };
+        return if integral {
+            tensor.item().ok().map(Scalar::to_i64)
+        } else {
+            None
+        };
     }
     object.extract::<i64>().ok()
 }
@@ -85,27 +107,44 @@ fn ints(object: &Bound<'_, PyAny>) -> Option<Vec<i64>> {
     }
     if let Ok(t) = object.cast::<PyTensor>() {
         let tensor = &t.get().tensor;
-        return (tensor.ndim() == 1 && tensor.dtype().is_integral(false)).then(|| tensor.to_vec().ok()).flatten();
+        return (tensor.ndim() == 1 && tensor.dtype().is_integral(false))
+            .then(|| tensor.to_vec().ok())
+            .flatten();
     }
     None
 }
 
 /// Elements of a list or tuple, each converted.
-fn list_of<T>(object: &Bound<'_, PyAny>, mut convert: impl FnMut(&Bound<'_, PyAny>) -> Option<T>) -> Option<Vec<T>> {
+fn list_of<T>(
+    object: &Bound<'_, PyAny>,
+    mut convert: impl FnMut(&Bound<'_, PyAny>) -> Option<T>,
+) -> Option<Vec<T>> {
     if let Ok(tuple) = object.cast::<PyTuple>() {
         return tuple.iter().map(|item| convert(&item)).collect();
     }
-    object.cast::<PyList>().ok()?.iter().map(|item| convert(&item)).collect()
+    object
+        .cast::<PyList>()
+        .ok()?
+        .iter()
+        .map(|item| convert(&item))
+        .collect()
 }
 
 fn tensor(object: &Bound<'_, PyAny>) -> Option<crate::Tensor> {
-    object.cast::<PyTensor>().ok().map(|t| t.get().tensor.clone())
+    object
+        .cast::<PyTensor>()
+        .ok()
+        .map(|t| t.get().tensor.clone())
 }
 
 /// An argument as its parameter's type; `None` where it does not fit.
 pub fn argument(object: &Bound<'_, PyAny>, param: &Param) -> PyResult<Option<Value>> {
     if object.is_none() {
-        return Ok(if param.nullable { Some(Value::None) } else { None });
+        return Ok(if param.nullable {
+            Some(Value::None)
+        } else {
+            None
+        });
     }
     Ok(match param.ty {
         Type::Tensor => tensor(object).map(Value::Tensor),
@@ -132,14 +171,26 @@ pub fn argument(object: &Bound<'_, PyAny>, param: &Param) -> PyResult<Option<Val
         Type::Bools => list_of(object, boolean).map(Value::Bools),
         Type::Scalars => list_of(object, number).map(Value::Nums),
         Type::Tensors => list_of(object, tensor).map(Value::Tensors),
-        Type::OptTensors => {
-            list_of(object, |item| if item.is_none() { Some(None) } else { tensor(item).map(Some) }).map(Value::OptTensors)
-        }
-        Type::Str => object.cast::<PyString>().ok().map(|s| s.to_str().map(Value::from)).transpose()?,
+        Type::OptTensors => list_of(object, |item| {
+            if item.is_none() {
+                Some(None)
+            } else {
+                tensor(item).map(Some)
+            }
+        })
+        .map(Value::OptTensors),
+        Type::Str => object
+            .cast::<PyString>()
+            .ok()
+            .map(|s| s.to_str().map(Value::from))
+            .transpose()?,
         Type::DType => dtype(object).map(Value::DType),
         Type::Layout => object.cast::<PyLayout>().ok().map(|_| Value::None),
         Type::Device => device(object)?,
-        Type::MemoryFormat => object.cast::<PyMemoryFormat>().ok().map(|f| Value::MemoryFormat(f.get().0)),
+        Type::MemoryFormat => object
+            .cast::<PyMemoryFormat>()
+            .ok()
+            .map(|f| Value::MemoryFormat(f.get().0)),
         Type::Generator => super::generator::argument(object),
         Type::Index => None,
     })
@@ -156,8 +207,14 @@ fn boolean(object: &Bound<'_, PyAny>) -> Option<bool> {
 }
 
 fn device(object: &Bound<'_, PyAny>) -> PyResult<Option<Value>> {
-    let fits = object.cast::<PyDevice>().is_ok() || object.cast::<PyString>().is_ok() || int(object).is_some();
-    if fits { parse_device(object).map(|d| Some(Value::Device(d))) } else { Ok(None) }
+    let fits = object.cast::<PyDevice>().is_ok()
+        || object.cast::<PyString>().is_ok()
+        || int(object).is_some();
+    if fits {
+        parse_device(object).map(|d| Some(Value::Device(d)))
+    } else {
+        Ok(None)
+    }
 }
 
 /// A dtype from a `dtype`, or from Python's `float`, `int`, `bool`, `complex`.
@@ -172,7 +229,10 @@ pub fn dtype(object: &Bound<'_, PyAny>) -> Option<DType> {
         (py.get_type::<PyBool>(), DType::Bool),
         (py.get_type::<PyComplex>(), DType::C128),
     ];
-    kinds.into_iter().find(|(kind, _)| object.is(kind)).map(|(_, dtype)| dtype)
+    kinds
+        .into_iter()
+        .find(|(kind, _)| object.is(kind))
+        .map(|(_, dtype)| dtype)
 }
 
 /// A number as a Python object.
@@ -197,16 +257,24 @@ pub fn value_object(py: Python<'_>, value: Value) -> PyResult<Py<PyAny>> {
         Value::Tensor(t) => wrap(py, t)?.into_any().unbind(),
         Value::Tensors(list) => tensor_tuple(py, list)?.into_any().unbind(),
         Value::OptTensors(list) => {
-            let items = list.into_iter().map(|t| t.map(|t| wrap(py, t)).transpose()).collect::<PyResult<Vec<_>>>()?;
+            let items = list
+                .into_iter()
+                .map(|t| t.map(|t| wrap(py, t)).transpose())
+                .collect::<PyResult<Vec<_>>>()?;
             PyTuple::new(py, items)?.into_any().unbind()
         }
         Value::Num(s) => scalar_object(py, s)?.unbind(),
         Value::Ints(v) => size_object(py, &v)?.unbind(),
         Value::Floats(v) => v.into_pyobject(py)?.into_any().unbind(),
         Value::Bools(v) => v.into_pyobject(py)?.into_any().unbind(),
-        Value::Nums(v) => {
-            PyList::new(py, v.into_iter().map(|s| scalar_object(py, s)).collect::<PyResult<Vec<_>>>()?)?.into_any().unbind()
-        }
+        Value::Nums(v) => PyList::new(
+            py,
+            v.into_iter()
+                .map(|s| scalar_object(py, s))
+                .collect::<PyResult<Vec<_>>>()?,
+        )?
+        .into_any()
+        .unbind(),
         Value::Str(s) => PyString::new(py, &s).into_any().unbind(),
         Value::DType(d) => dtype_object(py, d).into_any(),
         Value::Device(d) => Py::new(py, PyDevice(d))?.into_any(),
@@ -217,7 +285,10 @@ pub fn value_object(py: Python<'_>, value: Value) -> PyResult<Py<PyAny>> {
 }
 
 pub fn tensor_tuple(py: Python<'_>, list: Vec<crate::Tensor>) -> PyResult<Bound<'_, PyTuple>> {
-    let items = list.into_iter().map(|t| wrap(py, t)).collect::<PyResult<Vec<_>>>()?;
+    let items = list
+        .into_iter()
+        .map(|t| wrap(py, t))
+        .collect::<PyResult<Vec<_>>>()?;
     PyTuple::new(py, items)
 }
 
@@ -225,7 +296,10 @@ pub fn tensor_tuple(py: Python<'_>, list: Vec<crate::Tensor>) -> PyResult<Bound<
 pub fn outputs(py: Python<'_>, entry: &Entry, mut values: Outputs) -> PyResult<Py<PyAny>> {
     match &entry.schema.returns {
         Returns::Tuple(names) => {
-            let items = values.into_iter().map(|v| value_object(py, v)).collect::<PyResult<Vec<_>>>()?;
+            let items = values
+                .into_iter()
+                .map(|v| value_object(py, v))
+                .collect::<PyResult<Vec<_>>>()?;
             named_tuple(py, entry, names, PyTuple::new(py, items)?)
         }
         Returns::Nothing => Ok(py.None()),
@@ -234,13 +308,22 @@ pub fn outputs(py: Python<'_>, entry: &Entry, mut values: Outputs) -> PyResult<P
 }
 
 /// A tuple, or PyTorch's named one (`rtensor.return_types`).
-pub fn named_tuple(py: Python<'_>, entry: &Entry, names: &[&str], items: Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+pub fn named_tuple(
+    py: Python<'_>,
+    entry: &Entry,
+    names: &[&str],
+    items: Bound<'_, PyTuple>,
+) -> PyResult<Py<PyAny>> {
     if names.iter().any(|name| name.is_empty()) {
         return Ok(items.into_any().unbind());
     }
     static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let make = MAKE.get_or_try_init(py, || {
-        Ok::<_, PyErr>(py.import("rtensor.return_types")?.getattr("_make")?.unbind())
+        Ok::<_, PyErr>(
+            py.import("rtensor.return_types")?
+                .getattr("_make")?
+                .unbind(),
+        )
     })?;
     make.call1(py, (entry.schema.name, PyTuple::new(py, names)?, items))
 }

@@ -325,7 +325,7 @@ unsafe fn adopt(tensor: &DlTensor, borrowed: Borrowed, writable: bool) -> PyResu
         .data
         .cast::<u8>()
         .wrapping_add(tensor.byte_offset as usize);
-    if low < 0 || data as usize % dtype.size().min(8) != 0 {
+    if low < 0 || !(data as usize).is_multiple_of(dtype.size().min(8)) {
         return Err(PyBufferError::new_err(
             "from_dlpack: memory with negative strides or unaligned elements is not supported",
         ));

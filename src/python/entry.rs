@@ -26,7 +26,10 @@ const CAPACITY: usize = 1024;
 fn names() -> &'static [Name] {
     static NAMES: OnceLock<Vec<Name>> = OnceLock::new();
     NAMES.get_or_init(|| {
-        let names = table().names().into_iter().map(|(text, entries)| Name { text, entries });
+        let names = table()
+            .names()
+            .into_iter()
+            .map(|(text, entries)| Name { text, entries });
         names.take(CAPACITY).collect()
     })
 }
@@ -69,14 +72,22 @@ unsafe fn dispatch(
         let names = Bound::from_borrowed_ptr_or_opt(py, kwnames);
         let names = names.as_ref().map(|n| n.cast::<PyTuple>()).transpose()?;
         let count = nargs as usize + names.map_or(0, |n| n.len());
-        let items = if count == 0 { &[] } else { std::slice::from_raw_parts(args, count) };
+        let items = if count == 0 {
+            &[]
+        } else {
+            std::slice::from_raw_parts(args, count)
+        };
         let raw = RawArgs::new(py, items, nargs as usize, names);
         let slf = match kind {
-            METHOD | IN_PLACE_METHOD => Some(Bound::from_borrowed_ptr(py, slf).cast_into::<PyTensor>()?),
+            METHOD | IN_PLACE_METHOD => {
+                Some(Bound::from_borrowed_ptr(py, slf).cast_into::<PyTensor>()?)
+            }
             _ => None,
         };
         let in_place = matches!(kind, IN_PLACE_METHOD | IN_PLACE_FUNCTION);
-        guarded(name.text, || run(py, name, in_place, slf.as_ref(), raw).map(Py::into_ptr))
+        guarded(name.text, || {
+            run(py, name, in_place, slf.as_ref(), raw).map(Py::into_ptr)
+        })
     }
 }
 
@@ -88,7 +99,13 @@ fn run<'py>(
     raw: RawArgs<'_, 'py>,
 ) -> PyResult<Py<PyAny>> {
     let mut reasons = Vec::new();
-    let called_as = if in_place { I } else if slf.is_some() { M | P } else { F };
+    let called_as = if in_place {
+        I
+    } else if slf.is_some() {
+        M | P
+    } else {
+        F
+    };
     for entry in &name.entries {
         if !entry.has(called_as) {
             continue;
@@ -123,7 +140,14 @@ fn finish(py: Python<'_>, entry: &'static Entry, parsed: Parsed<'_>) -> PyResult
             Ok(t) => vec![t.get().tensor.clone()],
             Err(_) => out
                 .try_iter()?
-                .map(|item| Ok(item?.cast::<PyTensor>().map_err(PyErr::from)?.get().tensor.clone()))
+                .map(|item| {
+                    Ok(item?
+                        .cast::<PyTensor>()
+                        .map_err(PyErr::from)?
+                        .get()
+                        .tensor
+                        .clone())
+                })
                 .collect::<PyResult<_>>()?,
         };
         call_out(entry, &parsed.args, &targets)?;
@@ -176,7 +200,9 @@ fn definition(name: &str, doc: &str, function: Fast) -> PyResult<*mut ffi::PyMet
     let leak = |text: &str| CString::new(text.replace('\0', "")).map(|s| s.into_raw().cast_const());
     Ok(Box::into_raw(Box::new(ffi::PyMethodDef {
         ml_name: leak(name)?,
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: function },
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunctionFastWithKeywords: function,
+        },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
         ml_doc: leak(doc)?,
     })))
@@ -184,10 +210,23 @@ fn definition(name: &str, doc: &str, function: Fast) -> PyResult<*mut ffi::PyMet
 
 /// The doc of a name: the signatures, then the declaration's comment.
 fn doc(name: &Name, mark: &str) -> String {
-    let signatures: Vec<String> =
-        name.entries.iter().map(|e| format!("{}{mark}{} -> {}", name.text, signature_text(e), returns_text(e))).collect();
+    let signatures: Vec<String> = name
+        .entries
+        .iter()
+        .map(|e| {
+            format!(
+                "{}{mark}{} -> {}",
+                name.text,
+                signature_text(e),
+                returns_text(e)
+            )
+        })
+        .collect();
     let text = name.entries.first().map_or("", |e| e.op.doc);
-    let text: Vec<&str> = text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    let text: Vec<&str> = text
+        .lines()
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .collect();
     format!("{}\n\n{}", signatures.join("\n"), text.join("\n"))
 }
 
@@ -197,7 +236,14 @@ pub fn returns_text(entry: &Entry) -> String {
         Returns::Nothing => "None".to_string(),
         Returns::Tensor => "Tensor".to_string(),
         Returns::Tensors => "tuple of Tensors".to_string(),
-        Returns::Tuple(names) => format!("({})", names.iter().map(|n| format!("Tensor {n}")).collect::<Vec<_>>().join(", ")),
+        Returns::Tuple(names) => format!(
+            "({})",
+            names
+                .iter()
+                .map(|n| format!("Tensor {n}"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
         Returns::Plain(text) => (*text).to_string(),
     }
 }
@@ -211,16 +257,36 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let has = |variant: u16| name.entries.iter().any(|e| e.has(variant));
         let base = name.text.rsplit('.').next().unwrap_or(name.text);
         if has(F) {
-            add_function(module, &namespaces, name, base, "", Instances::<FUNCTION>::get(i))?;
+            add_function(
+                module,
+                &namespaces,
+                name,
+                base,
+                "",
+                Instances::<FUNCTION>::get(i),
+            )?;
             if has(I) {
-                add_function(module, &namespaces, name, base, "_", Instances::<IN_PLACE_FUNCTION>::get(i))?;
+                add_function(
+                    module,
+                    &namespaces,
+                    name,
+                    base,
+                    "_",
+                    Instances::<IN_PLACE_FUNCTION>::get(i),
+                )?;
             }
         }
         if has(M) {
             add_method(&class, name, base, "", Instances::<METHOD>::get(i))?;
         }
         if has(I) {
-            add_method(&class, name, base, "_", Instances::<IN_PLACE_METHOD>::get(i))?;
+            add_method(
+                &class,
+                name,
+                base,
+                "_",
+                Instances::<IN_PLACE_METHOD>::get(i),
+            )?;
         }
         if has(P) {
             add_property(&class, name, base)?;
@@ -237,13 +303,18 @@ fn add_function(
     mark: &str,
     function: Option<Fast>,
 ) -> PyResult<()> {
-    let Some(function) = function else { return Ok(()) };
+    let Some(function) = function else {
+        return Ok(());
+    };
     let py = module.py();
     let public = format!("{base}{mark}");
     let definition = definition(&public, &doc(name, mark), function)?;
     // SAFETY: the definition is leaked, so it outlives the function object.
     let object = unsafe {
-        Bound::from_owned_ptr_or_err(py, ffi::PyCFunction_NewEx(definition, std::ptr::null_mut(), module.name()?.as_ptr()))?
+        Bound::from_owned_ptr_or_err(
+            py,
+            ffi::PyCFunction_NewEx(definition, std::ptr::null_mut(), module.name()?.as_ptr()),
+        )?
     };
     match name.text.rsplit_once('.') {
         None => module.add(public.as_str(), object),
@@ -268,25 +339,36 @@ fn add_method(
     mark: &str,
     function: Option<Fast>,
 ) -> PyResult<()> {
-    let Some(function) = function else { return Ok(()) };
+    let Some(function) = function else {
+        return Ok(());
+    };
     let public = format!("{base}{mark}");
     let definition = definition(&public, &doc(name, mark), function)?;
     // SAFETY: the type is alive, the definition leaked.
     let object = unsafe {
-        Bound::from_owned_ptr_or_err(class.py(), ffi::PyDescr_NewMethod(class.as_type_ptr(), definition))?
+        Bound::from_owned_ptr_or_err(
+            class.py(),
+            ffi::PyDescr_NewMethod(class.as_type_ptr(), definition),
+        )?
     };
     class.setattr(public.as_str(), object)
 }
 
-unsafe extern "C" fn get_property(slf: *mut ffi::PyObject, closure: *mut c_void) -> *mut ffi::PyObject {
+unsafe extern "C" fn get_property(
+    slf: *mut ffi::PyObject,
+    closure: *mut c_void,
+) -> *mut ffi::PyObject {
     Python::attach(|py| {
         // SAFETY: the closure is the `Name` that `add_property` passed, which lives forever; `slf` is alive.
         let (name, slf) = unsafe { (&*closure.cast::<Name>(), Bound::from_borrowed_ptr(py, slf)) };
-        let result = slf.cast_into::<PyTensor>().map_err(PyErr::from).and_then(|slf| {
-            // SAFETY: no arguments.
-            let raw = unsafe { RawArgs::new(py, &[], 0, None) };
-            run(py, name, false, Some(&slf), raw)
-        });
+        let result = slf
+            .cast_into::<PyTensor>()
+            .map_err(PyErr::from)
+            .and_then(|slf| {
+                // SAFETY: no arguments.
+                let raw = unsafe { RawArgs::new(py, &[], 0, None) };
+                run(py, name, false, Some(&slf), raw)
+            });
         match result {
             Ok(object) => object.into_ptr(),
             Err(e) => {
@@ -297,7 +379,11 @@ unsafe extern "C" fn get_property(slf: *mut ffi::PyObject, closure: *mut c_void)
     })
 }
 
-fn add_property(class: &Bound<'_, pyo3::types::PyType>, name: &'static Name, base: &str) -> PyResult<()> {
+fn add_property(
+    class: &Bound<'_, pyo3::types::PyType>,
+    name: &'static Name,
+    base: &str,
+) -> PyResult<()> {
     let leak = |text: &str| CString::new(text.replace('\0', "")).map(|s| s.into_raw().cast_const());
     let definition = Box::into_raw(Box::new(ffi::PyGetSetDef {
         name: leak(base)?,
@@ -308,7 +394,10 @@ fn add_property(class: &Bound<'_, pyo3::types::PyType>, name: &'static Name, bas
     }));
     // SAFETY: the type is alive, the definition leaked.
     let object = unsafe {
-        Bound::from_owned_ptr_or_err(class.py(), ffi::PyDescr_NewGetSet(class.as_type_ptr(), definition))?
+        Bound::from_owned_ptr_or_err(
+            class.py(),
+            ffi::PyDescr_NewGetSet(class.as_type_ptr(), definition),
+        )?
     };
     class.setattr(base, object)
 }

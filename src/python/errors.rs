@@ -3,15 +3,25 @@
 use std::sync::Arc;
 
 use pyo3::exceptions::{
-    PyAttributeError, PyIndexError, PyNotImplementedError, PyOverflowError, PyRuntimeError, PyTypeError, PyUserWarning,
-    PyValueError,
+    PyAttributeError, PyIndexError, PyNotImplementedError, PyOverflowError, PyRuntimeError,
+    PyTypeError, PyUserWarning, PyValueError,
 };
 use pyo3::prelude::*;
 
 use crate::error::{Error, ErrorKind};
 
-pyo3::create_exception!(_C, LinAlgError, PyRuntimeError, "A matrix is singular, or a decomposition did not converge.");
-pyo3::create_exception!(_C, OutOfMemoryError, PyRuntimeError, "A device has no memory left.");
+pyo3::create_exception!(
+    _C,
+    LinAlgError,
+    PyRuntimeError,
+    "A matrix is singular, or a decomposition did not converge."
+);
+pyo3::create_exception!(
+    _C,
+    OutOfMemoryError,
+    PyRuntimeError,
+    "A device has no memory left."
+);
 
 /// An exception raised by a Python callback, on its way through the core.
 struct Raised(Py<pyo3::exceptions::PyBaseException>);
@@ -31,7 +41,9 @@ impl From<Error> for PyErr {
             ErrorKind::Attribute => PyAttributeError::new_err(text),
             ErrorKind::Overflow => PyOverflowError::new_err(text),
             ErrorKind::Foreign => match error.payload().and_then(|p| p.downcast_ref::<Raised>()) {
-                Some(raised) => Python::attach(|py| PyErr::from_value(raised.0.bind(py).clone().into_any())),
+                Some(raised) => {
+                    Python::attach(|py| PyErr::from_value(raised.0.bind(py).clone().into_any()))
+                }
                 None => PyRuntimeError::new_err(text),
             },
         }
@@ -41,7 +53,9 @@ impl From<Error> for PyErr {
 impl From<PyErr> for Error {
     #[cold]
     fn from(error: PyErr) -> Error {
-        Python::attach(|py| Error::foreign(error.to_string(), Arc::new(Raised(error.into_value(py)))))
+        Python::attach(|py| {
+            Error::foreign(error.to_string(), Arc::new(Raised(error.into_value(py))))
+        })
     }
 }
 
@@ -57,7 +71,11 @@ pub fn warn(message: &str) -> crate::Result<()> {
 pub fn guarded<R>(op: &str, work: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("unknown");
-        Err(PyRuntimeError::new_err(format!("{op}: internal error: {text}")))
+        let text = text
+            .or_else(|| payload.downcast_ref::<&str>().copied())
+            .unwrap_or("unknown");
+        Err(PyRuntimeError::new_err(format!(
+            "{op}: internal error: {text}"
+        )))
     })
 }

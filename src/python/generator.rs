@@ -63,10 +63,7 @@ impl PyGenerator {
     /// The state as a tensor of bytes.
     fn get_state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTensor>> {
         let bytes = self.shared.lock().save();
-        Ok(wrap(
-            py,
-            Tensor::from_slice(&bytes, &[bytes.len() as i64])?,
-        )?)
+        wrap(py, Tensor::from_slice(&bytes, &[bytes.len() as i64])?)
     }
 
     /// Goes on from a state that `get_state` gave.

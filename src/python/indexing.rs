@@ -63,9 +63,10 @@ fn fitting(x: &Tensor, number: Scalar) -> PyResult<Value> {
 
 /// PyTorch's name of the tensor's old-style type: `torch.FloatTensor`.
 pub fn legacy_type(x: &Tensor) -> String {
-    let place = match x.device().is_cpu() {
-        true => String::new(),
-        false => format!("{}.", x.device().type_name()),
+    let place = if x.device().is_cpu() {
+        String::new()
+    } else {
+        format!("{}.", x.device().type_name())
     };
     format!("torch.{place}{}Tensor", x.dtype().scalar_name())
 }

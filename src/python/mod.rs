@@ -28,8 +28,14 @@ use pyo3::prelude::*;
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::error::set_warn(errors::warn);
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add("_LinAlgError", module.py().get_type::<errors::LinAlgError>())?;
-    module.add("OutOfMemoryError", module.py().get_type::<errors::OutOfMemoryError>())?;
+    module.add(
+        "_LinAlgError",
+        module.py().get_type::<errors::LinAlgError>(),
+    )?;
+    module.add(
+        "OutOfMemoryError",
+        module.py().get_type::<errors::OutOfMemoryError>(),
+    )?;
     tensor::add_classes(module)?;
     generator::add(module)?;
     objects::add_constants(module)?;

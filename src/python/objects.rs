@@ -9,7 +9,14 @@ use crate::ops::MemoryFormat;
 use crate::tensor::{DType, Device, DeviceType};
 
 /// The type of a tensor's elements.
-#[pyclass(name = "dtype", module = "rtensor", frozen, eq, hash, skip_from_py_object)]
+#[pyclass(
+    name = "dtype",
+    module = "rtensor",
+    frozen,
+    eq,
+    hash,
+    skip_from_py_object
+)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PyDType(pub DType);
 
@@ -56,7 +63,10 @@ impl PyDType {
 pub fn dtype_object(py: Python<'_>, dtype: DType) -> Py<PyDType> {
     static OBJECTS: PyOnceLock<Vec<Py<PyDType>>> = PyOnceLock::new();
     let objects = OBJECTS.get_or_init(py, || {
-        DType::ALL.iter().filter_map(|&d| Py::new(py, PyDType(d)).ok()).collect()
+        DType::ALL
+            .iter()
+            .filter_map(|&d| Py::new(py, PyDType(d)).ok())
+            .collect()
     });
     objects[dtype as usize].clone_ref(py)
 }
@@ -67,7 +77,15 @@ thread_local! {
 }
 
 /// Where a tensor lies: `device("cuda", 1)`, `device("cuda:1")`.
-#[pyclass(name = "device", module = "rtensor", frozen, eq, hash, weakref, skip_from_py_object)]
+#[pyclass(
+    name = "device",
+    module = "rtensor",
+    frozen,
+    eq,
+    hash,
+    weakref,
+    skip_from_py_object
+)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PyDevice(pub Device);
 
@@ -79,12 +97,19 @@ impl PyDevice {
         let mut device = parse_device(r#type)?;
         if let Some(index) = index {
             if device.index >= 0 {
-                let text = format!("type (string) must not include an index because index was passed explicitly: {device}");
+                let text = format!(
+                    "type (string) must not include an index because index was passed explicitly: {device}"
+                );
                 return Err(PyRuntimeError::new_err(text));
             }
-            device.index = i8::try_from(index).ok().filter(|&i| i >= 0).ok_or_else(|| {
-                PyRuntimeError::new_err(format!("Device index must be between 0 and 127, got {index}"))
-            })?;
+            device.index = i8::try_from(index)
+                .ok()
+                .filter(|&i| i >= 0)
+                .ok_or_else(|| {
+                    PyRuntimeError::new_err(format!(
+                        "Device index must be between 0 and 127, got {index}"
+                    ))
+                })?;
         }
         Ok(PyDevice(device))
     }
@@ -143,12 +168,23 @@ pub fn parse_device(object: &Bound<'_, PyAny>) -> PyResult<Device> {
         return Ok(Device::parse(text.to_str()?)?);
     }
     if let Ok(index) = object.extract::<i64>() {
-        let index = i8::try_from(index).ok().filter(|&i| i >= 0).ok_or_else(|| {
-            PyRuntimeError::new_err(format!("Device index must be between 0 and 127, got {index}"))
-        })?;
-        return Ok(Device { kind: DeviceType::Cuda, index });
+        let index = i8::try_from(index)
+            .ok()
+            .filter(|&i| i >= 0)
+            .ok_or_else(|| {
+                PyRuntimeError::new_err(format!(
+                    "Device index must be between 0 and 127, got {index}"
+                ))
+            })?;
+        return Ok(Device {
+            kind: DeviceType::Cuda,
+            index,
+        });
     }
-    Err(PyTypeError::new_err(format!("device must be torch.device, str or int, not {}", super::convert::type_name(object))))
+    Err(PyTypeError::new_err(format!(
+        "device must be torch.device, str or int, not {}",
+        super::convert::type_name(object)
+    )))
 }
 
 /// How elements are stored; dense tensors are `torch.strided`.
@@ -202,16 +238,29 @@ const DTYPE_ALIASES: &[(&str, DType)] = &[
 /// Puts the constants into the module: every dtype under its names, layouts, memory formats.
 pub fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    let named = DType::ALL.iter().map(|&d| (d.name(), d)).chain(DTYPE_ALIASES.iter().copied());
+    let named = DType::ALL
+        .iter()
+        .map(|&d| (d.name(), d))
+        .chain(DTYPE_ALIASES.iter().copied());
     for (name, dtype) in named {
         module.add(name, dtype_object(py, dtype))?;
     }
-    for name in ["strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc"] {
+    for name in [
+        "strided",
+        "sparse_coo",
+        "sparse_csr",
+        "sparse_csc",
+        "sparse_bsr",
+        "sparse_bsc",
+    ] {
         module.add(name, Py::new(py, PyLayout(name))?)?;
     }
-    for format in
-        [MemoryFormat::Contiguous, MemoryFormat::Preserve, MemoryFormat::ChannelsLast, MemoryFormat::ChannelsLast3d]
-    {
+    for format in [
+        MemoryFormat::Contiguous,
+        MemoryFormat::Preserve,
+        MemoryFormat::ChannelsLast,
+        MemoryFormat::ChannelsLast3d,
+    ] {
         let object = PyMemoryFormat(format);
         module.add(object.__reduce__(), Py::new(py, object)?)?;
     }

@@ -39,19 +39,41 @@ fn operand(other: &Bound<'_, PyAny>) -> Option<Value> {
 
 fn call2(py: Python<'_>, slot: &Slot, left: Value, right: Value) -> PyResult<Py<PyAny>> {
     let entry = slot.entry()?;
-    guarded(slot.0, || outputs(py, entry, entry.call(smallvec::smallvec![left, right])?))
+    guarded(slot.0, || {
+        outputs(py, entry, entry.call(smallvec::smallvec![left, right])?)
+    })
 }
 
-fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, slot: &Slot, swapped: bool) -> PyResult<Py<PyAny>> {
+fn binary(
+    slf: &Bound<'_, PyTensor>,
+    other: &Bound<'_, PyAny>,
+    slot: &Slot,
+    swapped: bool,
+) -> PyResult<Py<PyAny>> {
     let py = slf.py();
-    let Some(other) = operand(other) else { return Ok(py.NotImplemented()) };
+    let Some(other) = operand(other) else {
+        return Ok(py.NotImplemented());
+    };
     let this = Value::Tensor(slf.get().tensor.clone());
-    if swapped { call2(py, slot, other, this) } else { call2(py, slot, this, other) }
+    if swapped {
+        call2(py, slot, other, this)
+    } else {
+        call2(py, slot, this, other)
+    }
 }
 
-fn binary_in_place(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, slot: &Slot) -> PyResult<()> {
+fn binary_in_place(
+    slf: &Bound<'_, PyTensor>,
+    other: &Bound<'_, PyAny>,
+    slot: &Slot,
+) -> PyResult<()> {
     let other = operand(other).ok_or_else(|| {
-        err!(Type, "{}_(): argument 'other' (position 1) must be Tensor, not {}", slot.0, super::convert::type_name(other))
+        err!(
+            Type,
+            "{}_(): argument 'other' (position 1) must be Tensor, not {}",
+            slot.0,
+            super::convert::type_name(other)
+        )
     })?;
     let entry = slot.entry()?;
     let args = smallvec::smallvec![Value::Tensor(slf.get().tensor.clone()), other];

@@ -27,7 +27,12 @@ impl<'a, 'py> RawArgs<'a, 'py> {
         positional: usize,
         names: Option<&'a Bound<'py, PyTuple>>,
     ) -> Self {
-        RawArgs { py, items, positional, names }
+        RawArgs {
+            py,
+            items,
+            positional,
+            names,
+        }
     }
 
     fn get(&self, i: usize) -> Borrowed<'a, 'py, PyAny> {
@@ -37,13 +42,19 @@ impl<'a, 'py> RawArgs<'a, 'py> {
 
     fn keywords(&self) -> impl Iterator<Item = (Bound<'py, PyAny>, Borrowed<'a, 'py, PyAny>)> + '_ {
         let first = self.positional;
-        self.names.into_iter().flat_map(|names| names.iter()).enumerate().map(move |(i, name)| (name, self.get(first + i)))
+        self.names
+            .into_iter()
+            .flat_map(|names| names.iter())
+            .enumerate()
+            .map(move |(i, name)| (name, self.get(first + i)))
     }
 
     /// The types of all arguments, for messages.
     pub fn describe(&self) -> String {
         let positional = (0..self.positional).map(|i| type_name(&self.get(i)));
-        let keywords = self.keywords().map(|(name, value)| format!("{name}={}", type_name(&value)));
+        let keywords = self
+            .keywords()
+            .map(|(name, value)| format!("{name}={}", type_name(&value)));
         positional.chain(keywords).collect::<Vec<_>>().join(", ")
     }
 }
@@ -84,7 +95,11 @@ fn answers_to(param: &Param, name: &str) -> bool {
 }
 
 pub fn public_name(param: &Param) -> &'static str {
-    if param.name == "self" { "input" } else { param.name }
+    if param.name == "self" {
+        "input"
+    } else {
+        param.name
+    }
 }
 
 /// Matches the arguments of a call; `slf` is the tensor of a method call.
@@ -114,7 +129,11 @@ pub fn parse<'py>(
             given |= 1 << at;
         }
     }
-    let mut parsed = Parsed { args, out: None, requires_grad: false };
+    let mut parsed = Parsed {
+        args,
+        out: None,
+        requires_grad: false,
+    };
     keywords(entry, raw, &mut parsed, &mut given)?;
     for (i, param) in params.iter().enumerate() {
         if given & (1 << i) == 0 {
@@ -142,16 +161,27 @@ fn keywords<'py>(
     for (name, value) in raw.keywords() {
         let name = name.cast::<pyo3::types::PyString>().map_err(PyErr::from)?;
         let name = name.to_str()?;
-        if let Some(at) = entry.schema.params.iter().position(|param| answers_to(param, name)) {
+        if let Some(at) = entry
+            .schema
+            .params
+            .iter()
+            .position(|param| answers_to(param, name))
+        {
             if *given & (1 << at) != 0 {
-                return Err(Mismatch::Text(format!("{}() got multiple values for argument '{name}'", entry.schema.name)));
+                return Err(Mismatch::Text(format!(
+                    "{}() got multiple values for argument '{name}'",
+                    entry.schema.name
+                )));
             }
             parsed.args[at] = convert_one(entry, &entry.schema.params[at], &value, None)?;
             *given |= 1 << at;
         } else if name == "out" && entry.has(O) {
             parsed.out = (!value.is_none()).then(|| value.to_owned());
         } else if !factory_keyword(entry, name, &value, parsed)? {
-            return Err(Mismatch::Text(format!("{}() got an unexpected keyword argument '{name}'", entry.schema.name)));
+            return Err(Mismatch::Text(format!(
+                "{}() got an unexpected keyword argument '{name}'",
+                entry.schema.name
+            )));
         }
     }
     Ok(())
@@ -183,11 +213,18 @@ fn varargs(params: &[Param], first: usize, raw: RawArgs<'_, '_>) -> Option<Value
         return None;
     }
     match param.ty {
-        Type::Ints(_) if raw.positional > 1 || matches!(param.ty, Type::Ints(None)) => {
-            (0..raw.positional).map(|i| convert::int(&raw.get(i))).collect::<Option<Vec<_>>>().map(Value::Ints)
-        }
+        Type::Ints(_) if raw.positional > 1 || matches!(param.ty, Type::Ints(None)) => (0..raw
+            .positional)
+            .map(|i| convert::int(&raw.get(i)))
+            .collect::<Option<Vec<_>>>()
+            .map(Value::Ints),
         Type::Tensors => (0..raw.positional)
-            .map(|i| raw.get(i).cast::<PyTensor>().ok().map(|t| t.get().tensor.clone()))
+            .map(|i| {
+                raw.get(i)
+                    .cast::<PyTensor>()
+                    .ok()
+                    .map(|t| t.get().tensor.clone())
+            })
             .collect::<Option<Vec<_>>>()
             .map(Value::Tensors),
         _ => None,
@@ -203,7 +240,9 @@ fn convert_one(
     match argument(value, param)? {
         Some(value) => Ok(value),
         None => {
-            let place = position.map(|p| format!(" (position {p})")).unwrap_or_default();
+            let place = position
+                .map(|p| format!(" (position {p})"))
+                .unwrap_or_default();
             Err(Mismatch::Text(format!(
                 "{}(): argument '{}'{place} must be {}, not {}",
                 entry.schema.name,
@@ -216,7 +255,13 @@ fn convert_one(
 }
 
 fn too_many(entry: &Entry, first: usize, raw: RawArgs<'_, '_>) -> Mismatch {
-    let takes = entry.schema.params.iter().filter(|p| !p.keyword_only).count() - first;
+    let takes = entry
+        .schema
+        .params
+        .iter()
+        .filter(|p| !p.keyword_only)
+        .count()
+        - first;
     Mismatch::Text(format!(
         "{}() takes {takes} positional argument{} but {} {} given",
         entry.schema.name,
@@ -258,8 +303,16 @@ pub fn signature_text(entry: &Entry) -> String {
             parts.push("*".to_string());
             starred = true;
         }
-        let default = if param.default.is_some() { format!(" = {}", param.default_text) } else { String::new() };
-        parts.push(format!("{} {}{default}", type_text(param.ty), public_name(param)));
+        let default = if param.default.is_some() {
+            format!(" = {}", param.default_text)
+        } else {
+            String::new()
+        };
+        parts.push(format!(
+            "{} {}{default}",
+            type_text(param.ty),
+            public_name(param)
+        ));
     }
     if entry.has(O) {
         if !starred {
@@ -271,14 +324,22 @@ pub fn signature_text(entry: &Entry) -> String {
 }
 
 /// The error of a call that fits no overload.
-pub fn no_match(entries: &[&'static Entry], in_place: bool, raw: RawArgs<'_, '_>, reasons: Vec<String>) -> PyErr {
+pub fn no_match(
+    entries: &[&'static Entry],
+    in_place: bool,
+    raw: RawArgs<'_, '_>,
+    reasons: Vec<String>,
+) -> PyErr {
     let name = entries.first().map_or("", |e| e.schema.name);
     let mark = if in_place { "_" } else { "" };
     if let [reason] = reasons.as_slice() {
         return PyTypeError::new_err(reason.clone());
     }
-    let list: Vec<String> =
-        entries.iter().filter(|e| !in_place || e.has(I)).map(|e| format!(" * {}", signature_text(e))).collect();
+    let list: Vec<String> = entries
+        .iter()
+        .filter(|e| !in_place || e.has(I))
+        .map(|e| format!(" * {}", signature_text(e)))
+        .collect();
     PyTypeError::new_err(format!(
         "{name}{mark}() received an invalid combination of arguments - got ({}), but expected one of:\n{}\n",
         raw.describe(),

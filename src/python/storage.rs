@@ -116,7 +116,7 @@ impl UntypedStorage {
     }
 
     fn __hash__(&self) -> usize {
-        self._cdata()
+        Arc::as_ptr(&self.0) as usize
     }
 }
 
@@ -182,7 +182,7 @@ pub fn from_buffer(
     let start = buffer.buf_ptr().cast::<u8>().wrapping_add(offset as usize);
     let layout = Layout::contiguous(&[elements]);
     let nbytes = elements as usize * dtype.size();
-    if start as usize % dtype.size().min(8) != 0 {
+    if !(start as usize).is_multiple_of(dtype.size().min(8)) {
         let copy = Tensor::empty(&[elements], dtype)?;
         // SAFETY: `count_elements` found this many bytes from the start.
         unsafe { std::ptr::copy_nonoverlapping(start, copy.data_ptr(), nbytes) }

@@ -18,7 +18,9 @@ pub struct PyTensor {
 
 impl Drop for PyTensor {
     fn drop(&mut self) {
-        self.tensor.object().store(std::ptr::null_mut(), Ordering::Relaxed);
+        self.tensor
+            .object()
+            .store(std::ptr::null_mut(), Ordering::Relaxed);
     }
 }
 
@@ -31,7 +33,11 @@ pub fn wrap(py: Python<'_>, tensor: Tensor) -> PyResult<Bound<'_, PyTensor>> {
         return Ok(unsafe { Bound::from_borrowed_ptr(py, known.cast()).cast_into_unchecked() });
     }
     let object = Bound::new(py, PyTensor { tensor })?;
-    object.get().tensor.object().store(object.as_ptr().cast(), Ordering::Relaxed);
+    object
+        .get()
+        .tensor
+        .object()
+        .store(object.as_ptr().cast(), Ordering::Relaxed);
     Ok(object)
 }
 
@@ -43,19 +49,31 @@ struct Handle(Tensor);
 impl PyTensor {
     #[new]
     #[pyo3(signature = (*args, **kwargs))]
-    fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, pyo3::types::PyDict>>) -> PyResult<PyTensor> {
+    fn new(
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, pyo3::types::PyDict>>,
+    ) -> PyResult<PyTensor> {
         if args.len() == 1
             && let Ok(handle) = args.get_item(0)?.cast::<Handle>()
         {
-            return Ok(PyTensor { tensor: handle.get().0.clone() });
+            return Ok(PyTensor {
+                tensor: handle.get().0.clone(),
+            });
         }
         super::data::legacy_new(args, kwargs).map(|tensor| PyTensor { tensor })
     }
 
     /// Subclasses may take any arguments; the tensor is made by `__new__`.
     #[pyo3(signature = (*_args, **_kwargs))]
-    fn __init__(slf: &Bound<'_, Self>, _args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, pyo3::types::PyDict>>) {
-        slf.get().tensor.object().store(slf.as_ptr().cast(), Ordering::Relaxed);
+    fn __init__(
+        slf: &Bound<'_, Self>,
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, pyo3::types::PyDict>>,
+    ) {
+        slf.get()
+            .tensor
+            .object()
+            .store(slf.as_ptr().cast(), Ordering::Relaxed);
     }
 
     /// An object of a subclass that shares the tensor's memory, as a leaf.
@@ -78,7 +96,11 @@ impl PyTensor {
         let base = cls.py().get_type::<PyTensor>();
         let object = base.call_method1("__new__", (cls, args.get_item(0)?))?;
         let native = object.cast::<PyTensor>()?;
-        native.get().tensor.object().store(object.as_ptr().cast(), Ordering::Relaxed);
+        native
+            .get()
+            .tensor
+            .object()
+            .store(object.as_ptr().cast(), Ordering::Relaxed);
         Ok(object)
     }
 
@@ -104,7 +126,9 @@ impl PyTensor {
         let strides = slf.get().tensor.strides();
         match dim {
             None => Ok(PyTuple::new(slf.py(), strides)?.into_any()),
-            Some(dim) => Ok(strides[dim_of(dim, strides.len())?].into_pyobject(slf.py())?.into_any()),
+            Some(dim) => Ok(strides[dim_of(dim, strides.len())?]
+                .into_pyobject(slf.py())?
+                .into_any()),
         }
     }
 
@@ -168,7 +192,11 @@ impl PyTensor {
     }
 
     fn data_ptr(&self) -> usize {
-        if self.tensor.numel() == 0 { 0 } else { self.tensor.data_ptr() as usize }
+        if self.tensor.numel() == 0 {
+            0
+        } else {
+            self.tensor.data_ptr() as usize
+        }
     }
 
     fn is_floating_point(&self) -> bool {

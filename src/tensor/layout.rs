@@ -103,7 +103,9 @@ impl Layout {
     #[inline]
     #[must_use]
     pub fn numel(&self) -> i64 {
-        self.shape.iter().fold(1, |n: i64, &size| n.saturating_mul(size))
+        self.shape
+            .iter()
+            .fold(1, |n: i64, &size| n.saturating_mul(size))
     }
 
     /// Row-major and dense; strides of dimensions of size 1 do not count.

@@ -554,9 +554,8 @@ fn check_bounds(layout: &Layout, dtype: DType, nbytes: usize) -> Result<()> {
         &layout.strides[..],
         layout.offset,
         dtype.size(),
-        layout
-            .extent()
-            .map_or(0, |(_, high)| (high + 1).saturating_mul(dtype.size() as i64))
+        layout.extent().map_or(0, |(_, high)| (high + 1)
+            .saturating_mul(dtype.size() as i64))
     );
     Ok(())
 }

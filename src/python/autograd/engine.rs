@@ -171,6 +171,7 @@ fn backward(
 
 /// The gradients of the outputs with respect to the inputs, as a list; None where an input was not used.
 #[pyfunction]
+#[allow(clippy::too_many_arguments)] // PyTorch's own
 #[pyo3(signature = (outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads))]
 fn _grad<'py>(
     py: Python<'py>,

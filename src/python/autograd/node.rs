@@ -200,7 +200,7 @@ impl PyNode {
         })
     }
 
-    fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<Py<PyAny>>> {
+    fn __dir__(slf: &Bound<'_, Self>) -> PyResult<Vec<Py<PyAny>>> {
         let py = slf.py();
         let base = py.get_type::<PyAny>().getattr("__dir__")?.call1((slf,))?;
         let mut names: Vec<Py<PyAny>> = base.extract()?;
