@@ -50,6 +50,7 @@ row("isin", call(INDEX(5, 6), INDEX(5, 3)), ref=np.isin, grad=False)
 
 # --- moments
 row("count_nonzero", call(INDEX(2, 3, 4)), call(INDEX(2, 3, 4), 1), ref=np.count_nonzero, grad=False)
+row("hash_tensor", call(F(2, 3, 4)), call(INDEX(2, 3, 4), 1, True), grad=False)
 for name in ("var", "std", "var_mean", "std_mean"):
     row(name, call(F(3, 4)), call(F(3, 4), False))
     row(f"{name}/dim", call(F(3, 4), 1), call(F(3, 4), (0, 1), False, True))

@@ -85,6 +85,10 @@ pub struct All;
 #[derive(Clone, Copy)]
 pub struct CountNonzero;
 
+/// The exclusive or of 64-bit patterns.
+#[derive(Clone, Copy)]
+pub struct Xor;
+
 impl<T: Number> Reduction<T> for Any {
     type Acc = bool;
     type Out = Bool;
@@ -156,6 +160,28 @@ impl<T: Number> Reduction<T> for CountNonzero {
     #[inline(always)]
     fn finish(&self, acc: i64) -> i64 {
         acc
+    }
+}
+
+impl Reduction<i64> for Xor {
+    type Acc = i64;
+    type Out = u64;
+    const SIMD: bool = true;
+    #[inline(always)]
+    fn identity(&self) -> i64 {
+        0
+    }
+    #[inline(always)]
+    fn map(&self, x: i64) -> i64 {
+        x
+    }
+    #[inline(always)]
+    fn combine(&self, a: i64, b: i64) -> i64 {
+        a ^ b
+    }
+    #[inline(always)]
+    fn finish(&self, acc: i64) -> u64 {
+        acc.cast_unsigned()
     }
 }
 

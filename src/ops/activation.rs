@@ -110,6 +110,17 @@ pointwise! {
         E::select(x.gt(lambd), x - lambd, low)
     }, check super::pointwise_checks::positive_lambda,
     grad (g, x, y; lambd) as "SoftshrinkBackward0" => [E::select(x.ge(-lambd) & x.le(lambd), E::ZERO, g)];
+    /// The nearest of evenly spaced levels; gradients pass between the outermost ones.
+    "fake_quantize_per_tensor_affine(Tensor self, float scale, int zero_point, int quant_min, int quant_max) -> Tensor",
+    F, keep Real "fake_quantize_tensor_cachemask_kernel_type_handling"
+    (x; scale, zero, low, high) => {
+        let level = (x * scale.reciprocal()).round() + zero;
+        (level.maximum(low).minimum(high) - zero) * scale
+    },
+    grad (g, x, y; scale, zero, low, high) as "FakeQuantizePerTensorAffineCachemaskBackward0" => [{
+        let level = (x * scale.reciprocal()).round() + zero;
+        E::keep(level.ge(low) & level.le(high), g)
+    }];
     /// Zero within a distance of zero.
     "hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor", F | M | O, keep Real "hardshrink_cpu"
     (x; lambd) => E::select(x.ge(-lambd) & x.le(lambd), E::ZERO, x),

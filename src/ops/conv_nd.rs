@@ -2,7 +2,7 @@
 
 use super::conv::check;
 use super::matmul::single;
-use super::{Args, Body, F, Outputs, Val};
+use super::{Args, Body, F, M, Outputs, Val};
 use crate::tensor::Tensor;
 use crate::{Result, call, ensure, fail, ops};
 
@@ -124,6 +124,28 @@ fn conv_transpose_nd(a: Args, spatial: usize) -> Result<Outputs> {
     single(if single_image { out.select(0, 0) } else { out })
 }
 
+fn conv_tbc(a: Args) -> Result<Outputs> {
+    let (x, weight) = (Val::from(a.t(0)?), Val::from(a.t(1)?));
+    ensure!(
+        x.ndim() == 3 && weight.ndim() == 3 && a.t(2)?.ndim() == 1,
+        Runtime,
+        "conv_tbc: expected 3D input and weight and 1D bias, got {}D, {}D and {}D",
+        x.ndim(),
+        weight.ndim(),
+        a.t(2)?.ndim()
+    );
+    let (pad, bias) = (a.int(3)?, a.t(2)?);
+    let out = call!(
+        "conv1d",
+        x.permute([1, 2, 0]),
+        weight.permute([2, 1, 0]),
+        bias,
+        [1],
+        [pad]
+    )?;
+    single(Val::from(out).permute([2, 0, 1]))
+}
+
 ops! {
     /// Convolution in one dimension.
     "conv1d(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=1, int[1] padding=0, int[1] dilation=1, int groups=1) -> Tensor",
@@ -131,6 +153,8 @@ ops! {
     /// Convolution in one dimension, padded 'same' or 'valid'.
     "conv1d/padding(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=1, str padding='valid', int[1] dilation=1, int groups=1) -> Tensor",
     F, Body::Composite(|a| conv_nd_named(a, 1));
+    /// Convolution in one dimension of time x batch x channels, by a kernel of time x inputs x outputs.
+    "conv_tbc(Tensor self, Tensor weight, Tensor bias, int pad=0) -> Tensor", F | M, Body::Composite(conv_tbc);
     /// Convolution in two dimensions.
     "conv2d(Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2] dilation=1, int groups=1) -> Tensor",
     F, Body::Composite(|a| conv_nd(a, 2));

@@ -4,7 +4,7 @@ use super::reduce_dims::{Call, DimList, Reduced, compact, dim_list, dispatch_com
 use super::{Args, F, M, O, Op, Outs, STRIDED, Val, arg, kernel, out, rule};
 use crate::autograd::Ctx;
 use crate::cpu::reduce::{Reduction, reduce};
-use crate::cpu::reduce_kinds::{All, Any, CountNonzero, Max, Mean, Min, NanSum, Prod, Sum};
+use crate::cpu::reduce_kinds::{All, Any, CountNonzero, Max, Mean, Min, NanSum, Prod, Sum, Xor};
 use crate::tensor::{Bool, DType, Element, Tensor, bf16, c64, c128, f16};
 use crate::{Result, call, dispatch, ensure, err, grads};
 
@@ -20,6 +20,8 @@ enum Promotion {
     /// bool, but uint8 for uint8.
     Truth,
     Count,
+    /// uint64; there is no result without elements.
+    Bits,
 }
 
 impl Promotion {
@@ -47,6 +49,7 @@ impl Promotion {
                 }
             }
             Promotion::Count => DType::I64,
+            Promotion::Bits => DType::U64,
         })
     }
 }
@@ -78,7 +81,7 @@ fn request(a: Args<'_>, promotion: Promotion) -> Result<Request<'_>> {
 
 fn meta(a: Args, name: &str, promotion: Promotion) -> Result<Outs> {
     let r = request(a, promotion)?;
-    if promotion == Promotion::Same {
+    if matches!(promotion, Promotion::Same | Promotion::Bits) {
         r.reduced
             .require_elements(r.x, name, r.dims.as_ref().is_some_and(|d| !d.is_empty()))?;
     }
@@ -137,6 +140,17 @@ fn plain(x: &Tensor) -> Result<Tensor> {
     }
 }
 
+/// The elements' bits, widened to 64 in their category.
+fn words(x: &Tensor) -> Result<Tensor> {
+    let wide = match x.dtype() {
+        dtype if dtype.is_complex() => return Ok(x.clone()),
+        dtype if dtype.is_float() => call!("_to_copy", x.detached(), DType::F64)?,
+        DType::U64 => x.clone(),
+        _ => call!("_to_copy", x.detached(), DType::I64)?,
+    };
+    wide.alias_as(wide.layout().clone(), DType::I64, wide.lazy())
+}
+
 fn unsupported(name: &str, dtype: DType) -> crate::Error {
     err!(
         NotImplemented,
@@ -159,6 +173,9 @@ macro_rules! result_dtype {
     (count $x:expr) => {
         DType::I64
     };
+    (bits $x:expr) => {
+        DType::U64
+    };
 }
 
 /// The dtypes that kernels exist for, after `converted` or `compact`.
@@ -169,6 +186,9 @@ macro_rules! over {
     };
     (inexact $dtype:expr, $T:ident => $body:expr, $name:expr) => {
         dispatch!(@arms $dtype, $T, $body, Err(unsupported($name, $dtype)), F16 f16, BF16 bf16, F32 f32, F64 f64, C64 c64, C128 c128)
+    };
+    (words $dtype:expr, $T:ident => $body:expr, $name:expr) => {
+        dispatch!(@arms $dtype, $T, $body, Err(unsupported($name, $dtype)), I64 i64)
     };
     (ordered $dtype:expr, $T:ident => $body:expr, $name:expr) => {
         dispatch_compact!($dtype, $T => $body, else Err(unsupported($name, $dtype)))
@@ -214,6 +234,7 @@ macro_rules! reduce {
     };
     (@convert total $x:expr, $dtype:expr) => { converted($x, $dtype)? };
     (@convert same $x:expr, $dtype:expr) => { compact($x)? };
+    (@convert bits $x:expr, $dtype:expr) => { words($x)? };
     (@convert $other:ident $x:expr, $dtype:expr) => { plain($x)? };
     (@grad) => { None };
     (@grad $grad:expr) => { Some($grad) };
@@ -300,4 +321,7 @@ reduce! {
 
     /// How many elements are not zero.
     count_nonzero(bare): |_n| CountNonzero, all -> count, Count;
+
+    /// A hash of the elements: the exclusive or of their bits, as float64 or as int64.
+    hash_tensor(plain): |_n| Xor, words -> bits, Bits;
 }
