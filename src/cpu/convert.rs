@@ -118,13 +118,13 @@ half_conversions! {
 }
 
 #[inline(always)]
-fn widen_bf16(bits: u16) -> f32 {
+pub fn widen_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
 /// Rounds to nearest, ties to even.
 #[inline(always)]
-fn narrow_bf16(value: f32) -> u16 {
+pub fn narrow_bf16(value: f32) -> u16 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
     (if value.is_nan() {
@@ -135,7 +135,7 @@ fn narrow_bf16(value: f32) -> u16 {
 }
 
 #[inline(always)]
-fn widen_f16(bits: u16) -> f32 {
+pub fn widen_f16(bits: u16) -> f32 {
     let sign = u32::from(bits & 0x8000) << 16;
     let magnitude = u32::from(bits & 0x7fff) << 13;
     let scaled = (f32::from_bits(magnitude) * f32::from_bits((254 - 15) << 23)).to_bits();
@@ -151,7 +151,7 @@ fn widen_f16(bits: u16) -> f32 {
 
 /// Rounds to nearest, ties to even; the addition of a power of two rounds subnormal results.
 #[inline(always)]
-fn narrow_f16(value: f32) -> u16 {
+pub fn narrow_f16(value: f32) -> u16 {
     let bits = value.to_bits();
     let sign = (bits >> 16) & 0x8000;
     let magnitude = bits & 0x7fff_ffff;

@@ -1,13 +1,17 @@
 //! Matrix products: `C = alpha * A @ B + beta * C` for every numeric type, any strides, one or a batch.
 //!
-//! Floats go to the `gemm` crate once they are large; small ones, and integers of all sizes, take the
-//! register tiles of [`super::tiles`]. Half precision is computed in f32 and rounded once.
+//! Floats take the blocked products of [`super::gemm_blocked`] once they are large, and the `gemm` crate where
+//! those have no instructions; small ones, and integers of all sizes, take the register tiles of [`super::tiles`].
+//! Half precision is summed in f32 and rounded once.
 
+#[cfg(target_arch = "x86_64")]
+use super::gemm_blocked::{self as blocked, Kernel};
+#[cfg(target_arch = "x86_64")]
+use super::multiversion::{Isa, isa};
 use super::pool::{self, grain};
 use super::tiles;
 use half::{bf16, f16};
 use num_complex::Complex;
-use smallvec::SmallVec;
 
 /// A strided matrix: where it starts, and the distance in elements between rows and between columns.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +33,28 @@ impl<P> Mat<P> {
             row: self.col,
             col: self.row,
         }
+    }
+}
+
+macro_rules! element_at {
+    ($($P:ty),*) => {$(
+        impl<T> Mat<$P> {
+            /// The matrix from row `i` and column `j` on.
+            #[inline(always)]
+            #[must_use]
+            pub fn at(self, i: usize, j: usize) -> Self {
+                let offset = i as isize * self.row + j as isize * self.col;
+                Mat { ptr: self.ptr.wrapping_offset(offset), ..self }
+            }
+        }
+    )*};
+}
+
+element_at!(*const T, *mut T);
+
+impl<T> From<Mat<*mut T>> for Mat<*const T> {
+    fn from(m: Mat<*mut T>) -> Self {
+        Mat::new(m.ptr.cast_const(), m.row, m.col)
     }
 }
 
@@ -98,10 +124,11 @@ pub struct BatchSteps {
     pub a: isize,
     pub b: isize,
     pub c: isize,
+    pub start: isize,
 }
 
 /// A type with a matrix product.
-pub trait Gemm: Copy + Send + Sync + 'static {
+pub trait Gemm: Copy + PartialEq + Send + Sync + 'static {
     const ZERO: Self;
     const ONE: Self;
 
@@ -109,14 +136,34 @@ pub trait Gemm: Copy + Send + Sync + 'static {
     ///
     /// # Safety
     /// The matrices lie in live memory; `c` overlaps neither `a` nor `b` nor itself.
-    unsafe fn gemm(product: &Product<Self>, threads: usize);
+    unsafe fn gemm(product: &Product<Self>, threads: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::gemm_from(product, product.c.into(), threads) };
+    }
+
+    /// As [`Gemm::gemm`], but `beta` scales `start`: a matrix of the result's size, which may have steps of zero.
+    ///
+    /// # Safety
+    /// As for [`Gemm::gemm`]; `start` is `c`, or does not overlap it.
+    unsafe fn gemm_from(product: &Product<Self>, start: Mat<*const Self>, threads: usize);
 }
 
 /// Computes `batch` products that lie `steps` apart, in parallel over the batch or inside each product.
 ///
 /// # Safety
-/// As for [`Gemm::gemm`], for each product of the batch.
-pub unsafe fn batched<T: Gemm>(batch: usize, first: &Product<T>, steps: BatchSteps) {
+/// As for [`Gemm::gemm_from`], for each product of the batch.
+pub unsafe fn batched<T: Gemm>(
+    batch: usize,
+    first: &Product<T>,
+    start: Mat<*const T>,
+    steps: BatchSteps,
+) {
+    let one = |index: usize, threads: usize| {
+        let mut start = start;
+        start.ptr = start.ptr.wrapping_offset(index as isize * steps.start);
+        // SAFETY: the caller's promise; products of a batch write disjoint matrices.
+        unsafe { T::gemm_from(&first.step(index, steps), start, threads) };
+    };
     let work = first.work().max(first.m * first.n).max(1);
     let threads = if work.saturating_mul(batch) < 2 * grain::GEMM {
         1
@@ -124,18 +171,35 @@ pub unsafe fn batched<T: Gemm>(batch: usize, first: &Product<T>, steps: BatchSte
         pool::threads()
     };
     if batch == 1 || threads == 1 || (batch < threads && work > grain::GEMM) {
-        for index in 0..batch {
-            // SAFETY: the caller's promise.
-            unsafe { T::gemm(&first.step(index, steps), threads) };
-        }
+        return (0..batch).for_each(|index| one(index, threads));
+    }
+    let shared = Shared(&one);
+    pool::parallel_for(batch, grain::GEMM / work + 1, |range| {
+        let shared = &shared;
+        range.for_each(|index| (shared.0)(index, 1));
+    });
+}
+
+/// A closure over pointers that lead to parts of their own for each thread.
+struct Shared<F>(F);
+
+// SAFETY: by the promise of the type's use.
+unsafe impl<F> Sync for Shared<F> {}
+
+/// Writes `start` into the result, for products that can only add to that.
+///
+/// # Safety
+/// As for [`Gemm::gemm_from`].
+unsafe fn begin<T: Gemm>(p: &Product<T>, start: Mat<*const T>) {
+    if p.beta == T::ZERO || std::ptr::eq(start.ptr, p.c.ptr) {
         return;
     }
-    pool::parallel_for(batch, grain::GEMM / work + 1, |range| {
-        for index in range {
-            // SAFETY: the caller's promise; products of a batch write disjoint matrices.
-            unsafe { T::gemm(&first.step(index, steps), 1) };
+    for i in 0..p.m {
+        for j in 0..p.n {
+            // SAFETY: the caller's promise.
+            unsafe { *p.c.at(i, j).ptr = *start.at(i, j).ptr };
         }
-    });
+    }
 }
 
 /// Splits the rows over threads; `serial` computes one part.
@@ -153,23 +217,34 @@ fn by_rows<T: Gemm>(product: &Product<T>, threads: usize, serial: impl Fn(&Produ
 const SMALL: usize = 22 * 22 * 22;
 
 macro_rules! float_gemm {
-    ($($T:ty, $lanes:literal;)*) => {$(
+    ($($T:ty, $lanes:literal, $Avx512:ident, $Avx2:ident;)*) => {$(
         impl Gemm for $T {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
 
             #[inline]
-            unsafe fn gemm(product: &Product<Self>, threads: usize) {
-                let product = row_major(*product);
-                // SAFETY: the caller's promise.
+            unsafe fn gemm_from(product: &Product<Self>, start: Mat<*const Self>, threads: usize) {
+                let (product, start) = row_major(*product, start);
+                // SAFETY: the caller's promise; the instruction set is there.
                 unsafe {
                     if product.m == 1 && product.n == 1 {
-                        tiles::dot::<$T, $lanes>(&product);
-                    } else if product.work() <= SMALL && product.n > 1 {
-                        tiles::multiply::<$T, $lanes>(&product);
-                    } else {
-                        large(&product, threads);
+                        begin(&product, start);
+                        return tiles::dot::<$T, $lanes>(&product);
                     }
+                    if product.work() <= SMALL && product.n > 1 {
+                        begin(&product, start);
+                        return tiles::multiply::<$T, $lanes>(&product);
+                    }
+                    #[cfg(target_arch = "x86_64")]
+                    if product.m > 1 && product.n > 1 && product.k > 2 && isa() > Isa::Plain {
+                        let threads = useful_threads(&product, threads);
+                        return match isa() {
+                            Isa::Avx512 => blocked::multiply::<blocked::$Avx512>(&product, start, threads),
+                            _ => blocked::multiply::<blocked::$Avx2>(&product, start, threads),
+                        };
+                    }
+                    begin(&product, start);
+                    large(&product, threads);
                 }
             }
         }
@@ -177,8 +252,17 @@ macro_rules! float_gemm {
 }
 
 float_gemm! {
-    f32, 16;
-    f64, 8;
+    f32, 16, F32Avx512, F32Avx2;
+    f64, 8, F64Avx512, F64Avx2;
+}
+
+/// One for a product that is not worth waking a second.
+fn useful_threads<T: Copy>(product: &Product<T>, threads: usize) -> usize {
+    if product.work() < 2 * grain::GEMM {
+        1
+    } else {
+        threads
+    }
 }
 
 macro_rules! int_gemm {
@@ -187,8 +271,10 @@ macro_rules! int_gemm {
             const ZERO: Self = 0;
             const ONE: Self = 1;
 
-            unsafe fn gemm(product: &Product<Self>, threads: usize) {
-                let product = row_major(*product);
+            unsafe fn gemm_from(product: &Product<Self>, start: Mat<*const Self>, threads: usize) {
+                let (product, start) = row_major(*product, start);
+                // SAFETY: the caller's promise.
+                unsafe { begin(&product, start) };
                 by_rows(&product, threads, |part| {
                     // SAFETY: the caller's promise; parts write disjoint rows.
                     unsafe { tiles::multiply::<$T, $lanes>(part) }
@@ -215,9 +301,13 @@ macro_rules! complex_gemm {
             const ZERO: Self = Complex::new(0.0, 0.0);
             const ONE: Self = Complex::new(1.0, 0.0);
 
-            unsafe fn gemm(product: &Product<Self>, threads: usize) {
+            unsafe fn gemm_from(product: &Product<Self>, start: Mat<*const Self>, threads: usize) {
+                let (product, start) = row_major(*product, start);
                 // SAFETY: the caller's promise.
-                unsafe { large(&row_major(*product), threads) };
+                unsafe {
+                    begin(&product, start);
+                    large(&product, threads);
+                }
             }
         }
     )*};
@@ -227,12 +317,12 @@ complex_gemm!(f32, f64);
 
 /// The product turned so that the result is row-major: the tiles write rows.
 #[inline]
-fn row_major<T: Copy>(product: Product<T>) -> Product<T> {
+fn row_major<T: Copy>(product: Product<T>, start: Mat<*const T>) -> (Product<T>, Mat<*const T>) {
     let narrow = product.n == 1 && product.m > 1;
     if narrow || (product.m > 1 && product.n > 1 && product.c.row.abs() < product.c.col.abs()) {
-        product.transposed()
+        (product.transposed(), start.transposed())
     } else {
-        product
+        (product, start)
     }
 }
 
@@ -240,7 +330,7 @@ fn row_major<T: Copy>(product: Product<T>) -> Product<T> {
 ///
 /// # Safety
 /// As for [`Gemm::gemm`].
-unsafe fn large<T: Gemm + PartialEq>(p: &Product<T>, threads: usize) {
+unsafe fn large<T: Gemm>(p: &Product<T>, threads: usize) {
     if p.m == 1 || p.n == 1 || p.k <= 2 {
         let p = if p.m == 1 { p.transposed() } else { *p };
         // The crate runs these on one thread; they are bound by memory, which several threads read faster.
@@ -259,7 +349,7 @@ unsafe fn large<T: Gemm + PartialEq>(p: &Product<T>, threads: usize) {
 
 /// # Safety
 /// As for [`Gemm::gemm`].
-unsafe fn one_gemm<T: Gemm + PartialEq>(p: &Product<T>, parallelism: gemm::Parallelism) {
+unsafe fn one_gemm<T: Gemm>(p: &Product<T>, parallelism: gemm::Parallelism) {
     // SAFETY: the caller's promise. The crate scales what it reads by its `alpha`: our `beta`.
     unsafe {
         gemm::gemm(
@@ -286,64 +376,101 @@ unsafe fn one_gemm<T: Gemm + PartialEq>(p: &Product<T>, parallelism: gemm::Paral
     }
 }
 
-type Scratch = SmallVec<[f32; 256]>;
-
 macro_rules! half_gemm {
-    ($($T:ident),*) => {$(
+    ($($T:ident, $Avx512:ident, $Avx2:ident;)*) => {$(
         impl Gemm for $T {
             const ZERO: Self = $T::ZERO;
             const ONE: Self = $T::ONE;
 
-            unsafe fn gemm(p: &Product<Self>, threads: usize) {
+            unsafe fn gemm_from(product: &Product<Self>, start: Mat<*const Self>, threads: usize) {
+                let (product, start) = row_major(*product, start);
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: the caller's promise; the instruction set is there.
+                unsafe {
+                    let threads = useful_threads(&product, threads);
+                    match isa() {
+                        Isa::Avx512 if $T::has_pairs() => {
+                            return blocked::multiply::<<$T as Pairs>::Kernel>(&product, start, threads);
+                        }
+                        Isa::Avx512 => return blocked::multiply::<blocked::$Avx512>(&product, start, threads),
+                        Isa::Avx2 => return blocked::multiply::<blocked::$Avx2>(&product, start, threads),
+                        Isa::Plain => {}
+                    }
+                }
                 // SAFETY: the caller's promise.
                 unsafe {
-                    let a = widen(p.m, p.k, p.a);
-                    let b = widen(p.k, p.n, p.b);
-                    let (alpha, beta) = (p.alpha.to_f32(), p.beta.to_f32());
-                    let c = Mat::new(p.c.ptr.cast_const(), p.c.row, p.c.col);
-                    let mut wide = if beta == 0.0 { zeros(p.m * p.n) } else { widen(p.m, p.n, c) };
-                    let product = Product {
-                        m: p.m,
-                        n: p.n,
-                        k: p.k,
-                        a: Mat::new(a.as_ptr(), p.k as isize, 1),
-                        b: Mat::new(b.as_ptr(), p.n as isize, 1),
-                        c: Mat::new(wide.as_mut_ptr(), p.n as isize, 1),
-                        alpha,
-                        beta,
-                    };
-                    f32::gemm(&product, threads);
-                    for (i, row) in wide.chunks_exact(p.n.max(1)).enumerate() {
-                        for (j, &value) in row.iter().enumerate() {
-                            let at = i as isize * p.c.row + j as isize * p.c.col;
-                            *p.c.ptr.offset(at) = $T::from_f32(value);
-                        }
-                    }
+                    begin(&product, start);
+                    widened(&product, threads);
                 }
             }
         }
     )*};
 }
 
-half_gemm!(f16, bf16);
+half_gemm! {
+    f16, F16Avx512, F16Avx2;
+    bf16, Bf16Avx512, Bf16Avx2;
+}
 
-fn zeros(n: usize) -> Scratch {
-    let mut buffer = Scratch::new();
-    buffer.resize(n, 0.0);
-    buffer
+/// Half precision that the machine may multiply in pairs.
+#[cfg(target_arch = "x86_64")]
+trait Pairs: Sized {
+    type Kernel: Kernel<Element = Self>;
+    fn has_pairs() -> bool;
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Pairs for bf16 {
+    type Kernel = blocked::Bf16Pairs;
+    fn has_pairs() -> bool {
+        is_x86_feature_detected!("avx512bf16")
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Pairs for f16 {
+    type Kernel = blocked::F16Avx512;
+    fn has_pairs() -> bool {
+        false
+    }
+}
+
+/// The product of copies in f32.
+///
+/// # Safety
+/// As for [`Gemm::gemm`].
+unsafe fn widened<T: Gemm + Into<f32> + num_traits::FromPrimitive>(p: &Product<T>, threads: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (a, b) = (widen(p.m, p.k, p.a), widen(p.k, p.n, p.b));
+        let mut c = widen(p.m, p.n, p.c.into());
+        let product = Product {
+            m: p.m,
+            n: p.n,
+            k: p.k,
+            a: Mat::new(a.as_ptr(), p.k as isize, 1),
+            b: Mat::new(b.as_ptr(), p.n as isize, 1),
+            c: Mat::new(c.as_mut_ptr(), p.n as isize, 1),
+            alpha: p.alpha.into(),
+            beta: p.beta.into(),
+        };
+        f32::gemm(&product, threads);
+        for (at, &value) in c.iter().enumerate() {
+            if let Some(value) = T::from_f32(value) {
+                *p.c.at(at / p.n, at % p.n).ptr = value;
+            }
+        }
+    }
 }
 
 /// A contiguous copy in f32.
 ///
 /// # Safety
 /// The matrix lies in live memory.
-unsafe fn widen<T: Into<f32> + Copy>(rows: usize, cols: usize, m: Mat<*const T>) -> Scratch {
-    let mut out = Scratch::with_capacity(rows * cols);
-    for i in 0..rows as isize {
-        // SAFETY: the caller's promise.
-        out.extend(
-            (0..cols as isize).map(|j| unsafe { (*m.ptr.offset(i * m.row + j * m.col)).into() }),
-        );
-    }
-    out
+unsafe fn widen<T: Into<f32> + Copy>(rows: usize, cols: usize, m: Mat<*const T>) -> Vec<f32> {
+    let places = (0..rows).flat_map(|i| (0..cols).map(move |j| (i, j)));
+    // SAFETY: the caller's promise.
+    places
+        .map(|(i, j)| unsafe { (*m.at(i, j).ptr).into() })
+        .collect()
 }

@@ -9,6 +9,12 @@ pub mod copy;
 pub mod fft;
 pub mod fill;
 pub mod gemm;
+#[cfg(target_arch = "x86_64")]
+mod gemm_blocked;
+#[cfg(target_arch = "x86_64")]
+mod gemm_kernels;
+#[cfg(target_arch = "x86_64")]
+mod gemm_pack;
 #[cfg(test)]
 mod gemm_tests;
 pub mod index;

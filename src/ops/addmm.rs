@@ -16,12 +16,14 @@ fn is_zero(s: Scalar) -> bool {
     s.to_c128() == crate::tensor::c128::new(0.0, 0.0)
 }
 
-/// Fills the output of a fused sum with the expanded input, unless it counts for nothing.
-fn start_sum(input: &Tensor, out: &Tensor, beta: Scalar) -> Result<()> {
-    if is_zero(beta) {
-        return Ok(());
+/// What a fused sum starts from: the input, or a copy in the output where the two overlap.
+fn start_sum<'a>(input: &'a Tensor, out: &'a Tensor) -> Result<&'a Tensor> {
+    let same = input.layout().offset == out.layout().offset && input.strides() == out.strides();
+    if !input.shares_storage(out) || same {
+        return Ok(input);
     }
-    crate::cpu::copy::copy(out, &input.alias(input.layout().expand(out.shape())?)?)
+    crate::cpu::copy::copy(out, &input.alias(input.layout().expand(out.shape())?)?)?;
+    Ok(out)
 }
 
 /// The output of a fused sum: the input must expand to it and have its dtype.
@@ -66,13 +68,13 @@ fn addbmm_meta(a: Args) -> Result<Outs> {
 fn add_product(a: Args, outs: &[Tensor]) -> Result<()> {
     let (x, y, out) = (a.t(1)?, a.t(2)?, &outs[0]);
     let (alpha, beta) = factors(a, 3)?;
-    start_sum(a.t(0)?, out, beta)?;
     multiply(
         "addmm_impl_cpu_",
         (out, Batch::of(out)),
         (x, Batch::of(x)),
         (y, Batch::of(y)),
-        (alpha, beta),
+        Some((start_sum(a.t(0)?, out)?, beta)),
+        alpha,
     )
 }
 

@@ -96,8 +96,17 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn of(t: &Tensor) -> Batch {
-        let (s, d) = (t.shape(), t.strides());
-        match t.ndim() {
+        Batch::over(t.shape(), t.strides())
+    }
+
+    /// A tensor expanded to the sizes of another.
+    fn expanded(t: &Tensor, to: &Tensor) -> Result<Batch> {
+        let layout = t.layout().expand(to.shape())?;
+        Ok(Batch::over(&layout.shape, &layout.strides))
+    }
+
+    fn over(s: &[i64], d: &[i64]) -> Batch {
+        match s.len() {
             0 => Batch {
                 size: [1; 3],
                 step: [0; 3],
@@ -131,46 +140,58 @@ impl Batch {
     }
 }
 
-/// `out = alpha * a @ b + beta * out` for batches of matrices; with an output step of 0 the batch is summed.
+/// `out = alpha * a @ b + beta * start` for batches of matrices, where `start` is expanded to the result; with an
+/// output step of 0 the batch is summed.
 pub(super) fn multiply(
     op: &str,
-    out: (&Tensor, Batch),
-    a: (&Tensor, Batch),
-    b: (&Tensor, Batch),
-    (alpha, beta): (Scalar, Scalar),
+    (out, out_batch): (&Tensor, Batch),
+    (a, a_batch): (&Tensor, Batch),
+    (b, b_batch): (&Tensor, Batch),
+    start: Option<(&Tensor, Scalar)>,
+    alpha: Scalar,
 ) -> Result<()> {
-    let [batch, m, k] = a.1.size;
-    let steps = BatchSteps {
-        a: a.1.step[0] as isize,
-        b: b.1.step[0] as isize,
-        c: out.1.step[0] as isize,
+    let [batch, m, k] = a_batch.size;
+    let (start, start_batch, beta) = match start {
+        Some((start, beta)) => (start, Batch::expanded(start, out)?, beta),
+        None => (out, out_batch, Scalar::Int(0)),
     };
-    dispatch!(num a.0.dtype(), T => {
+    let steps = BatchSteps {
+        a: a_batch.step[0] as isize,
+        b: b_batch.step[0] as isize,
+        c: out_batch.step[0] as isize,
+        start: start_batch.step[0] as isize,
+    };
+    dispatch!(num a.dtype(), T => {
         let mut product = Product {
             m: m as usize,
-            n: b.1.size[2] as usize,
+            n: b_batch.size[2] as usize,
             k: k as usize,
-            a: { let Mat { ptr, row, col } = a.1.mat::<T>(a.0); Mat::new(ptr.cast_const(), row, col) },
-            b: { let Mat { ptr, row, col } = b.1.mat::<T>(b.0); Mat::new(ptr.cast_const(), row, col) },
-            c: out.1.mat::<T>(out.0),
+            a: a_batch.mat::<T>(a).into(),
+            b: b_batch.mat::<T>(b).into(),
+            c: out_batch.mat::<T>(out),
             alpha: T::from_scalar(alpha),
             beta: T::from_scalar(beta),
         };
+        let start = start_batch.mat::<T>(start).into();
         if steps.c == 0 && batch > 1 {
             for index in 0..batch as isize {
                 // SAFETY: operands and output lie in live storage of the sizes that meta checked.
-                unsafe { gemm::batched(1, &product, steps) };
+                unsafe {
+                    if index == 0 {
+                        gemm::batched(1, &product, start, steps);
+                    } else {
+                        gemm::batched(1, &product, product.c.into(), steps);
+                    }
+                }
                 product.a.ptr = product.a.ptr.wrapping_offset(steps.a);
                 product.b.ptr = product.b.ptr.wrapping_offset(steps.b);
-                if index == 0 {
-                    product.beta = <T as Gemm>::ONE;
-                }
+                product.beta = <T as Gemm>::ONE;
             }
         } else {
             // SAFETY: as above.
-            unsafe { gemm::batched(batch as usize, &product, steps) };
+            unsafe { gemm::batched(batch as usize, &product, start, steps) };
         }
-    }, else return unsupported(op, a.0.dtype()));
+    }, else return unsupported(op, a.dtype()));
     Ok(())
 }
 
@@ -182,8 +203,6 @@ fn unsupported(op: &str, dtype: DType) -> Result<()> {
     )
 }
 
-const PLAIN: (Scalar, Scalar) = (Scalar::Int(1), Scalar::Int(0));
-
 fn mm(a: Args, outs: &[Tensor]) -> Result<()> {
     let (x, y) = (a.t(0)?, a.t(1)?);
     multiply(
@@ -191,7 +210,8 @@ fn mm(a: Args, outs: &[Tensor]) -> Result<()> {
         (&outs[0], Batch::of(&outs[0])),
         (x, Batch::of(x)),
         (y, Batch::of(y)),
-        PLAIN,
+        None,
+        Scalar::Int(1),
     )
 }
 
@@ -202,7 +222,8 @@ fn bmm(a: Args, outs: &[Tensor]) -> Result<()> {
         (&outs[0], Batch::of(&outs[0])),
         (x, Batch::of(x)),
         (y, Batch::of(y)),
-        PLAIN,
+        None,
+        Scalar::Int(1),
     )
 }
 
@@ -213,7 +234,8 @@ fn mv(a: Args, outs: &[Tensor]) -> Result<()> {
         (&outs[0], Batch::of(&outs[0])),
         (x, Batch::of(x)),
         (y, Batch::of(y)),
-        PLAIN,
+        None,
+        Scalar::Int(1),
     )
 }
 
@@ -224,7 +246,8 @@ fn dot(a: Args, outs: &[Tensor]) -> Result<()> {
         (&outs[0], Batch::of(&outs[0])),
         (x, Batch::row(x)),
         (y, Batch::of(y)),
-        PLAIN,
+        None,
+        Scalar::Int(1),
     )
 }
 
