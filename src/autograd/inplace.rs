@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::record::{Written, arg_edges, build, is_recorded};
+use super::record::{Written, arg_edges, build};
 use super::view::check_creation;
 use super::{copy_slices, inference_enabled, recording};
 use crate::ops::{Entry, Value};
@@ -59,11 +59,11 @@ pub struct InPlace {
 }
 
 impl InPlace {
-    pub fn begin(entry: &'static Entry, args: &[Value]) -> Result<InPlace> {
+    pub fn begin(entry: &'static Entry, args: &[Value], recorded: bool) -> Result<InPlace> {
         let Some(target) = args.first().and_then(Value::tensor) else {
             return Ok(InPlace { written: None });
         };
-        if !target.dtype().is_differentiable() || !is_recorded(entry, args) {
+        if !recorded || !target.dtype().is_differentiable() {
             return Ok(InPlace { written: None });
         }
         check_creation(target, false)?;

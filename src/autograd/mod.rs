@@ -27,10 +27,10 @@ pub use mode::{
     set_inference_enabled,
 };
 pub use node::{Edge, Edges, Extras, Function, Node, NodeBody, TensorInfo};
-pub use record::{edge_of, record, record_view};
+pub use record::{edge_of, record};
 pub use run::{current_run, takes_part};
 pub use saved::{
     PackedTensor, Saved, SavedHooks, SavedTensor, forbid_saved_hooks, freed_error, pop_saved_hooks,
     push_saved_hooks, tensor_type,
 };
-pub use view::{Creation, ViewInfo};
+pub use view::{Creation, ViewInfo, mark_views};

@@ -6,48 +6,16 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::node::{Edge, Edges, Node, NodeBody, TensorInfo};
-use super::recording;
 use super::saved::{Saved, SavedTensor};
 use crate::Result;
-use crate::ops::{Entry, OWNED, Returns, SHAPES, Type, Value};
+use crate::ops::{Entry, SHAPES, Type, Value};
 use crate::tensor::Tensor;
 
-/// Does a gradient flow into any of the arguments while recording is on?
-#[inline]
-pub(super) fn is_recorded(entry: &Entry, args: &[Value]) -> bool {
-    if entry.op.grad.is_none() || !recording() {
-        return false;
-    }
-    let mut wanted = false;
-    for value in args {
-        value.each_tensor(|t| wanted |= t.requires_grad());
-    }
-    wanted
-}
-
-/// Gives the results their history, if the call is one to record.
-#[inline]
+/// Gives the results of a recorded call their history.
 pub fn record(entry: &'static Entry, args: &[Value], results: &[Tensor]) -> Result<()> {
-    if is_recorded(entry, args) && results.iter().any(|t| t.dtype().is_differentiable()) {
+    if results.iter().any(|t| t.dtype().is_differentiable()) {
         let node = Arc::new(build(entry, args, results, None)?);
         attach(&node, results);
-    }
-    Ok(())
-}
-
-/// As `record`, and remembers the base of differentiable views.
-pub fn record_view(
-    entry: &'static Entry,
-    args: &[Value],
-    source: &Tensor,
-    results: &[Tensor],
-) -> Result<()> {
-    // An op without a gradient rule (`detach`) makes views that lead nowhere.
-    if entry.op.grad.is_some() {
-        record(entry, args, results)?;
-        if !entry.has(OWNED) {
-            super::view::mark(source, results, entry.schema.returns == Returns::Tensors);
-        }
     }
     Ok(())
 }

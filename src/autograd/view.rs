@@ -26,7 +26,7 @@ pub struct ViewInfo {
 }
 
 /// Remembers the base of differentiable views.
-pub(super) fn mark(source: &Tensor, results: &[Tensor], multiple: bool) {
+pub fn mark_views(source: &Tensor, results: &[Tensor], multiple: bool) {
     if source.is_inference() {
         return;
     }
@@ -108,7 +108,7 @@ impl Tensor {
     /// A view under another layout that no gradient has to pass yet.
     pub fn view_with(&self, layout: Layout) -> Result<Tensor> {
         let view = self.alias(layout)?;
-        mark(self, std::slice::from_ref(&view), false);
+        mark_views(self, std::slice::from_ref(&view), false);
         Ok(view)
     }
 }

@@ -3,11 +3,12 @@
 use smallvec::{SmallVec, smallvec};
 
 use super::{
-    APART, Aliases, Args, Body, CROSS_DEVICE, EXACT, Entry, LAZY, Out, Outputs, Outs, Returns,
+    APART, Aliases, ArgVec, Args, Body, EXACT, Entry, LAZY, OWNED, Out, Outputs, Outs, Returns,
     STRIDED, Value,
 };
+use super::survey::Survey;
 use crate::tensor::{DType, Device, Layout, Lazy, Scalar, Tensor};
-use crate::{Result, autograd, backend, ensure, fail};
+use crate::{Result, autograd, backend, ensure};
 
 type Tensors = SmallVec<[Tensor; 2]>;
 
@@ -21,29 +22,35 @@ pub fn call(entry: &'static Entry, args: &[Value]) -> Result<Outputs> {
         Body::View(f) => view(entry, args, f),
         Body::Copies(f) => copies(entry, args, f),
         Body::Kernel { meta, .. } => {
-            let prepared = prepare(entry, args)?;
+            let survey = Survey::of(entry, args)?;
+            let prepared = prepare(entry, args, &survey)?;
             let args_now = prepared.as_deref().unwrap_or(args);
             let outs = meta(Args(args_now))?;
-            let device = device_of(entry, args)?;
+            let device = survey.device(entry, args)?;
             let results = allocate(device, &outs)?;
             backend::run(device, entry, Args(args_now), &results)?;
-            autograd::record(entry, args, &results)?;
+            if survey.recorded {
+                autograd::record(entry, args, &results)?;
+            }
             Ok(pack(entry, results))
         }
         Body::Dynamic { .. } => {
-            let prepared = prepare(entry, args)?;
-            let device = device_of(entry, args)?;
+            let survey = Survey::of(entry, args)?;
+            let prepared = prepare(entry, args, &survey)?;
+            let device = survey.device(entry, args)?;
             let results = backend::of(device)?
                 .run_dynamic(entry, Args(prepared.as_deref().unwrap_or(args)))?;
             let results: Tensors = results.into();
-            autograd::record(entry, args, &results)?;
+            if survey.recorded {
+                autograd::record(entry, args, &results)?;
+            }
             Ok(pack(entry, results))
         }
     }
 }
 
 fn view(entry: &'static Entry, args: &[Value], f: fn(Args) -> Result<Aliases>) -> Result<Outputs> {
-    raise_failed(args)?;
+    let survey = Survey::of(entry, args)?;
     let source = Args(args).t(0)?;
     let mut results = Tensors::new();
     for alias in f(Args(args))? {
@@ -53,7 +60,13 @@ fn view(entry: &'static Entry, args: &[Value], f: fn(Args) -> Result<Aliases>) -
         );
         results.push(source.alias_as(alias.layout, dtype, lazy)?);
     }
-    autograd::record_view(entry, args, source, &results)?;
+    if survey.recorded {
+        autograd::record(entry, args, &results)?;
+    }
+    // An op without a gradient rule (`detach`) makes views that lead nowhere.
+    if entry.op.grad.is_some() && !entry.has(OWNED) {
+        autograd::mark_views(source, &results, entry.schema.returns == Returns::Tensors);
+    }
     Ok(pack(entry, results))
 }
 
@@ -63,7 +76,7 @@ fn copies(
     args: &[Value],
     f: fn(Args) -> Result<Aliases>,
 ) -> Result<Outputs> {
-    raise_failed(args)?;
+    let survey = Survey::of(entry, args)?;
     let source = Args(args).t(0)?;
     let mut results = Tensors::new();
     for alias in f(Args(args))? {
@@ -77,7 +90,9 @@ fn copies(
             lazy,
         )?)?);
     }
-    autograd::record(entry, args, &results)?;
+    if survey.recorded {
+        autograd::record(entry, args, &results)?;
+    }
     Ok(pack(entry, results))
 }
 
@@ -98,16 +113,9 @@ fn raise_failed(args: &[Value]) -> Result<()> {
     Ok(())
 }
 
-/// Raises failed arguments, and carries out lazy conjugates and negatives where the kernel does not.
-fn prepare(entry: &Entry, args: &[Value]) -> Result<Option<SmallVec<[Value; 6]>>> {
-    let mut lazy = false;
-    for value in args {
-        match value {
-            Value::Failed(e) => return Err(e.clone()),
-            _ => value.each_tensor(|t| lazy |= t.lazy().any()),
-        }
-    }
-    if !lazy || entry.has(LAZY) {
+/// The arguments with lazy conjugates and negatives carried out, where the kernel does not do it itself.
+fn prepare(entry: &Entry, args: &[Value], survey: &Survey) -> Result<Option<ArgVec>> {
+    if !survey.lazy || entry.has(LAZY) {
         return Ok(None);
     }
     let resolve = |value: &Value| -> Result<Value> {
@@ -134,38 +142,6 @@ pub fn resolve_lazy(source: &Tensor) -> Result<Tensor> {
     Ok(target)
 }
 
-/// The device that all tensors share; 0-dim CPU tensors go along with any. Without tensors, the `device` argument.
-fn device_of(entry: &Entry, args: &[Value]) -> Result<Device> {
-    if let (true, Some(Value::Tensor(first))) = (entry.has(CROSS_DEVICE), args.first()) {
-        return Ok(first.device());
-    }
-    let (mut found, mut dims, mut clash): (Option<Device>, usize, Option<Device>) = (None, 0, None);
-    for value in args {
-        value.each_tensor(|t| match found {
-            None => (found, dims) = (Some(t.device()), t.ndim()),
-            Some(device) if device == t.device() => dims = dims.max(t.ndim()),
-            Some(device) if device.is_cpu() && dims == 0 => {
-                (found, dims) = (Some(t.device()), t.ndim());
-            }
-            Some(_) if t.device().is_cpu() && t.ndim() == 0 => {}
-            Some(_) => clash = Some(t.device()),
-        });
-    }
-    if let (Some(a), Some(b)) = (found, clash) {
-        fail!(
-            Runtime,
-            "Expected all tensors to be on the same device, but found at least two devices, {a} and {b}! (when calling {})",
-            entry.schema.name
-        );
-    }
-    let asked = entry
-        .device_param
-        .and_then(|i| Args(args).opt_device(i).ok().flatten());
-    Ok(asked
-        .or(found)
-        .unwrap_or_else(crate::tensor::default_device))
-}
-
 fn allocate(device: Device, outs: &Outs) -> Result<Tensors> {
     outs.iter().map(|out| allocate_one(device, out)).collect()
 }
@@ -184,40 +160,41 @@ fn allocate_one(device: Device, out: &Out) -> Result<Tensor> {
 
 /// `x.op_(...)`: the first argument takes the result.
 pub fn call_inplace(entry: &'static Entry, args: &[Value]) -> Result<()> {
-    raise_failed(args)?;
-    let target = Args(args).t(0)?.clone();
-    autograd::check_inplace(&target)?;
+    let survey = Survey::of(entry, args)?;
+    let target = Args(args).t(0)?;
+    autograd::check_inplace(target)?;
     match entry.op.body {
-        Body::View(f) => return view_inplace(entry, args, &target, f),
+        Body::View(f) => return view_inplace(entry, args, &survey, f),
         Body::Kernel { .. } => {}
         Body::Copies(_) | Body::Composite(_) | Body::Dynamic { .. } => {
-            check_writable(&target)?;
+            check_writable(target)?;
             let result = call(entry, args)?
                 .into_iter()
                 .next()
                 .unwrap_or_default()
                 .into_tensor()?;
-            check_inplace_result(&target, result.shape(), result.dtype())?;
-            return super::copy_into(&target, &result);
+            check_inplace_result(target, result.shape(), result.dtype())?;
+            return super::copy_into(target, &result);
         }
     }
-    let before = autograd::InPlace::begin(entry, args)?;
-    check_writable(&target)?;
+    let before = autograd::InPlace::begin(entry, args, survey.recorded)?;
+    check_writable(target)?;
     if entry.has(STRIDED) {
         args[1..]
             .iter()
-            .try_for_each(|value| check_no_partial_overlap(value, &target))?;
+            .try_for_each(|value| check_no_partial_overlap(value, target))?;
     }
-    let prepared = prepare(entry, args)?;
+    let prepared = prepare(entry, args, &survey)?;
     let Body::Kernel { meta, .. } = entry.op.body else {
         return Ok(());
     };
     let args_now = prepared.as_deref().unwrap_or(args);
     let outs = meta(Args(args_now))?;
-    check_inplace_result(&target, &outs[0].shape, outs[0].dtype)?;
-    fill(entry, args_now, &outs, std::slice::from_ref(&target))?;
+    check_inplace_result(target, &outs[0].shape, outs[0].dtype)?;
+    let device = survey.device(entry, args)?;
+    fill(device, entry, args_now, &outs, std::slice::from_ref(target))?;
     target.bump_version();
-    before.record(entry, args, &target)
+    before.record(entry, args, target)
 }
 
 /// An input that covers some of the written elements, but not the same ones in the same order, would change
@@ -225,12 +202,15 @@ pub fn call_inplace(entry: &'static Entry, args: &[Value]) -> Result<()> {
 fn check_no_partial_overlap(value: &Value, target: &Tensor) -> Result<()> {
     let mut clash = false;
     value.each_tensor(|t| {
+        if !t.shares_storage(target) {
+            return;
+        }
         let dense = t.layout().is_dense() && target.layout().is_dense();
         let (Some(a), Some(b)) = (t.layout().extent(), target.layout().extent()) else {
             return;
         };
         let same = t.layout().offset == target.layout().offset && t.strides() == target.strides();
-        clash |= t.shares_storage(target) && dense && !same && a.0 <= b.1 && b.0 <= a.1;
+        clash |= dense && !same && a.0 <= b.1 && b.0 <= a.1;
     });
     ensure!(
         !clash,
@@ -288,10 +268,11 @@ fn has_zero_stride(layout: &Layout) -> bool {
 fn view_inplace(
     entry: &'static Entry,
     args: &[Value],
-    target: &Tensor,
+    survey: &Survey,
     f: fn(Args) -> Result<Aliases>,
 ) -> Result<()> {
-    let before = autograd::InPlace::begin(entry, args)?;
+    let target = Args(args).t(0)?;
+    let before = autograd::InPlace::begin(entry, args, survey.recorded)?;
     let Some(alias) = f(Args(args))?.into_iter().next() else {
         return Ok(());
     };
@@ -303,7 +284,7 @@ fn view_inplace(
 
 /// `op(..., out=)`: checks dtypes, resizes, and fills the given tensors.
 pub fn call_out(entry: &'static Entry, args: &[Value], targets: &[Tensor]) -> Result<()> {
-    raise_failed(args)?;
+    let survey = Survey::of(entry, args)?;
     autograd::check_out(entry, args, targets)?;
     for target in targets {
         check_writable(target)?;
@@ -315,14 +296,15 @@ pub fn call_out(entry: &'static Entry, args: &[Value], targets: &[Tensor]) -> Re
     let args = typed.as_deref().unwrap_or(args);
     match entry.op.body {
         Body::Kernel { meta, .. } => {
-            let prepared = prepare(entry, args)?;
+            let prepared = prepare(entry, args, &survey)?;
             let args_now = prepared.as_deref().unwrap_or(args);
             let outs = meta(Args(args_now))?;
             for (target, out) in targets.iter().zip(&outs) {
                 check_out_dtype(entry, out.dtype, target.dtype())?;
                 resize_output(target, &out.shape)?;
             }
-            fill(entry, args_now, &outs, targets)?;
+            let device = survey.device(entry, args)?;
+            fill(device, entry, args_now, &outs, targets)?;
             targets.iter().for_each(Tensor::bump_version);
         }
         _ => {
@@ -346,7 +328,7 @@ fn typed_by_out(
     entry: &Entry,
     args: &[Value],
     targets: &[Tensor],
-) -> Result<Option<SmallVec<[Value; 6]>>> {
+) -> Result<Option<ArgVec>> {
     let creates = entry
         .schema
         .position("layout")
@@ -364,7 +346,7 @@ fn typed_by_out(
         );
         return Ok(None);
     }
-    let mut typed: SmallVec<[Value; 6]> = args.iter().cloned().collect();
+    let mut typed: ArgVec = args.iter().cloned().collect();
     typed[at] = target.dtype().into();
     Ok(Some(typed))
 }
@@ -409,8 +391,13 @@ fn resize_output(target: &Tensor, shape: &[i64]) -> Result<()> {
 }
 
 /// Runs a kernel into given tensors: directly where it can write them, else by way of fresh ones.
-fn fill(entry: &'static Entry, args: &[Value], outs: &Outs, targets: &[Tensor]) -> Result<()> {
-    let device = device_of(entry, args)?;
+fn fill(
+    device: Device,
+    entry: &'static Entry,
+    args: &[Value],
+    outs: &Outs,
+    targets: &[Tensor],
+) -> Result<()> {
     let direct = targets.iter().zip(outs).all(|(target, out)| {
         target.dtype() == out.dtype
             && !target.lazy().any()
@@ -435,9 +422,10 @@ fn overlaps_inputs(entry: &Entry, target: &Tensor, args: &[Value]) -> bool {
     let mut clash = false;
     for value in args {
         value.each_tensor(|t| {
-            let exact =
-                entry.has(STRIDED) && t.layout() == target.layout() && t.dtype() == target.dtype();
-            clash |= !exact && t.shares_storage(target);
+            clash |= t.shares_storage(target)
+                && !(entry.has(STRIDED)
+                    && t.layout() == target.layout()
+                    && t.dtype() == target.dtype());
         });
     }
     clash

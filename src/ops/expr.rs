@@ -30,6 +30,8 @@ pub enum Node {
 pub struct Tree {
     pub nodes: Vec<Node>,
     pub root: Expr,
+    /// Which inputs the result depends on, as bits.
+    pub inputs: u32,
 }
 
 #[derive(Default)]
@@ -76,54 +78,49 @@ impl Tree {
         });
         let root = formula();
         let nodes = ARENA.with(|arena| std::mem::take(&mut arena.borrow_mut().nodes));
-        Tree { nodes, root }.pruned()
+        pruned(nodes, root)
     }
+}
 
-    /// Which inputs the result depends on, as bits.
-    #[must_use]
-    pub fn inputs(&self) -> u32 {
-        let bit = |node: &Node| match node {
-            Node::Input(i) => 1 << i,
-            Node::Call(..) => 0,
-        };
-        self.nodes.iter().map(bit).fold(0, |a, b| a | b)
+/// The tree of the nodes that the root needs.
+fn pruned(all: Vec<Node>, root: Expr) -> Tree {
+    let mut needed = vec![false; all.len()];
+    let mark = |e: Expr, needed: &mut Vec<bool>| {
+        if let Expr::Node(i) = e {
+            needed[i as usize] = true;
+        }
+    };
+    mark(root, &mut needed);
+    for i in (0..all.len()).rev() {
+        if let (true, Node::Call(_, args)) = (needed[i], &all[i]) {
+            args.iter().for_each(|&a| mark(a, &mut needed));
+        }
     }
-
-    /// The nodes that the root needs.
-    fn pruned(self) -> Tree {
-        let mut needed = vec![false; self.nodes.len()];
-        let mark = |e: Expr, needed: &mut Vec<bool>| {
-            if let Expr::Node(i) = e {
-                needed[i as usize] = true;
-            }
-        };
-        mark(self.root, &mut needed);
-        for i in (0..self.nodes.len()).rev() {
-            if let (true, Node::Call(_, args)) = (needed[i], &self.nodes[i]) {
-                args.iter().for_each(|&a| mark(a, &mut needed));
-            }
+    let mut new_index = vec![0; needed.len()];
+    let mut nodes = Vec::new();
+    let mut inputs = 0;
+    let moved = |e: Expr, new_index: &[u32]| match e {
+        Expr::Node(i) => Expr::Node(new_index[i as usize]),
+        lit @ Expr::Lit(_) => lit,
+    };
+    for (i, node) in all.into_iter().enumerate() {
+        if needed[i] {
+            new_index[i] = nodes.len() as u32;
+            nodes.push(match node {
+                Node::Call(name, args) => {
+                    Node::Call(name, args.iter().map(|&a| moved(a, &new_index)).collect())
+                }
+                Node::Input(input) => {
+                    inputs |= 1 << input;
+                    node
+                }
+            });
         }
-        let mut new_index = vec![0; needed.len()];
-        let mut nodes = Vec::new();
-        let moved = |e: Expr, new_index: &[u32]| match e {
-            Expr::Node(i) => Expr::Node(new_index[i as usize]),
-            lit @ Expr::Lit(_) => lit,
-        };
-        for (i, node) in self.nodes.into_iter().enumerate() {
-            if needed[i] {
-                new_index[i] = nodes.len() as u32;
-                nodes.push(match node {
-                    Node::Call(name, args) => {
-                        Node::Call(name, args.iter().map(|&a| moved(a, &new_index)).collect())
-                    }
-                    input @ Node::Input(_) => input,
-                });
-            }
-        }
-        Tree {
-            root: moved(self.root, &new_index),
-            nodes,
-        }
+    }
+    Tree {
+        root: moved(root, &new_index),
+        nodes,
+        inputs,
     }
 }
 

@@ -5,6 +5,7 @@ mod assign;
 mod call;
 mod lookup;
 mod schema;
+mod survey;
 mod val;
 mod value;
 

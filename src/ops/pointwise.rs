@@ -76,7 +76,7 @@ pub trait Pointwise {
 /// the scalar parameters.
 pub struct Derivative {
     pub loops: Loops,
-    pub tree: fn(complex: bool) -> Tree,
+    pub tree: fn(complex: bool) -> &'static Tree,
 }
 
 pub trait Differentiable: Pointwise {
@@ -124,14 +124,14 @@ fn meta_of(spec: &Spec, args: Args) -> Result<Outs> {
             common.scalar_name()
         );
     }
-    let mut out = Out::new(&shape_of(&args.0[..spec.operands])?, spec.result(common));
+    let mut out = Out::new(&shape_of(args.0[..spec.operands].iter())?, spec.result(common));
     out.strides = kept_strides(&args.0[..spec.operands], &out.shape);
     Ok(smallvec::smallvec![out])
 }
 
 /// The operands' common shape.
-fn shape_of(operands: &[Value]) -> Result<Dims> {
-    let mut tensors = operands.iter().filter_map(Value::tensor);
+fn shape_of<'a>(operands: impl Iterator<Item = &'a Value>) -> Result<Dims> {
+    let mut tensors = operands.filter_map(Value::tensor);
     let Some(first) = tensors.next() else {
         return Ok(Dims::new());
     };
@@ -336,7 +336,7 @@ fn launch_n<const K: usize>(
 pub fn uses<P: Differentiable>() -> SmallVec<[u32; 3]> {
     let operands = P::SPEC.operands;
     let bits = |d: &Derivative| {
-        let inputs = (d.tree)(true).inputs();
+        let inputs = (d.tree)(true).inputs;
         let of_operands = (0..operands).filter(|i| inputs & (2 << i) != 0).map(arg);
         let of_result = if inputs & (2 << operands) == 0 {
             0
@@ -357,50 +357,43 @@ pub fn rule<P: Differentiable>(ctx: &Ctx) -> Grads {
         .collect()
 }
 
+/// Stands for what a formula does not read.
+static ABSENT: Value = Value::None;
+
 fn gradient(spec: &Spec, derivative: &Derivative, ctx: &Ctx) -> Result<Tensor> {
     let g = ctx.g().get()?;
-    let complex = g.dtype().is_complex();
-    let tree = (derivative.tree)(complex || spec.kind == Kind::Real);
-    let used = tree.inputs();
-    let mut inputs: SmallVec<[Value; 6]> = smallvec::smallvec![Value::Tensor(g)];
-    for i in 0..spec.operands {
-        let needed = used & (2 << i) != 0;
-        inputs.push(if needed {
-            ctx.args().get(i).clone()
-        } else {
-            Value::None
-        });
+    let tree = (derivative.tree)(g.dtype().is_complex() || spec.kind == Kind::Real);
+    let uses = |input: usize| tree.inputs & (1 << input) != 0;
+    let g = Value::Tensor(g);
+    let result = match uses(spec.operands + 1) {
+        true => Value::Tensor(ctx.y(0).get()?),
+        false => Value::None,
+    };
+    let mut inputs: SmallVec<[&Value; 6]> = smallvec::smallvec![&g];
+    let args = ctx.args();
+    inputs.extend((0..spec.operands).map(|i| if uses(i + 1) { args.get(i) } else { &ABSENT }));
+    inputs.push(&result);
+    let params = (0..spec.params).map(|i| args.get(spec.operands + i));
+    let fusible = |t: &Tensor| t.device().is_cpu() && t.dtype().is_float() && !t.lazy().any();
+    if grad_enabled() || !inputs.iter().filter_map(|v| v.tensor()).all(fusible) {
+        let all: Vec<Value> = inputs.into_iter().chain(params).cloned().collect();
+        return replay(tree, &all);
     }
-    let needs_result = used & (2 << spec.operands) != 0;
-    inputs.push(if needs_result {
-        Value::Tensor(ctx.y(0).get()?)
-    } else {
-        Value::None
-    });
-    let params = (0..spec.params).map(|i| ctx.args().get(spec.operands + i).clone());
-    let fusible = |t: &Tensor| t.device().is_cpu() && t.dtype().is_float();
-    if grad_enabled() || !inputs.iter().filter_map(Value::tensor).all(fusible) {
-        inputs.extend(params);
-        return replay(&tree, &inputs);
-    }
-    fused(
-        &derivative.loops,
-        inputs,
-        &params.collect::<SmallVec<[Value; 2]>>(),
-    )
+    fused(&derivative.loops, &inputs, params)
 }
 
 /// One pass over everything the formula reads.
-fn fused(loops: &Loops, mut inputs: SmallVec<[Value; 6]>, params: &[Value]) -> Result<Tensor> {
-    for value in &mut inputs {
-        if let Value::Tensor(t) = value
-            && t.lazy().any()
-        {
-            *value = Value::Tensor(t.resolved()?);
-        }
-    }
-    let present: SmallVec<[Value; 6]> = inputs.iter().filter(|v| !v.is_none()).cloned().collect();
-    let common = result_type(&present)?;
+fn fused<'a>(
+    loops: &Loops,
+    inputs: &[&'a Value],
+    params: impl Iterator<Item = &'a Value>,
+) -> Result<Tensor> {
+    // An operand that the formula does not read stands in as the gradient.
+    let operands: SmallVec<[&Value; 6]> = inputs
+        .iter()
+        .map(|v| if v.is_none() { inputs[0] } else { *v })
+        .collect();
+    let common = result_type(operands.iter().copied())?;
     let Some((run, lane)) = loop_for(loops, common) else {
         fail!(
             NotImplemented,
@@ -408,23 +401,16 @@ fn fused(loops: &Loops, mut inputs: SmallVec<[Value; 6]>, params: &[Value]) -> R
             common.scalar_name()
         );
     };
-    let target = Tensor::empty(&shape_of(&present)?, common)?;
-    // An operand that the formula does not read stands in as the gradient.
-    let operands: SmallVec<[&Value; 6]> = inputs
-        .iter()
-        .map(|v| if v.is_none() { &inputs[0] } else { v })
-        .collect();
-    let params = scalars(lane, params.iter())?;
-    launch(
-        run,
-        Lanes {
-            operands: lane,
-            result: lane,
-        },
-        &operands,
-        &params,
-        &target,
-        crate::cpu::pool::grain::MATH,
-    )?;
+    let shape = shape_of(operands.iter().copied())?;
+    let target = Tensor::empty(&shape, common)?;
+    let lanes = Lanes {
+        operands: lane,
+        result: lane,
+    };
+    let params = scalars(lane, params)?;
+    launch(run, lanes, &operands, &params, &target, GRAIN)?;
     Ok(target)
 }
+
+/// Elements of a gradient that make a task.
+const GRAIN: usize = crate::cpu::pool::grain::MATH;

@@ -178,13 +178,17 @@ macro_rules! derivative {
         $crate::ops::pointwise::Derivative {
             loops: $crate::formula!(@loops $loops Rule, $crate::formula!(@operands $gargs), $crate::formula!(@params $gargs)),
             tree: |complex| {
-                $crate::ops::expr::Tree::of(complex, || {
-                    formula(
-                        std::array::from_fn($crate::ops::expr::Expr::input),
-                        std::array::from_fn(|i| {
-                            $crate::ops::expr::Expr::input($crate::formula!(@operands $gargs) + i)
-                        }),
-                    )
+                static TREES: [std::sync::OnceLock<$crate::ops::expr::Tree>; 2] =
+                    [const { std::sync::OnceLock::new() }; 2];
+                TREES[usize::from(complex)].get_or_init(|| {
+                    $crate::ops::expr::Tree::of(complex, || {
+                        formula(
+                            std::array::from_fn($crate::ops::expr::Expr::input),
+                            std::array::from_fn(|i| {
+                                $crate::ops::expr::Expr::input($crate::formula!(@operands $gargs) + i)
+                            }),
+                        )
+                    })
                 })
             },
         }

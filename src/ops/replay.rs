@@ -1,9 +1,12 @@
 //! A written-down formula carried out as ops of the table.
 
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
 use smallvec::SmallVec;
 
 use super::expr::{Expr, Node, Tree};
-use super::{Val, Value};
+use super::{Entry, Val, Value};
 use crate::Result;
 use crate::tensor::{Scalar, Tensor, c128};
 
@@ -67,14 +70,27 @@ fn call_named(name: &str, args: &[Value]) -> Result<Value> {
         }
         _ => (name, args.iter().cloned().collect()),
     };
-    // Internal forms come first: their arguments are in the order of the formula.
-    let entry = super::find(&format!("_{name}"))
-        .next()
-        .or_else(|| super::find(name).next())
-        .or_else(|| super::find(&format!("special.{name}")).next())
-        .ok_or_else(|| crate::err!(NotImplemented, "no operator '{name}'"))?;
+    let entry = entry_of(name)?;
     let mut results = entry.call(args.into_iter().collect())?;
     Ok(results.drain(..).next().unwrap_or_default())
+}
+
+/// The op that a formula means by a name. Internal forms come first: their arguments are in the order of the formula.
+fn entry_of(name: &str) -> Result<&'static Entry> {
+    static ENTRIES: OnceLock<HashMap<&'static str, &'static Entry>> = OnceLock::new();
+    let entries = ENTRIES.get_or_init(|| {
+        let mut entries = HashMap::new();
+        for prefix in ["_", "", "special."] {
+            for entry in &super::table().entries {
+                if let Some(name) = entry.schema.name.strip_prefix(prefix) {
+                    entries.entry(name).or_insert(entry);
+                }
+            }
+        }
+        entries
+    });
+    let found = entries.get(name).copied();
+    found.ok_or_else(|| crate::err!(NotImplemented, "no operator '{name}'"))
 }
 
 fn scalar_tensor(s: Scalar, like: &Tensor) -> Result<Tensor> {
