@@ -45,6 +45,7 @@ impl Backend for Cpu {
     fn run(&self, entry: &'static Entry, args: Args, outs: &[Tensor]) -> Result<()> {
         match entry.op.body {
             Body::Kernel { cpu, .. } => cpu(args, outs),
+            Body::Pointwise(spec) => spec.run(args, outs),
             _ => Err(not_implemented(entry, Device::CPU)),
         }
     }

@@ -19,7 +19,7 @@ pub struct Meta {
     /// The node through which gradients of this leaf are accumulated.
     pub accumulator: Weak<Node>,
     /// Set on differentiable views.
-    pub view: Option<Box<ViewInfo>>,
+    pub view: Option<ViewInfo>,
     /// Hooks of a leaf; those of other tensors live at their node.
     pub hooks: Option<Box<LeafHooks>>,
 }

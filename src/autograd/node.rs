@@ -226,7 +226,7 @@ impl Node {
             NodeBody::Op { saved, .. } => {
                 // Whoever reads it now still needs it.
                 let freed = saved.try_write().and_then(|mut saved| saved.take());
-                remains::drop_later(SmallVec::new(), freed);
+                drop(freed);
             }
             NodeBody::Custom(function) => function.release(),
             NodeBody::Accumulate(_) => {}
@@ -236,11 +236,15 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let edges = std::mem::take(&mut self.edges);
         let saved = match &mut self.body {
-            NodeBody::Op { saved, .. } => saved.get_mut().take(),
-            _ => None,
+            NodeBody::Op { saved, .. } => saved.get_mut(),
+            _ => &mut None,
         };
-        remains::drop_later(edges, saved);
+        let only_owner = |edge: &Edge| Arc::strong_count(&edge.node) == 1;
+        let holds_tensors = saved.as_ref().is_some_and(Saved::holds_tensors);
+        if holds_tensors || self.edges.iter().flatten().any(only_owner) {
+            let saved = saved.take().map(Box::new);
+            remains::drop_later(std::mem::take(&mut self.edges), saved);
+        }
     }
 }

@@ -10,7 +10,7 @@ struct Remains {
     #[allow(dead_code)] // held only to be dropped
     edges: Edges,
     #[allow(dead_code)] // held only to be dropped
-    saved: Option<Saved>,
+    saved: Option<Box<Saved>>,
 }
 
 thread_local! {
@@ -19,11 +19,7 @@ thread_local! {
 }
 
 /// Drops a node's remains now, or soon if this happens inside another such drop.
-pub(super) fn drop_later(edges: Edges, saved: Option<Saved>) {
-    let holds_tensors = saved.as_ref().is_some_and(Saved::holds_tensors);
-    if !holds_tensors && edges.iter().all(Option::is_none) {
-        return;
-    }
+pub(super) fn drop_later(edges: Edges, saved: Option<Box<Saved>>) {
     let mut mine = Some(Remains { edges, saved });
     let outermost = QUEUE.try_with(|queue| {
         let mut queue = queue.borrow_mut();

@@ -60,11 +60,11 @@ pub fn mark_views(source: &Tensor, results: &[Tensor], multiple: bool) {
 fn mark_one(view: &Tensor, base: Tensor, creation: Creation) {
     let version = view.version();
     view.with_meta_mut(|m| {
-        m.view = Some(Box::new(ViewInfo {
+        m.view = Some(ViewInfo {
             base,
             version,
             creation,
-        }));
+        });
     });
     view.set_view_flag();
 }

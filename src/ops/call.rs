@@ -21,14 +21,14 @@ pub fn call(entry: &'static Entry, args: &[Value]) -> Result<Outputs> {
         }
         Body::View(f) => view(entry, args, f),
         Body::Copies(f) => copies(entry, args, f),
-        Body::Kernel { meta, .. } => {
+        Body::Kernel { .. } | Body::Pointwise(_) => {
             let survey = Survey::of(entry, args)?;
             let prepared = prepare(entry, args, &survey)?;
             let args_now = prepared.as_deref().unwrap_or(args);
-            let outs = meta(Args(args_now))?;
+            let sizes = sizes(entry, args_now)?;
             let device = survey.device(entry, args)?;
-            let results = allocate(device, &outs)?;
-            backend::run(device, entry, Args(args_now), &results)?;
+            let results = allocate(device, &sizes.outs)?;
+            run(device, entry, args_now, &sizes, &results)?;
             if survey.recorded {
                 autograd::record(entry, args, &results)?;
             }
@@ -46,6 +46,48 @@ pub fn call(entry: &'static Entry, args: &[Value]) -> Result<Outputs> {
             }
             Ok(pack(entry, results))
         }
+    }
+}
+
+/// What is known of the outputs before any data is touched.
+struct Sizes {
+    outs: Outs,
+    /// The dtype that a pointwise op computes in.
+    common: Option<DType>,
+}
+
+fn sizes(entry: &Entry, args: &[Value]) -> Result<Sizes> {
+    Ok(match entry.op.body {
+        Body::Pointwise(spec) => {
+            let (out, common) = spec.plan(Args(args))?;
+            Sizes {
+                outs: smallvec![out],
+                common: Some(common),
+            }
+        }
+        Body::Kernel { meta, .. } => Sizes {
+            outs: meta(Args(args))?,
+            common: None,
+        },
+        _ => Sizes {
+            outs: Outs::new(),
+            common: None,
+        },
+    })
+}
+
+fn run(
+    device: Device,
+    entry: &'static Entry,
+    args: &[Value],
+    sizes: &Sizes,
+    targets: &[Tensor],
+) -> Result<()> {
+    match (entry.op.body, sizes.common) {
+        (Body::Pointwise(spec), Some(common)) if device.is_cpu() => {
+            spec.fill(Args(args), common, &targets[0])
+        }
+        _ => backend::run(device, entry, Args(args), targets),
     }
 }
 
@@ -165,7 +207,7 @@ pub fn call_inplace(entry: &'static Entry, args: &[Value]) -> Result<()> {
     autograd::check_inplace(target)?;
     match entry.op.body {
         Body::View(f) => return view_inplace(entry, args, &survey, f),
-        Body::Kernel { .. } => {}
+        Body::Kernel { .. } | Body::Pointwise(_) => {}
         Body::Copies(_) | Body::Composite(_) | Body::Dynamic { .. } => {
             check_writable(target)?;
             let result = call(entry, args)?
@@ -185,14 +227,11 @@ pub fn call_inplace(entry: &'static Entry, args: &[Value]) -> Result<()> {
             .try_for_each(|value| check_no_partial_overlap(value, target))?;
     }
     let prepared = prepare(entry, args, &survey)?;
-    let Body::Kernel { meta, .. } = entry.op.body else {
-        return Ok(());
-    };
     let args_now = prepared.as_deref().unwrap_or(args);
-    let outs = meta(Args(args_now))?;
-    check_inplace_result(target, &outs[0].shape, outs[0].dtype)?;
+    let sizes = sizes(entry, args_now)?;
+    check_inplace_result(target, &sizes.outs[0].shape, sizes.outs[0].dtype)?;
     let device = survey.device(entry, args)?;
-    fill(device, entry, args_now, &outs, std::slice::from_ref(target))?;
+    fill(device, entry, args_now, &sizes, std::slice::from_ref(target))?;
     target.bump_version();
     before.record(entry, args, target)
 }
@@ -295,16 +334,16 @@ pub fn call_out(entry: &'static Entry, args: &[Value], targets: &[Tensor]) -> Re
     let typed = typed_by_out(entry, args, targets)?;
     let args = typed.as_deref().unwrap_or(args);
     match entry.op.body {
-        Body::Kernel { meta, .. } => {
+        Body::Kernel { .. } | Body::Pointwise(_) => {
             let prepared = prepare(entry, args, &survey)?;
             let args_now = prepared.as_deref().unwrap_or(args);
-            let outs = meta(Args(args_now))?;
-            for (target, out) in targets.iter().zip(&outs) {
+            let sizes = sizes(entry, args_now)?;
+            for (target, out) in targets.iter().zip(&sizes.outs) {
                 check_out_dtype(entry, out.dtype, target.dtype())?;
                 resize_output(target, &out.shape)?;
             }
             let device = survey.device(entry, args)?;
-            fill(device, entry, args_now, &outs, targets)?;
+            fill(device, entry, args_now, &sizes, targets)?;
             targets.iter().for_each(Tensor::bump_version);
         }
         _ => {
@@ -395,21 +434,21 @@ fn fill(
     device: Device,
     entry: &'static Entry,
     args: &[Value],
-    outs: &Outs,
+    sizes: &Sizes,
     targets: &[Tensor],
 ) -> Result<()> {
-    let direct = targets.iter().zip(outs).all(|(target, out)| {
+    let direct = targets.iter().zip(&sizes.outs).all(|(target, out)| {
         target.dtype() == out.dtype
             && !target.lazy().any()
             && target.device() == device
             && (entry.has(STRIDED) || target.is_contiguous())
             && !overlaps_inputs(entry, target, args)
-    }) && targets.len() == outs.len();
+    }) && targets.len() == sizes.outs.len();
     if direct {
-        return backend::run(device, entry, Args(args), targets);
+        return run(device, entry, args, sizes, targets);
     }
-    let results = allocate(device, outs)?;
-    backend::run(device, entry, Args(args), &results)?;
+    let results = allocate(device, &sizes.outs)?;
+    run(device, entry, args, sizes, &results)?;
     for (target, result) in targets.iter().zip(&results) {
         backend::copy(target, result)?;
     }

@@ -162,7 +162,7 @@ impl Out {
     }
 }
 
-pub type Outs = SmallVec<[Out; 2]>;
+pub type Outs = SmallVec<[Out; 1]>;
 
 /// How a view reads its source's storage.
 pub struct Alias {
@@ -192,6 +192,8 @@ pub fn alias(layout: Layout) -> Result<Aliases> {
 /// How an op computes.
 #[derive(Clone, Copy)]
 pub enum Body {
+    /// One output that is computed element by element; sized and filled as the formula's spec says.
+    Pointwise(&'static pointwise::Spec),
     /// Outputs are sized by `meta` and filled by the backend; `cpu` is the CPU's kernel.
     Kernel {
         meta: fn(Args) -> Result<Outs>,
@@ -381,21 +383,22 @@ impl Entry {
     }
 
     /// Calls with leading arguments; the rest take their defaults.
-    pub fn call(&'static self, args: ArgVec) -> Result<Outputs> {
-        call(self, &self.complete(args))
+    pub fn call(&'static self, mut args: ArgVec) -> Result<Outputs> {
+        self.complete(&mut args);
+        call(self, &args)
     }
 
     /// The in-place form, with defaults as for `call`.
-    pub fn call_inplace(&'static self, args: ArgVec) -> Result<()> {
-        call_inplace(self, &self.complete(args))
+    pub fn call_inplace(&'static self, mut args: ArgVec) -> Result<()> {
+        self.complete(&mut args);
+        call_inplace(self, &args)
     }
 
     /// Adds the defaults of the arguments that were not given.
-    pub fn complete(&self, mut args: ArgVec) -> ArgVec {
+    fn complete(&self, args: &mut ArgVec) {
         for param in self.schema.params.iter().skip(args.len()) {
             args.push(param.default.clone().unwrap_or_default());
         }
-        args
     }
 }
 

@@ -2,9 +2,9 @@
 
 use num_complex::Complex;
 
-use super::pointwise::{Kind, Loops, Pointwise, Spec, cpu, fill_with, meta};
+use super::pointwise::{Kind, Loops, Pointwise, Spec, fill_with};
 use super::pointwise_checks::{not_bool, parts_of_complex};
-use super::{Args, EXACT, F, Grads, I, M, O, Out, Outs, STRIDED, Val, arg, kernel, out, rule};
+use super::{Args, Body, EXACT, F, Grads, I, M, O, Out, Outs, STRIDED, Val, arg, kernel, out, rule};
 use crate::autograd::Ctx;
 use crate::cpu::lanes::Field;
 use crate::cpu::pointwise::{Map, Run, run_plain};
@@ -254,19 +254,19 @@ fn frexp(args: Args, outs: &[Tensor]) -> Result<()> {
 
 ops! {
     /// Absolute value of each element.
-    "abs(Tensor self) -> Tensor", F | M | I | O | STRIDED, kernel(meta::<Abs>, cpu::<Abs>),
+    "abs(Tensor self) -> Tensor", F | M | I | O | STRIDED, Body::Pointwise(&Abs::SPEC),
     grad rule(arg(0), |c| grads![c.g() * c.x(0).sgn()]);
     /// The element divided by its absolute value, 0 at 0.
-    "sgn(Tensor self) -> Tensor", F | M | I | O | STRIDED, kernel(meta::<Sgn>, cpu::<Sgn>),
+    "sgn(Tensor self) -> Tensor", F | M | I | O | STRIDED, Body::Pointwise(&Sgn::SPEC),
     grad rule(arg(0) | out(0), sgn_grad);
     /// Angle of each element in the complex plane.
-    "angle(Tensor self) -> Tensor", F | M | O | STRIDED, kernel(meta::<Argument>, cpu::<Argument>),
+    "angle(Tensor self) -> Tensor", F | M | O | STRIDED, Body::Pointwise(&Argument::SPEC),
     grad rule(arg(0), angle_grad);
     /// Complex numbers of real and imaginary parts.
-    "complex(Tensor real, Tensor imag) -> Tensor", F | O | STRIDED | EXACT, kernel(meta::<Parts>, cpu::<Parts>),
+    "complex(Tensor real, Tensor imag) -> Tensor", F | O | STRIDED | EXACT, Body::Pointwise(&Parts::SPEC),
     grad rule(0, |c| grads![c.when(0, || c.g().real()), c.when(1, || c.g().imag())]);
     /// Complex numbers of absolute values and angles.
-    "polar(Tensor abs, Tensor angle) -> Tensor", F | O | STRIDED | EXACT, kernel(meta::<Polar>, cpu::<Polar>),
+    "polar(Tensor abs, Tensor angle) -> Tensor", F | O | STRIDED | EXACT, Body::Pointwise(&Polar::SPEC),
     grad rule(out(0), polar_grad);
     /// Mantissa and exponent of each element.
     "frexp(Tensor self) -> (Tensor mantissa, Tensor exponent)", F | M | O | STRIDED, kernel(frexp_meta, frexp),

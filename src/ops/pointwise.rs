@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::expr::Tree;
 use super::replay::replay;
-use super::{Args, Grads, Out, Outs, Val, Value, arg, out, result_type};
+use super::{Args, Grads, Out, Val, Value, arg, out, result_type};
 use crate::autograd::{Ctx, grad_enabled};
 use crate::cpu::pointwise::{Operand, Run, apply};
 use crate::tensor::{
@@ -104,29 +104,57 @@ impl Spec {
             Kind::Complex => common.to_complex(),
         }
     }
-}
 
-/// Sizes and dtype of the result.
-pub fn meta<P: Pointwise>(args: Args) -> Result<Outs> {
-    meta_of(&P::SPEC, args)
-}
+    /// Sizes and dtype of the result, and the dtype to compute in.
+    pub fn plan(&self, args: Args) -> Result<(Out, DType)> {
+        let common = self.common(args)?;
+        if let Some(check) = self.check {
+            check(args, common)?;
+        }
+        if loop_for(&self.loops, common).is_none() {
+            fail!(
+                NotImplemented,
+                "\"{}\" not implemented for '{}'",
+                self.kernel,
+                common.scalar_name()
+            );
+        }
+        let operands = &args.0[..self.operands];
+        let mut out = Out::new(&shape_of(operands.iter())?, self.result(common));
+        out.strides = kept_strides(operands, &out.shape);
+        Ok((out, common))
+    }
 
-fn meta_of(spec: &Spec, args: Args) -> Result<Outs> {
-    let common = spec.common(args)?;
-    if let Some(check) = spec.check {
-        check(args, common)?;
+    /// The CPU's kernel.
+    pub fn run(&self, args: Args, outs: &[Tensor]) -> Result<()> {
+        self.fill(args, self.common(args)?, &outs[0])
     }
-    if loop_for(&spec.loops, common).is_none() {
-        fail!(
-            NotImplemented,
-            "\"{}\" not implemented for '{}'",
-            spec.kernel,
-            common.scalar_name()
-        );
+
+    /// The kernel, where the dtype to compute in is known.
+    pub fn fill(&self, args: Args, common: DType, target: &Tensor) -> Result<()> {
+        if let Some(before) = self.before {
+            before(args, common)?;
+        }
+        let chosen = self.choose.and_then(|choose| choose(args, common));
+        let Some((run, lane)) = loop_for(chosen.unwrap_or(&self.loops), common) else {
+            return Ok(());
+        };
+        let params = scalars(lane, args.0.iter().skip(self.operands).take(self.params))?;
+        let lanes = Lanes {
+            operands: lane,
+            result: self.result(lane),
+        };
+        let wrapped: SmallVec<[(usize, Value); 1]>;
+        let mut operands: SmallVec<[&Value; 4]> = args.0[..self.operands].iter().collect();
+        if !common.is_integral(false) || common == DType::I64 {
+            return launch(run, lanes, &operands, &params, target, self.grain);
+        }
+        wrapped = wrap_numbers(&args.0[self.untyped..self.operands], common)?;
+        for (i, number) in &wrapped {
+            operands[self.untyped + i] = number;
+        }
+        launch(run, lanes, &operands, &params, target, self.grain)
     }
-    let mut out = Out::new(&shape_of(args.0[..spec.operands].iter())?, spec.result(common));
-    out.strides = kept_strides(&args.0[..spec.operands], &out.shape);
-    Ok(smallvec::smallvec![out])
 }
 
 /// The operands' common shape.
@@ -157,36 +185,9 @@ fn kept_strides(operands: &[Value], shape: &[i64]) -> Option<Dims> {
     (same && first.strides.iter().all(|&s| s > 0)).then(|| first.strides.clone())
 }
 
-/// The CPU's kernel.
-pub fn cpu<P: Pointwise>(args: Args, outs: &[Tensor]) -> Result<()> {
-    let spec = &P::SPEC;
-    let common = spec.common(args)?;
-    if let Some(before) = spec.before {
-        before(args, common)?;
-    }
-    let chosen = spec.choose.and_then(|choose| choose(args, common));
-    let Some((run, lane)) = loop_for(chosen.unwrap_or(&spec.loops), common) else {
-        return Ok(());
-    };
-    let params = scalars(lane, args.0.iter().skip(spec.operands).take(spec.params))?;
-    let wrapped = wrap_numbers(&args.0[spec.untyped..spec.operands], common)?;
-    let mut operands: SmallVec<[&Value; 4]> = args.0[..spec.operands].iter().collect();
-    for (i, number) in &wrapped {
-        operands[spec.untyped + i] = number;
-    }
-    let lanes = Lanes {
-        operands: lane,
-        result: spec.result(lane),
-    };
-    launch(run, lanes, &operands, &params, &outs[0], spec.grain)
-}
-
-/// Numbers and 0-dim tensors that the common integer dtype does not hold, as it wraps them.
+/// Numbers and 0-dim tensors that the common integer dtype, narrower than int64, may not hold, as it wraps them.
 fn wrap_numbers(operands: &[Value], common: DType) -> Result<SmallVec<[(usize, Value); 1]>> {
     let mut wrapped = SmallVec::new();
-    if !common.is_integral(false) || common == DType::I64 {
-        return Ok(wrapped);
-    }
     for (i, value) in operands.iter().enumerate() {
         let number = match value {
             Value::Num(s) => *s,
@@ -292,43 +293,61 @@ fn launch_n<const K: usize>(
     grain: usize,
 ) -> Result<()> {
     let mut numbers = [[0u128; 1]; K];
-    let mut expanded: [Dims; K] = std::array::from_fn(|_| Dims::new());
     let mut places = [Operand {
         ptr: target.data_ptr(),
         dtype: target.dtype(),
         lane: lanes.result,
     }; K];
-    let shape = target.shape();
+    // Dense operands of one shape are one long row.
+    let mut flat = target.is_contiguous();
     for (k, value) in operands.iter().enumerate() {
         let place = &mut places[k + 1];
         place.lane = lanes.operands;
         match value {
             Value::Tensor(t) => {
                 (place.ptr, place.dtype) = (t.data_ptr(), t.dtype());
-                if t.shape() != shape {
-                    expanded[k + 1] = t.layout().expand(shape)?.strides;
-                }
+                flat = flat && t.shape() == target.shape() && t.is_contiguous();
             }
             Value::Num(s) => {
                 let number: &mut [u8] = bytemuck::cast_slice_mut(&mut numbers[k]);
                 write_scalar(lanes.operands, *s, number);
                 (place.ptr, place.dtype) = (number.as_mut_ptr(), lanes.operands);
-                expanded[k + 1].resize(shape.len(), 0);
             }
             _ => fail!(Type, "argument {} must be Tensor or Number", k + 1),
         }
     }
-    let strides: [&[i64]; K] = std::array::from_fn(|k| match k {
-        0 => target.strides(),
-        _ => match operands[k - 1] {
-            Value::Tensor(t) if t.shape() == shape => t.strides(),
-            _ => &expanded[k][..],
-        },
-    });
+    let params = params.as_ptr().cast();
+    if flat {
+        let steps: [[i64; 1]; K] = std::array::from_fn(|k| match k {
+            0 => [1],
+            _ => [i64::from(operands[k - 1].tensor().is_some())],
+        });
+        let strides = std::array::from_fn(|k| &steps[k][..]);
+        // SAFETY: as below; contiguous tensors of one shape hold as many elements in a row.
+        unsafe { apply(run, &[target.numel()], strides, places, params, grain) };
+        return Ok(());
+    }
+    let strides = broadcast_strides::<K>(operands, target)?;
+    let strides = std::array::from_fn(|k| &strides[k][..]);
     // SAFETY: layouts lie within their storages; `ops::call` hands out no output that overlaps an
     // operand unless it is exactly that operand.
-    unsafe { apply(run, shape, strides, places, params.as_ptr().cast(), grain) };
+    unsafe { apply(run, target.shape(), strides, places, params, grain) };
     Ok(())
+}
+
+/// Strides of the target and of the operands broadcast to it.
+fn broadcast_strides<const K: usize>(operands: &[&Value], target: &Tensor) -> Result<[Dims; K]> {
+    let shape = target.shape();
+    let mut strides: [Dims; K] = std::array::from_fn(|_| Dims::new());
+    strides[0] = Dims::from_slice(target.strides());
+    for (value, strides) in operands.iter().zip(&mut strides[1..]) {
+        match value {
+            Value::Tensor(t) if t.shape() == shape => strides.extend_from_slice(t.strides()),
+            Value::Tensor(t) => *strides = t.layout().expand(shape)?.strides,
+            _ => strides.resize(shape.len(), 0),
+        }
+    }
+    Ok(strides)
 }
 
 /// Bits of what the gradient of each operand needs saved.

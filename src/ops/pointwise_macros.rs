@@ -33,7 +33,7 @@ macro_rules! pointwise {
                 schema: $schema,
                 doc: concat!($($doc, "\n"),+),
                 variants: $variants | $crate::ops::STRIDED,
-                body: $crate::ops::kernel($crate::ops::pointwise::meta::<This>, $crate::ops::pointwise::cpu::<This>),
+                body: $crate::ops::Body::Pointwise(&<This as $crate::ops::pointwise::Pointwise>::SPEC),
                 grad: $crate::formula!(@grad This $lanes [$($trig)?] $([$($name)?] $gargs [$($grad),+])?),
                 expr: None,
             }

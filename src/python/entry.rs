@@ -358,25 +358,26 @@ unsafe extern "C" fn get_property(
     slf: *mut ffi::PyObject,
     closure: *mut c_void,
 ) -> *mut ffi::PyObject {
-    Python::attach(|py| {
-        // SAFETY: the closure is the `Name` that `add_property` passed, which lives forever; `slf` is alive.
-        let (name, slf) = unsafe { (&*closure.cast::<Name>(), Bound::from_borrowed_ptr(py, slf)) };
-        let result = slf
-            .cast_into::<PyTensor>()
-            .map_err(PyErr::from)
-            .and_then(|slf| {
-                // SAFETY: no arguments.
-                let raw = unsafe { RawArgs::new(py, &[], 0, None) };
-                run(py, name, false, Some(&slf), raw)
-            });
-        match result {
-            Ok(object) => object.into_ptr(),
-            Err(e) => {
-                e.restore(py);
-                std::ptr::null_mut()
-            }
+    // SAFETY: the interpreter calls getters with its lock held; the closure is the `Name` that `add_property`
+    // passed, which lives forever; `slf` is alive.
+    let (py, name, slf) = unsafe {
+        let py = Python::assume_attached();
+        let slf = Bound::from_borrowed_ptr(py, slf);
+        (py, &*closure.cast::<Name>(), slf)
+    };
+    let result = guarded(name.text, || {
+        let slf = slf.cast_into::<PyTensor>()?;
+        // SAFETY: no arguments.
+        let raw = unsafe { RawArgs::new(py, &[], 0, None) };
+        run(py, name, false, Some(&slf), raw)
+    });
+    match result {
+        Ok(object) => object.into_ptr(),
+        Err(e) => {
+            e.restore(py);
+            std::ptr::null_mut()
         }
-    })
+    }
 }
 
 fn add_property(

@@ -109,47 +109,52 @@ pub fn parse<'py>(
     raw: RawArgs<'_, 'py>,
 ) -> Result<Parsed<'py>, Mismatch> {
     let params = &entry.schema.params;
-    let mut args: ArgVec = smallvec::smallvec![Value::None; params.len()];
-    let mut given: u64 = 0;
-    let first = usize::from(slf.is_some());
-    if let Some(slf) = slf {
-        args[0] = Value::Tensor(slf.get().tensor.clone());
-        given |= 1;
-    }
+    let mut args = ArgVec::new();
+    args.extend(slf.map(|slf| Value::Tensor(slf.get().tensor.clone())));
+    let first = args.len();
     if let Some(list) = varargs(params, first, raw) {
-        args[first] = list;
-        given |= 1 << first;
+        args.push(list);
     } else {
         for i in 0..raw.positional {
-            let at = first + i;
-            let Some(param) = params.get(at).filter(|p| !p.keyword_only) else {
+            let Some(param) = params.get(first + i).filter(|p| !p.keyword_only) else {
                 return Err(too_many(entry, first, raw));
             };
-            args[at] = convert_one(entry, param, &raw.get(i), Some(i + 1))?;
-            given |= 1 << at;
+            args.push(convert_one(entry, param, &raw.get(i), Some(i + 1))?);
         }
     }
+    let mut given: u64 = (1 << args.len()) - 1;
     let mut parsed = Parsed {
         args,
         out: None,
         requires_grad: false,
     };
-    keywords(entry, raw, &mut parsed, &mut given)?;
-    for (i, param) in params.iter().enumerate() {
-        if given & (1 << i) == 0 {
-            match &param.default {
-                Some(default) => parsed.args[i] = default.clone(),
-                None => {
-                    return Err(Mismatch::Text(format!(
-                        "{}() missing 1 required positional arguments: \"{}\"",
-                        entry.schema.name,
-                        public_name(param)
-                    )));
-                }
-            }
+    if raw.names.is_some() {
+        parsed.args.resize(params.len(), Value::None);
+        keywords(entry, raw, &mut parsed, &mut given)?;
+    }
+    defaults(entry, &mut parsed.args, given)?;
+    Ok(parsed)
+}
+
+/// Fills in the arguments whose bits are not set in `given`.
+fn defaults(entry: &Entry, args: &mut ArgVec, given: u64) -> Result<(), Mismatch> {
+    for (i, param) in entry.schema.params.iter().enumerate() {
+        if given & (1 << i) != 0 {
+            continue;
+        }
+        let Some(default) = &param.default else {
+            return Err(Mismatch::Text(format!(
+                "{}() missing 1 required positional arguments: \"{}\"",
+                entry.schema.name,
+                public_name(param)
+            )));
+        };
+        match args.get_mut(i) {
+            Some(arg) => *arg = default.clone(),
+            None => args.push(default.clone()),
         }
     }
-    Ok(parsed)
+    Ok(())
 }
 
 fn keywords<'py>(

@@ -49,7 +49,7 @@ pub fn new<'py>(py: Python<'py>, shape: &[i64]) -> PyResult<Bound<'py, PyAny>> {
 ///
 /// # Safety
 /// `F` is the function type of the slot, which the type fills.
-unsafe fn slot<F: Copy>(class: *mut ffi::PyTypeObject, id: c_int) -> F {
+pub unsafe fn slot<F: Copy>(class: *mut ffi::PyTypeObject, id: c_int) -> F {
     // SAFETY: passed on to the caller.
     unsafe {
         let found = ffi::PyType_GetSlot(class, id);

@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 
 use super::convert::size_object;
@@ -32,13 +34,53 @@ pub fn wrap(py: Python<'_>, tensor: Tensor) -> PyResult<Bound<'_, PyTensor>> {
         // SAFETY: the slot is emptied when its object dies, and the interpreter lock is held, so the object is alive.
         return Ok(unsafe { Bound::from_borrowed_ptr(py, known.cast()).cast_into_unchecked() });
     }
-    let object = Bound::new(py, PyTensor { tensor })?;
+    let object = new_object(py, tensor)?;
     object
         .get()
         .tensor
         .object()
         .store(object.as_ptr().cast(), Ordering::Relaxed);
     Ok(object)
+}
+
+/// How objects of the class come about, and where in them the `PyTensor` lies.
+struct Allocation {
+    class: Py<PyType>,
+    alloc: ffi::allocfunc,
+    offset: usize,
+}
+
+/// A fresh object. PyO3 makes its objects by `object.__new__`, which in Python 3.11 and 3.12 gives each a
+/// dict of its own: that costs more than the arithmetic of a small tensor.
+fn new_object(py: Python<'_>, tensor: Tensor) -> PyResult<Bound<'_, PyTensor>> {
+    static ALLOCATION: PyOnceLock<Allocation> = PyOnceLock::new();
+    let Some(allocation) = ALLOCATION.get(py) else {
+        let first = Bound::new(py, PyTensor { tensor })?;
+        let class = first.get_type();
+        let offset = std::ptr::from_ref(first.get()) as usize - first.as_ptr() as usize;
+        // SAFETY: the type is alive and inherits `tp_alloc` from `object`.
+        let alloc = unsafe { super::size::slot(class.as_type_ptr(), ffi::Py_tp_alloc) };
+        let class = class.unbind();
+        let _ = ALLOCATION.set(
+            py,
+            Allocation {
+                class,
+                alloc,
+                offset,
+            },
+        );
+        return Ok(first);
+    };
+    // SAFETY: `tp_alloc` gives zeroed memory of the class's size or an error; zeros are what PyO3 puts into its own
+    // fields (the slots of `__dict__` and of weak references), and the `PyTensor` goes where PyO3 had put the first.
+    unsafe {
+        let raw = (allocation.alloc)(allocation.class.as_ptr().cast(), 0);
+        let object = Bound::from_owned_ptr_or_err(py, raw)?;
+        raw.byte_add(allocation.offset)
+            .cast::<PyTensor>()
+            .write(PyTensor { tensor });
+        Ok(object.cast_into_unchecked())
+    }
 }
 
 /// Carries a tensor into `Tensor.__new__` of a subclass.
