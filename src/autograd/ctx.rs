@@ -6,14 +6,14 @@ use smallvec::SmallVec;
 
 use super::node::{Node, NodeBody};
 use super::saved::freed_error;
-use crate::ops::{Args, Val, Value};
+use crate::ops::{ArgVec, Args, Val, Value};
 use crate::tensor::{Device, Dims, Tensor};
 use crate::{Result, err};
 
 pub struct Ctx<'a> {
     node: &'a Node,
     grads: &'a [Option<Tensor>],
-    args: SmallVec<[Value; 6]>,
+    args: ArgVec,
     outputs: SmallVec<[Option<Tensor>; 1]>,
 }
 
@@ -25,7 +25,8 @@ impl<'a> Ctx<'a> {
         let saved = saved.read_recursive();
         let saved = saved.as_ref().ok_or_else(freed_error)?;
         let history = super::recording();
-        let mut args: SmallVec<[Value; 6]> = smallvec::smallvec![Value::None; saved.len as usize];
+        let mut args = ArgVec::new();
+        args.resize_with(saved.len as usize, Value::default);
         for (i, value) in &saved.args {
             args[*i as usize] = value.clone();
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::record::{Written, arg_edges, build};
 use super::view::check_creation;
-use super::{copy_slices, inference_enabled, recording};
+use super::{Edges, copy_slices, inference_enabled, recording};
 use crate::ops::{Entry, Value};
 use crate::tensor::Tensor;
 use crate::{Result, ensure};
@@ -70,8 +70,9 @@ impl InPlace {
         let mut written = Written {
             version: target.version(),
             original: None,
-            edges: arg_edges(entry, args)?,
+            edges: Edges::new(),
         };
+        arg_edges(entry, args, &mut written.edges)?;
         if entry.saves(args) & crate::ops::arg(0) != 0 {
             let copy = crate::ops::resolve_lazy(target)?;
             if let Some(edge) = super::record::edge_of(target)? {
@@ -90,7 +91,7 @@ impl InPlace {
             return Ok(());
         };
         let results = std::slice::from_ref(target);
-        let node = Arc::new(build(entry, args, results, Some(written))?);
+        let node = build(entry, args, results, Some(written))?;
         rebase(target, &node, 0)
     }
 }

@@ -149,6 +149,20 @@ impl Node {
         node
     }
 
+    /// A node for a call of an op, to be filled by who records it.
+    pub(super) fn of_op(entry: &'static Entry, len: usize) -> Node {
+        let saved = Saved {
+            len: len as u8,
+            ..Saved::default()
+        };
+        let body = NodeBody::Op {
+            entry,
+            saved: RwLock::new(Some(saved)),
+        };
+        let name = Cow::Borrowed(entry.node_name.as_str());
+        Node::new(name, Edges::new(), SmallVec::new(), body)
+    }
+
     /// The name that messages use: with PyTorch's namespace where the node is no op's.
     #[must_use]
     pub fn full_name(&self) -> String {

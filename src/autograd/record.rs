@@ -14,7 +14,7 @@ use crate::tensor::Tensor;
 /// Gives the results of a recorded call their history.
 pub fn record(entry: &'static Entry, args: &[Value], results: &[Tensor]) -> Result<()> {
     if results.iter().any(|t| t.dtype().is_differentiable()) {
-        let node = Arc::new(build(entry, args, results, None)?);
+        let node = build(entry, args, results, None)?;
         attach(&node, results);
     }
     Ok(())
@@ -44,20 +44,47 @@ pub(super) fn build(
     args: &[Value],
     results: &[Tensor],
     written: Option<Written>,
-) -> Result<Node> {
+) -> Result<Arc<Node>> {
     let save = entry.saves(args);
+    let mut node = Arc::new(Node::of_op(entry, args.len()));
+    // Filled where it lies: a node is too large to be moved about.
+    if let Some(node) = Arc::get_mut(&mut node) {
+        node.outputs.extend(results.iter().map(TensorInfo::from));
+        if let NodeBody::Op { saved, .. } = &mut node.body
+            && let Some(saved) = saved.get_mut()
+        {
+            let target = results.first().zip(written.as_ref());
+            keep_arguments(save, args, target, saved)?;
+            keep_outputs(save, results, saved)?;
+        }
+        match written {
+            Some(written) => node.edges = written.edges,
+            None => arg_edges(entry, args, &mut node.edges)?,
+        }
+        if save & SHAPES != 0 {
+            node.input_shapes = Some(arg_infos(entry, args)?);
+        }
+    }
+    Ok(node)
+}
+
+fn keep_arguments(
+    save: u32,
+    args: &[Value],
+    target: Option<(&Tensor, &Written)>,
+    saved: &mut Saved,
+) -> Result<()> {
     let mut saver = Saver {
         save,
-        saved: Saved {
-            len: args.len() as u8,
-            ..Saved::default()
-        },
-        target: results.first().zip(written.as_ref()),
+        saved,
+        target,
     };
-    for (i, value) in args.iter().enumerate() {
-        saver.add(i, value)?;
-    }
-    let mut saved = saver.saved;
+    args.iter()
+        .enumerate()
+        .try_for_each(|(i, value)| saver.add(i, value))
+}
+
+fn keep_outputs(save: u32, results: &[Tensor], saved: &mut Saved) -> Result<()> {
     // `save` has bits for the first outputs only: no rule needs one of a long list.
     for (i, result) in results.iter().enumerate().take(15) {
         if save & crate::ops::out(i) != 0 {
@@ -65,20 +92,7 @@ pub(super) fn build(
             saved.outputs.push((i as u8, kept));
         }
     }
-    let edges = match written {
-        Some(written) => written.edges,
-        None => arg_edges(entry, args)?,
-    };
-    let outputs = results.iter().map(TensorInfo::from).collect();
-    let body = NodeBody::Op {
-        entry,
-        saved: parking_lot::RwLock::new(Some(saved)),
-    };
-    let mut node = Node::new(Cow::Borrowed(&entry.node_name), edges, outputs, body);
-    if save & SHAPES != 0 {
-        node.input_shapes = Some(arg_infos(entry, args)?);
-    }
-    Ok(node)
+    Ok(())
 }
 
 /// Visits the tensor parameters with lists flattened, as rules count them; `None` where no tensor was given.
@@ -105,13 +119,11 @@ fn each_slot<'a>(
 }
 
 /// Where the gradients of the arguments go.
-pub(super) fn arg_edges(entry: &Entry, args: &[Value]) -> Result<Edges> {
-    let mut edges = Edges::new();
+pub(super) fn arg_edges(entry: &Entry, args: &[Value], edges: &mut Edges) -> Result<()> {
     each_slot(entry, args, |t| {
         edges.push(t.map_or(Ok(None), edge_of)?);
         Ok(())
-    })?;
-    Ok(edges)
+    })
 }
 
 fn arg_infos(entry: &Entry, args: &[Value]) -> Result<Box<[TensorInfo]>> {
@@ -126,7 +138,7 @@ fn arg_infos(entry: &Entry, args: &[Value]) -> Result<Box<[TensorInfo]>> {
 /// Collects what a call saves.
 struct Saver<'a> {
     save: u32,
-    saved: Saved,
+    saved: &'a mut Saved,
     /// The target of an in-place call.
     target: Option<(&'a Tensor, &'a Written)>,
 }

@@ -2,11 +2,11 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use super::survey::Survey;
 use super::{
     APART, Aliases, ArgVec, Args, Body, EXACT, Entry, LAZY, OWNED, Out, Outputs, Outs, Returns,
     STRIDED, Value,
 };
-use super::survey::Survey;
 use crate::tensor::{DType, Device, Layout, Lazy, Scalar, Tensor};
 use crate::{Result, autograd, backend, ensure};
 
@@ -139,9 +139,10 @@ fn copies(
 }
 
 /// Shapes the results as the schema says.
-fn pack(entry: &Entry, results: Tensors) -> Outputs {
+fn pack(entry: &Entry, mut results: Tensors) -> Outputs {
     match entry.schema.returns {
         Returns::Tensors => smallvec![Value::Tensors(results.into_vec())],
+        Returns::Tensor => results.pop().into_iter().map(Value::Tensor).collect(),
         _ => results.into_iter().map(Value::Tensor).collect(),
     }
 }
@@ -185,7 +186,11 @@ pub fn resolve_lazy(source: &Tensor) -> Result<Tensor> {
 }
 
 fn allocate(device: Device, outs: &Outs) -> Result<Tensors> {
-    outs.iter().map(|out| allocate_one(device, out)).collect()
+    let mut results = Tensors::new();
+    for out in outs {
+        results.push(allocate_one(device, out)?);
+    }
+    Ok(results)
 }
 
 fn allocate_one(device: Device, out: &Out) -> Result<Tensor> {
@@ -231,7 +236,13 @@ pub fn call_inplace(entry: &'static Entry, args: &[Value]) -> Result<()> {
     let sizes = sizes(entry, args_now)?;
     check_inplace_result(target, &sizes.outs[0].shape, sizes.outs[0].dtype)?;
     let device = survey.device(entry, args)?;
-    fill(device, entry, args_now, &sizes, std::slice::from_ref(target))?;
+    fill(
+        device,
+        entry,
+        args_now,
+        &sizes,
+        std::slice::from_ref(target),
+    )?;
     target.bump_version();
     before.record(entry, args, target)
 }
@@ -363,11 +374,7 @@ pub fn call_out(entry: &'static Entry, args: &[Value], targets: &[Tensor]) -> Re
 }
 
 /// Ops that create tensors take their dtype from `out=`.
-fn typed_by_out(
-    entry: &Entry,
-    args: &[Value],
-    targets: &[Tensor],
-) -> Result<Option<ArgVec>> {
+fn typed_by_out(entry: &Entry, args: &[Value], targets: &[Tensor]) -> Result<Option<ArgVec>> {
     let creates = entry
         .schema
         .position("layout")

@@ -4,7 +4,9 @@ use num_complex::Complex;
 
 use super::pointwise::{Kind, Loops, Pointwise, Spec, fill_with};
 use super::pointwise_checks::{not_bool, parts_of_complex};
-use super::{Args, Body, EXACT, F, Grads, I, M, O, Out, Outs, STRIDED, Val, arg, kernel, out, rule};
+use super::{
+    Args, Body, EXACT, F, Grads, I, M, O, Out, Outs, STRIDED, Val, arg, kernel, out, rule,
+};
 use crate::autograd::Ctx;
 use crate::cpu::lanes::Field;
 use crate::cpu::pointwise::{Map, Run, run_plain};

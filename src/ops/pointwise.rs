@@ -1,12 +1,15 @@
 //! The pointwise family: from one formula, an op's promotion, kernel, fused backward pass, and the
 //! same gradient as recorded ops where it is to be differentiated again or runs on another device.
 
+use std::mem::MaybeUninit;
+
 use smallvec::SmallVec;
 
 use super::expr::Tree;
 use super::replay::replay;
 use super::{Args, Grads, Out, Val, Value, arg, out, result_type};
 use crate::autograd::{Ctx, grad_enabled};
+use crate::cpu::convert::converter;
 use crate::cpu::pointwise::{Operand, Run, apply};
 use crate::tensor::{
     Category, DType, Dims, FromScalar, Scalar, Tensor, broadcast_shapes, default_dtype,
@@ -120,7 +123,8 @@ impl Spec {
             );
         }
         let operands = &args.0[..self.operands];
-        let mut out = Out::new(&shape_of(operands.iter())?, self.result(common));
+        let mut out = Out::new(&[], self.result(common));
+        out.shape = shape_of(operands.iter())?;
         out.strides = kept_strides(operands, &out.shape);
         Ok((out, common))
     }
@@ -317,6 +321,11 @@ fn launch_n<const K: usize>(
         }
     }
     let params = params.as_ptr().cast();
+    if flat && target.numel() as usize <= SMALL && places.iter().all(|p| p.dtype == p.lane) {
+        // SAFETY: as below.
+        unsafe { run_small(run, operands, &places, target.numel() as usize, params) };
+        return Ok(());
+    }
     if flat {
         let steps: [[i64; 1]; K] = std::array::from_fn(|k| match k {
             0 => [1],
@@ -333,6 +342,36 @@ fn launch_n<const K: usize>(
     // operand unless it is exactly that operand.
     unsafe { apply(run, target.shape(), strides, places, params, grain) };
     Ok(())
+}
+
+/// Elements of a call that is over sooner than its loops are planned.
+const SMALL: usize = 64;
+
+/// Runs a loop over a few contiguous elements of the lane types themselves.
+///
+/// # Safety
+/// The target (place 0) and tensor operands have `n` elements, at most `SMALL`, at their places; numbers have one.
+unsafe fn run_small<const K: usize>(
+    run: Run,
+    operands: &[&Value],
+    places: &[Operand; K],
+    n: usize,
+    params: *const u8,
+) {
+    let mut repeated = [MaybeUninit::<[u128; SMALL]>::uninit(); K];
+    let mut inputs = [std::ptr::null(); K];
+    for k in 1..K {
+        inputs[k - 1] = places[k].ptr.cast_const();
+        if operands.get(k - 1).is_some_and(|v| v.tensor().is_none()) {
+            let buffer = repeated[k].as_mut_ptr().cast::<u8>();
+            let fill = converter(places[k].dtype, places[k].dtype);
+            // SAFETY: a number has one element, the buffer room for `SMALL` of any type.
+            unsafe { fill(places[k].ptr, 0, buffer, 1, n) };
+            inputs[k - 1] = buffer;
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { run(inputs.as_ptr(), places[0].ptr, n, params) }
 }
 
 /// Strides of the target and of the operands broadcast to it.

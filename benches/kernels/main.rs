@@ -1,8 +1,11 @@
-//! Times of the kernels, without Python. The throughput is that of memory read and written, or of multiply-adds.
+//! Times of the kernels, without Python. The throughput is that of memory read and written, or of multiply-adds;
+//! at the end stands what share of the machine's bandwidth or peak some of them reach.
 
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+mod shares;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use rtensor::tensor::Tensor;
 use rtensor::{DType, Result, call, call_all};
 
@@ -147,4 +150,9 @@ fn optimisers(c: &mut Criterion) {
 }
 
 criterion_group!(benches, pointwise, reductions, products, optimisers);
-criterion_main!(benches);
+
+fn main() {
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+    shares::print();
+}
