@@ -136,6 +136,19 @@ def test_threads_compute_side_by_side():
     assert len(results) == 80 and all(results)
 
 
+def test_freed_memory_is_kept_until_it_is_asked_back():
+    torch.empty_cache()
+    before = torch.memory_stats()
+    large = torch.empty(1 << 22)
+    taken = torch.memory_stats()["reserved"] - before["reserved"]
+    assert taken >= 4 << 22
+    del large
+    kept = torch.memory_stats()
+    assert kept["cached"] >= before["cached"] + taken
+    torch.empty_cache()
+    assert torch.memory_stats() == before
+
+
 def test_settings_are_checked():
     with pytest.raises(RuntimeError):
         torch.set_num_threads(0)

@@ -228,6 +228,9 @@ impl Call {
     /// Expanded to the input's sizes.
     #[must_use]
     pub fn spread(&self, value: &Val) -> Val {
+        if value.ndim() == 0 {
+            return value.expand(&self.input);
+        }
         self.restore(value).expand(&self.input)
     }
 

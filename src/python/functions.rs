@@ -235,6 +235,16 @@ fn empty_cache() {
     crate::cpu::alloc::empty_cache();
 }
 
+/// Bytes of CPU memory: `reserved`, taken from the system, and of these `cached`, freed large blocks that wait for reuse.
+#[pyfunction]
+fn memory_stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let stats = crate::cpu::alloc::stats();
+    let dict = PyDict::new(py);
+    dict.set_item("reserved", stats.reserved)?;
+    dict.set_item("cached", stats.cached)?;
+    Ok(dict)
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     macro_rules! add {
         ($($name:ident)*) => { $(module.add_function(wrap_pyfunction!($name, module)?)?;)* };
@@ -242,7 +252,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add!(
         tensor as_tensor from_numpy frombuffer _from_dlpack _legacy _tensor_on
         get_default_dtype set_default_dtype get_default_device _set_default_device
-        get_num_threads set_num_threads empty_cache
+        get_num_threads set_num_threads empty_cache memory_stats
     );
     module.add_class::<UntypedStorage>()?;
     module.add("Size", super::size::class(module.py())?)
