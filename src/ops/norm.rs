@@ -1,10 +1,10 @@
-//! Normalisation of trailing dimensions and of groups of channels.
+//! Normalisation of trailing dimensions: layer norm and RMS norm.
 
-use super::{Args, Body, F, Grads, Out, Outputs, Outs, Val, Value, arg, kernel, named, out};
+use super::{Args, Body, F, Grads, Out, Outputs, Outs, Val, arg, kernel, named, out};
 use crate::autograd::{Ctx, grad_enabled};
-use crate::cpu::norm::{LayerNorm, LayerNormBackward, Normalized};
+use crate::cpu::norm::{Normalized, RowNorm, RowNormBackward};
 use crate::cpu::number::{Accumulator, Number, Real};
-use crate::tensor::{Dims, Element, Tensor};
+use crate::tensor::{DType, Dims, Element, Tensor};
 use crate::{Result, call_all, dispatch, ensure, fail, grads, ops};
 
 /// Rows and row length of a normalisation over trailing dimensions, checked as PyTorch does.
@@ -69,48 +69,119 @@ fn layer_meta(a: Args) -> Result<Outs> {
 }
 
 /// A row-major tensor in this one's dtype.
-fn plain(t: &Tensor, like: &Tensor) -> Result<Tensor> {
+pub(super) fn plain(t: &Tensor, like: &Tensor) -> Result<Tensor> {
     Val::from(t.detached()).to(like.dtype()).contiguous().get()
 }
 
-fn store<A: Real>(target: &Tensor, values: &[A]) -> Result<()> {
-    let wide: Vec<f64> = values.iter().map(|v| v.to_f64()).collect();
-    crate::backend::copy(target, &Tensor::from_slice(&wide, target.shape())?)
+/// A row-major tensor in the accumulator's dtype.
+pub(super) fn wide<A: Element>(t: &Tensor) -> Result<Tensor> {
+    Val::from(t.detached()).to(A::DTYPE).contiguous().get()
+}
+
+/// The tensor itself, or one to be copied into it by `settle`, where its dtype is not the accumulator's.
+pub(super) fn accumulators<A: Element>(target: &Tensor) -> Result<Tensor> {
+    if target.dtype() == A::DTYPE && target.is_contiguous() {
+        Ok(target.clone())
+    } else {
+        Tensor::empty(target.shape(), A::DTYPE)
+    }
+}
+
+pub(super) fn settle(target: &Tensor, accumulators: &Tensor) -> Result<()> {
+    if accumulators.data_ptr() == target.data_ptr() {
+        return Ok(());
+    }
+    crate::backend::copy(target, accumulators)
+}
+
+/// Normalises rows into the first output; the others get the mean, if rows are centered, and the inverse deviation.
+fn forward<T: Element + Number<Acc: Real + Element>>(
+    norm: &RowNorm<T>,
+    eps: f64,
+    outs: &[Tensor],
+) -> Result<()> {
+    let statistics = outs[1..]
+        .iter()
+        .map(accumulators::<T::Acc>)
+        .collect::<Result<Vec<_>>>()?;
+    // SAFETY: the outputs were made for this call, and the buffers by it.
+    unsafe {
+        let mean: &mut [T::Acc] = match &statistics[..] {
+            [mean, _] => mean.as_mut_slice()?,
+            _ => &mut [],
+        };
+        let rstd = statistics[statistics.len() - 1].as_mut_slice()?;
+        let y = outs[0].as_mut_slice::<T>()?;
+        norm.forward(eps, Normalized { y, mean, rstd });
+    }
+    outs[1..]
+        .iter()
+        .zip(&statistics)
+        .try_for_each(|(target, found)| settle(target, found))
 }
 
 fn layer_kernel(a: Args, outs: &[Tensor]) -> Result<()> {
     let x = plain(a.t(0)?, a.t(0)?)?;
-    let (count, size) = rows(&x, a.ints(1)?, None, None)?;
+    let (_, size) = rows(&x, a.ints(1)?, None, None)?;
     let weight = a.opt_t(2)?.map(|t| plain(t, &x)).transpose()?;
     let bias = a.opt_t(3)?.map(|t| plain(t, &x)).transpose()?;
-    fn run<T: Element + Number<Acc: Real>>(
-        norm: &LayerNorm<T>,
-        count: usize,
-        eps: f64,
-        outs: &[Tensor],
-    ) -> Result<()> {
-        let (mut mean, mut rstd) = (vec![T::Acc::ZERO; count], vec![T::Acc::ZERO; count]);
-        // SAFETY: the output was made for this call.
-        let y = unsafe { outs[0].as_mut_slice::<T>()? };
-        norm.forward(
-            eps,
-            Normalized {
-                y,
-                mean: &mut mean,
-                rstd: &mut rstd,
-            },
-        );
-        store(&outs[1], &mean)?;
-        store(&outs[2], &rstd)
-    }
     dispatch!(float x.dtype(), T => {
-        let norm = LayerNorm {
+        let norm = RowNorm {
             x: x.as_slice::<T>()?,
             size,
             weight: weight.as_ref().map(|t| t.as_slice::<T>()).transpose()?,
             bias: bias.as_ref().map(|t| t.as_slice::<T>()).transpose()?,
+            centered: true,
         };
-        run::<T>(&norm, count, a.float(4)?, outs)
+        forward::<T>(&norm, a.float(4)?, outs)
+    }, else Ok(()))
+}
+
+fn rms_meta(a: Args) -> Result<Outs> {
+    let (x, normalized) = (a.t(0)?, a.ints(1)?);
+    rows(x, normalized, a.opt_t(2)?, None)?;
+    ensure!(
+        x.dtype().is_float(),
+        NotImplemented,
+        "\"rms_norm\" not implemented for '{}'",
+        x.dtype().scalar_name()
+    );
+    let mut shape = Dims::from_slice(x.shape());
+    shape[x.ndim() - normalized.len()..].fill(1);
+    let wide = if x.dtype() == DType::F64 {
+        DType::F64
+    } else {
+        DType::F32
+    };
+    Ok(smallvec::smallvec![
+        Out::new(x.shape(), x.dtype()),
+        Out::new(&shape, wide)
+    ])
+}
+
+/// The summand under the root: the resolution of the type that sums are taken in, unless given.
+fn rms_eps(a: Args) -> Result<f64> {
+    let default = if a.t(0)?.dtype() == DType::F64 {
+        f64::EPSILON
+    } else {
+        f64::from(f32::EPSILON)
+    };
+    Ok(a.opt_float(3)?.unwrap_or(default))
+}
+
+fn rms_kernel(a: Args, outs: &[Tensor]) -> Result<()> {
+    let x = plain(a.t(0)?, a.t(0)?)?;
+    let (_, size) = rows(&x, a.ints(1)?, None, None)?;
+    let weight = a.opt_t(2)?.map(|t| plain(t, &x)).transpose()?;
+    dispatch!(float x.dtype(), T => {
+        let norm = RowNorm {
+            x: x.as_slice::<T>()?,
+            size,
+            weight: weight.as_ref().map(|t| t.as_slice::<T>()).transpose()?,
+            bias: None,
+            centered: false,
+        };
+        forward::<T>(&norm, rms_eps(a)?, outs)
     }, else Ok(()))
 }
 
@@ -128,34 +199,59 @@ fn backward_meta(a: Args) -> Result<Outs> {
 
 fn backward_kernel(a: Args, outs: &[Tensor]) -> Result<()> {
     let x = plain(a.t(1)?, a.t(1)?)?;
-    let (grad, mean, rstd) = (
-        plain(a.t(0)?, &x)?,
-        plain(a.t(3)?, &x)?,
-        plain(a.t(4)?, &x)?,
-    );
+    let grad = plain(a.t(0)?, &x)?;
     let weight = a.opt_t(5)?.map(|t| plain(t, &x)).transpose()?;
     let (_, size) = rows(&x, a.ints(2)?, None, None)?;
-    fn wide<T: Element + Number>(t: &Tensor) -> Result<Vec<T::Acc>> {
-        Ok(t.as_slice::<T>()?.iter().map(|v| v.widen()).collect())
-    }
-    fn run<T: Element + Number<Acc: Real>>(
-        norm: &LayerNormBackward<T>,
+    fn run<T: Element + Number<Acc: Real + Element>>(
+        norm: &RowNormBackward<T>,
         outs: &[Tensor],
     ) -> Result<()> {
-        let (mut dw, mut db) = (vec![T::Acc::ZERO; norm.size], vec![T::Acc::ZERO; norm.size]);
-        // SAFETY: the output was made for this call.
-        norm.run(unsafe { outs[0].as_mut_slice::<T>()? }, &mut dw, &mut db);
-        store(&outs[1], &dw)?;
-        store(&outs[2], &db)
+        let (dw, db) = (
+            accumulators::<T::Acc>(&outs[1])?,
+            accumulators::<T::Acc>(&outs[2])?,
+        );
+        // SAFETY: the outputs were made for this call, and the buffers by it.
+        unsafe {
+            let (dw, db) = (dw.as_mut_slice()?, db.as_mut_slice()?);
+            dw.fill(T::Acc::ZERO);
+            db.fill(T::Acc::ZERO);
+            norm.run(outs[0].as_mut_slice()?, dw, db);
+        }
+        settle(&outs[1], &dw)?;
+        settle(&outs[2], &db)
     }
-    dispatch!(float x.dtype(), T => run::<T>(&LayerNormBackward {
-        grad: grad.as_slice::<T>()?,
-        x: x.as_slice::<T>()?,
-        mean: &wide::<T>(&mean)?,
-        rstd: &wide::<T>(&rstd)?,
-        size,
-        weight: weight.as_ref().map(|t| t.as_slice::<T>()).transpose()?,
-    }, outs), else Ok(()))
+    dispatch!(float x.dtype(), T => {
+        type Acc = <T as Number>::Acc;
+        let mean = a.opt_t(3)?.map(wide::<Acc>).transpose()?;
+        let rstd = wide::<Acc>(a.t(4)?)?;
+        run::<T>(&RowNormBackward {
+            grad: grad.as_slice::<T>()?,
+            x: x.as_slice::<T>()?,
+            mean: mean.as_ref().map(|t| t.as_slice::<Acc>()).transpose()?,
+            rstd: rstd.as_slice::<Acc>()?,
+            size,
+            weight: weight.as_ref().map(|t| t.as_slice::<T>()).transpose()?,
+        }, outs)
+    }, else Ok(()))
+}
+
+/// The gradients by the fused kernel: of the input and, in their slots, of weight and bias.
+fn fused_gradients(c: &Ctx, mean: Option<Val>, rstd: Val, slots: usize) -> Result<Grads> {
+    let all = call_all!(
+        "_row_norm_backward",
+        c.g(),
+        c.x(0),
+        c.args().ints(1)?,
+        mean,
+        rstd,
+        c.opt_x(2)
+    )?;
+    Ok(all
+        .into_iter()
+        .take(slots)
+        .enumerate()
+        .map(|(i, v)| c.when(i, || Val(v.into_tensor())))
+        .collect())
 }
 
 fn layer_rule(c: &Ctx) -> Grads {
@@ -167,26 +263,10 @@ fn layer_rule(c: &Ctx) -> Grads {
         return grads![None, None, None];
     };
     if !grad_enabled() {
-        let all = call_all!(
-            "_layer_norm_backward",
-            g,
-            x,
-            normalized,
-            c.y(1),
-            c.y(2),
-            weight
-        );
-        return match all {
-            Ok(list) => list
-                .into_iter()
-                .enumerate()
-                .map(|(i, v)| c.when(i, || Val(v.into_tensor())))
-                .collect(),
-            Err(e) => grads![Val(Err(e)), None, None],
-        };
+        return fused_gradients(c, Some(c.y(1)), c.y(2), 3)
+            .unwrap_or_else(|e| grads![Val(Err(e)), None, None]);
     }
-    let n = normalized.len() as i64;
-    let dims: Vec<i64> = (-n..0).collect();
+    let dims: Vec<i64> = (-(normalized.len() as i64)..0).collect();
     let eps = c.args().float(4).unwrap_or(0.0);
     let mean = |v: &Val| v.mean(dims.clone(), true);
     let centered = &x - mean(&x);
@@ -202,8 +282,42 @@ fn layer_rule(c: &Ctx) -> Grads {
     ]
 }
 
+fn rms_rule(c: &Ctx) -> Grads {
+    let Some(g) = c.grad(0) else {
+        return grads![None, None];
+    };
+    if !grad_enabled() {
+        return fused_gradients(c, None, c.y(1), 2).unwrap_or_else(|e| grads![Val(Err(e)), None]);
+    }
+    let (Ok(normalized), Ok(eps)) = (c.args().ints(1), rms_eps(c.args())) else {
+        return grads![None, None];
+    };
+    let (x, weight) = (c.x(0), c.opt_x(2));
+    let dims: Vec<i64> = (-(normalized.len() as i64)..0).collect();
+    let mean = |v: &Val| v.mean(dims.clone(), true);
+    let rstd = (mean(&x.square()) + eps).rsqrt();
+    let hat = &x * &rstd;
+    let gw = weight.map_or(g.clone(), |w| &g * w);
+    let dx = (&gw - &hat * mean(&(&gw * &hat))) * rstd;
+    grads![
+        c.when(0, || dx),
+        c.when(1, || (&g * hat).sum_to_size(&Dims::from_slice(normalized)))
+    ]
+}
+
+/// The first of a primitive's results, of the same arguments.
+pub(super) fn first_of(mut all: Outputs) -> Outputs {
+    all.truncate(1);
+    all
+}
+
+fn rms_norm(a: Args) -> Result<Outputs> {
+    let all = call_all!("_fused_rms_norm", a.get(0), a.get(1), a.get(2), a.get(3))?;
+    Ok(first_of(all))
+}
+
 fn layer_norm(a: Args) -> Result<Outputs> {
-    let mut all = call_all!(
+    let all = call_all!(
         "native_layer_norm",
         a.get(0),
         a.get(1),
@@ -211,131 +325,7 @@ fn layer_norm(a: Args) -> Result<Outputs> {
         a.get(3),
         a.get(4)
     )?;
-    all.truncate(1);
-    Ok(all)
-}
-
-/// A per-channel vector as [1, C, 1, ...] for an input of so many dimensions.
-pub(super) fn per_channel(v: &Tensor, ndim: usize) -> Val {
-    let mut shape = vec![1i64; ndim];
-    if let Some(channels) = shape.get_mut(usize::from(ndim > 1)) {
-        *channels = v.numel();
-    }
-    Val::from(v).reshape(shape)
-}
-
-/// `x * weight + bias`, where given, per channel.
-pub(super) fn affine(x: Val, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Val {
-    let ndim = x.ndim();
-    let x = weight.map_or(x.clone(), |w| &x * per_channel(w, ndim));
-    bias.map_or(x.clone(), |b| &x + per_channel(b, ndim))
-}
-
-/// Rows of `groups * batch` without weights: (normalised, mean, rstd).
-pub(super) fn normalized_rows(x: &Val, rows: i64, eps: f64) -> Result<(Val, Val, Val)> {
-    let total = x.shape().iter().product::<i64>();
-    let flat = x.reshape([rows, if rows == 0 { 0 } else { total / rows }]);
-    let size = flat.shape().get(1).copied().unwrap_or(0);
-    let all = call_all!(
-        "native_layer_norm",
-        flat,
-        [size],
-        None::<Tensor>,
-        None::<Tensor>,
-        eps
-    )?;
-    let mut parts = all.into_iter().map(|v| Val(v.into_tensor()));
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(y), Some(mean), Some(rstd)) => Ok((y, mean, rstd)),
-        _ => fail!(Runtime, "native_layer_norm: expected three results"),
-    }
-}
-
-fn native_group_norm(a: Args) -> Result<Outputs> {
-    let (x, eps) = (a.t(0)?, a.float(7)?);
-    let (batch, channels, groups) = (a.int(3)?, a.int(4)?, a.int(6)?);
-    let y = grouped(x, a.opt_t(1)?, a.opt_t(2)?, (batch, channels, groups), eps)?;
-    // The statistics by themselves: unlike those of the fused layer norm, they are differentiable.
-    let size = if batch * groups == 0 {
-        0
-    } else {
-        x.numel() / (batch * groups)
-    };
-    let rows = Val::from(x).reshape([batch * groups, size]);
-    let mean = rows.mean([-1], true);
-    let rstd = ((rows - &mean).square().mean([-1], true) + eps).rsqrt();
-    let statistics = |v: Val| v.reshape([batch, groups]).get().map(Value::from);
-    Ok(smallvec::smallvec![
-        y.into(),
-        statistics(mean)?,
-        statistics(rstd)?
-    ])
-}
-
-/// Group norm of (batch, channels, ...) with the channels in so many groups.
-fn grouped(
-    x: &Tensor,
-    weight: Option<&Tensor>,
-    bias: Option<&Tensor>,
-    (batch, channels, groups): (i64, i64, i64),
-    eps: f64,
-) -> Result<Tensor> {
-    check_groups(x, channels, groups, weight, bias)?;
-    let (y, _, _) = normalized_rows(&Val::from(x), batch * groups, eps)?;
-    affine(y.reshape(x.shape()), weight, bias)
-        .to(x.dtype())
-        .get()
-}
-
-fn check_groups(
-    x: &Tensor,
-    channels: i64,
-    groups: i64,
-    weight: Option<&Tensor>,
-    bias: Option<&Tensor>,
-) -> Result<()> {
-    ensure!(
-        groups > 0,
-        Runtime,
-        "Expected num groups to be greater than 0, got {groups}"
-    );
-    ensure!(
-        channels % groups == 0,
-        Runtime,
-        "Expected number of channels in input to be divisible by num_groups, but got input of shape {:?} and num_groups={groups}",
-        x.shape()
-    );
-    for (name, t) in [("weight", weight), ("bias", bias)] {
-        if let Some(t) = t {
-            ensure!(
-                t.ndim() == 1 && t.numel() == channels,
-                Runtime,
-                "Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape {:?} and input of shape {:?}",
-                t.shape(),
-                x.shape()
-            );
-        }
-    }
-    Ok(())
-}
-
-fn group_norm(a: Args) -> Result<Outputs> {
-    let (x, groups) = (a.t(0)?, a.int(1)?);
-    ensure!(
-        x.ndim() >= 2,
-        Runtime,
-        "Expected at least 2 dimensions for input tensor but received {}",
-        x.ndim()
-    );
-    let (batch, channels) = (x.shape()[0], x.shape()[1]);
-    let y = grouped(
-        x,
-        a.opt_t(2)?,
-        a.opt_t(3)?,
-        (batch, channels, groups),
-        a.float(4)?,
-    )?;
-    Ok(smallvec::smallvec![y.into()])
+    Ok(first_of(all))
 }
 
 ops! {
@@ -344,19 +334,20 @@ ops! {
         kernel(layer_meta, layer_kernel),
         grad named("NativeLayerNormBackward0", arg(0) | arg(2) | out(1) | out(2), layer_rule);
 
-    /// Gradients of layer norm by input, weight and bias.
-    "_layer_norm_backward(Tensor grad, Tensor input, int[] normalized_shape, Tensor mean, Tensor rstd, Tensor? weight) -> (Tensor, Tensor, Tensor)", F,
+    /// Divides by the root of the mean square over trailing dimensions; gives also its inverse.
+    "_fused_rms_norm(Tensor input, int[] normalized_shape, Tensor? weight, float? eps) -> (Tensor, Tensor)", F,
+        kernel(rms_meta, rms_kernel),
+        grad named("FusedRmsNormBackward0", arg(0) | arg(2) | out(1), rms_rule);
+
+    /// Gradients of layer norm, or of RMS norm without a mean, by input, weight and bias.
+    "_row_norm_backward(Tensor grad, Tensor input, int[] normalized_shape, Tensor? mean, Tensor rstd, Tensor? weight) -> (Tensor, Tensor, Tensor)", F,
         kernel(backward_meta, backward_kernel);
 
     /// Normalises over trailing dimensions.
     "layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enable=True) -> Tensor", F,
         Body::Composite(layer_norm);
 
-    /// Normalises groups of channels; gives also the means and inverse deviations.
-    "native_group_norm(Tensor input, Tensor? weight, Tensor? bias, int N, int C, int HxW, int group, float eps) -> (Tensor, Tensor, Tensor)", F,
-        Body::Composite(native_group_norm);
-
-    /// Normalises groups of channels.
-    "group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enabled=True) -> Tensor", F,
-        Body::Composite(group_norm);
+    /// Divides by the root of the mean square over trailing dimensions.
+    "rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor", F,
+        Body::Composite(rms_norm);
 }
