@@ -1,7 +1,8 @@
 //! Normalisation of channels: batch norm and instance norm.
 
-use super::norm::{affine, normalized_rows, per_channel};
-use super::{Args, Body, F, Outputs, Val, Value};
+use super::norm::first_of;
+use super::norm_channels::wide_dtype;
+use super::{Args, Body, F, Outputs, Val};
 use crate::autograd::NoGrad;
 use crate::tensor::Tensor;
 use crate::{Result, call, call_all, ensure, ops};
@@ -47,44 +48,67 @@ fn native_batch_norm(a: Args) -> Result<Outputs> {
         Runtime,
         "running_mean must be defined in evaluation mode"
     );
-    let value = Val::from(x);
-    let (mean_now, rstd) = if training {
-        let dims: Vec<i64> = (0..x.ndim() as i64).filter(|&d| d != 1).collect();
-        let mut both = call_all!("var_mean/correction", x, dims, 0i64, false)?;
-        let (new_mean, new_var) = (
-            Val(both.remove(1).into_tensor()),
-            Val(both.remove(0).into_tensor()),
-        );
-        let count = (x.numel() / channels.max(1)) as f64;
-        update(mean, &new_mean, momentum)?;
-        update(variance, &(&new_var * (count / (count - 1.0))), momentum)?;
-        (new_mean, (new_var + eps).rsqrt())
-    } else {
-        let of = |t: Option<&Tensor>| t.map_or_else(|| Val(call!("zeros", [channels])), Val::from);
-        (of(mean), (of(variance) + eps).rsqrt())
+    ensure!(
+        x.dtype().is_float(),
+        NotImplemented,
+        "\"batch_norm\" not implemented for '{}'",
+        x.dtype().scalar_name()
+    );
+    let (mean_now, rstd) = {
+        let _guard = NoGrad::enter();
+        if training {
+            batch_statistics(x, mean, variance, momentum, eps)?
+        } else {
+            let of =
+                |t: Option<&Tensor>| t.map_or_else(|| Val(call!("zeros", [channels])), Val::from);
+            (of(mean), (of(variance) + eps).rsqrt())
+        }
     };
-    let scale = weight.map_or(rstd.clone(), |w| &rstd * Val::from(w));
-    let channel = |v: &Val| v.clone().get().map(|t| per_channel(&t, x.ndim()));
-    let y = (value - channel(&mean_now)?) * channel(&scale)?;
-    let y = bias
-        .map_or(y.clone(), |b| &y + per_channel(b, x.ndim()))
-        .to(x.dtype())
-        .get()?;
-    if training {
-        return Ok(smallvec::smallvec![
-            y.into(),
-            mean_now.get()?.into(),
-            rstd.get()?.into()
-        ]);
-    }
-    let empty = || Tensor::empty(&[0], x.dtype()).map(Value::from);
-    Ok(smallvec::smallvec![y.into(), empty()?, empty()?])
+    let y = call!(
+        "_channel_norm",
+        x,
+        weight,
+        bias,
+        &mean_now,
+        &rstd,
+        eps,
+        !training
+    )?;
+    let saved = |v: Val| match training {
+        true => v.to(x.dtype()).get(),
+        false => Tensor::empty(&[0], x.dtype()),
+    };
+    Ok(smallvec::smallvec![
+        y.into(),
+        saved(mean_now)?.into(),
+        saved(rstd)?.into()
+    ])
+}
+
+/// Mean and inverse deviation of each channel over the batch; running statistics move towards them.
+fn batch_statistics(
+    x: &Tensor,
+    mean: Option<&Tensor>,
+    variance: Option<&Tensor>,
+    momentum: f64,
+    eps: f64,
+) -> Result<(Val, Val)> {
+    let dims: Vec<i64> = (0..x.ndim() as i64).filter(|&d| d != 1).collect();
+    let wide = Val::from(x).to(wide_dtype(x.dtype()));
+    let mut both = call_all!("var_mean/correction", &wide, dims, 0i64, false)?;
+    let (new_mean, new_var) = (
+        Val(both.remove(1).into_tensor()),
+        Val(both.remove(0).into_tensor()),
+    );
+    let channels = x.shape().get(1).copied().unwrap_or(x.numel());
+    let count = (x.numel() / channels.max(1)) as f64;
+    update(mean, &new_mean, momentum)?;
+    update(variance, &(&new_var * (count / (count - 1.0))), momentum)?;
+    Ok((new_mean, (new_var + eps).rsqrt()))
 }
 
 fn batch_norm(a: Args) -> Result<Outputs> {
-    let mut all = native_batch_norm(a)?;
-    all.truncate(1);
-    Ok(all)
+    native_batch_norm(a).map(first_of)
 }
 
 /// (input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps).
@@ -117,16 +141,31 @@ fn instance_norm(a: Args) -> Result<Outputs> {
         x.ndim()
     );
     let (batch, channels) = (x.shape()[0], x.shape()[1]);
-    let (y, means, rstds) = normalized_rows(&Val::from(x), batch * channels, eps)?;
+    let size = x.shape()[2..].iter().product::<i64>();
+    let mut all = call_all!(
+        "native_group_norm",
+        x,
+        weight,
+        bias,
+        batch,
+        channels,
+        size,
+        channels,
+        eps
+    )?;
     if mean.is_some() || variance.is_some() {
-        let count = (x.numel() / (batch * channels).max(1)) as f64;
-        let over_batch = |v: Val| v.detach().reshape([batch, channels]).mean([0], false);
+        let count = size as f64;
+        let over_batch = |v: Val| v.detach().mean([0], false);
+        let (means, rstds) = (
+            Val(all[1].clone().into_tensor()),
+            Val(all[2].clone().into_tensor()),
+        );
         let variances = (rstds.square().reciprocal() - eps) * (count / (count - 1.0));
         update(mean, &over_batch(means), momentum)?;
         update(variance, &over_batch(variances), momentum)?;
     }
-    let y = affine(y.reshape(x.shape()), weight, bias).to(x.dtype());
-    Ok(smallvec::smallvec![y.get()?.into()])
+    all.truncate(1);
+    Ok(all)
 }
 
 ops! {
