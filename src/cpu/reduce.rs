@@ -1,12 +1,12 @@
 //! Reductions: map every element, combine, finish; blocked so that rounding errors grow with log n.
 
-use std::mem::{MaybeUninit, size_of};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::multiversion::multiversion;
 use super::pool::{grain, parallel_for, threads};
 use super::reduce_columns::{COLUMNS, Columns};
 use super::reduce_plan::{Dim, Plan, Walk, numel};
+use super::reduce_run::{BLOCK, Cascade, fold_run};
 
 /// What one reduction computes. `combine` is associative, up to rounding.
 pub trait Reduction<T>: Copy + Send + Sync {
@@ -25,10 +25,10 @@ pub trait Reduction<T>: Copy + Send + Sync {
     }
 }
 
-/// Elements folded in independent lanes before they meet: bounds the length of a chain of additions.
-const BLOCK: usize = 1024;
 /// Reductions with fewer outputs than this per thread are split along the input.
 const OUTPUTS_PER_THREAD: usize = 4;
+/// The same where neighbouring outputs are reduced together.
+const COLUMNS_PER_THREAD: usize = 64;
 
 /// A pointer that tasks share.
 pub struct Pointer<T>(pub *mut T);
@@ -63,11 +63,22 @@ pub unsafe fn reduce<T: Copy + Send + Sync, R: Reduction<T>>(
         plan,
     };
     let out = Pointer(out);
-    if outputs * each > grain::REDUCE && outputs < OUTPUTS_PER_THREAD * threads() {
+    let per_thread = outputs / threads();
+    let few = if plan.folds_columns() {
+        COLUMNS_PER_THREAD
+    } else {
+        OUTPUTS_PER_THREAD
+    };
+    if outputs * each > grain::REDUCE && per_thread < few {
         // SAFETY: as the caller's.
         return unsafe { task.reduce_in_parts(out) };
     }
-    parallel_for(outputs, (grain::REDUCE / each.max(1)).max(1), |range| {
+    let mut grain = (grain::REDUCE / each.max(1)).max(1);
+    if plan.folds_columns() {
+        // Long pieces of rows are read faster than short ones.
+        grain = grain.max(per_thread.min(COLUMNS));
+    }
+    parallel_for(outputs, grain, |range| {
         let out = out;
         let mut walk = Walk::starting_at(&plan.kept, range.start);
         // SAFETY: every range of outputs is written by one task only; the walk stays inside the plan.
@@ -161,7 +172,7 @@ impl<T: Copy + Send + Sync, R: Reduction<T>> Task<'_, T, R> {
         let mut walk = Walk::starting_at(&plan.kept, outputs.start);
         // SAFETY: the walk stays inside the plan.
         unsafe {
-            if let (true, Some(inner)) = (plan.is_vertical(), plan.kept.last()) {
+            if let (true, Some(inner)) = (plan.folds_columns(), plan.kept.last()) {
                 let width = COLUMNS
                     .min(inner.size - outputs.start % inner.size)
                     .min(outputs.len());
@@ -229,144 +240,5 @@ unsafe fn fold_one<T: Copy, R: Reduction<T>>(
                 cascade.finish()
             }
         }
-    }
-}
-
-#[inline(never)]
-unsafe fn fold_run<T: Copy, R: Reduction<T>>(
-    r: R,
-    src: *const T,
-    n: usize,
-    stride: isize,
-) -> R::Acc {
-    // SAFETY: n elements from src on, `stride` apart.
-    unsafe {
-        if n <= BLOCK {
-            return fold_block(r, src, n, stride);
-        }
-        let mut cascade = Cascade::new(r);
-        for start in (0..n).step_by(BLOCK) {
-            let acc = fold_block(
-                r,
-                src.offset(start as isize * stride),
-                BLOCK.min(n - start),
-                stride,
-            );
-            if r.is_settled(acc) {
-                return acc;
-            }
-            cascade.push(acc);
-        }
-        cascade.finish()
-    }
-}
-
-#[inline]
-unsafe fn fold_block<T: Copy, R: Reduction<T>>(
-    r: R,
-    src: *const T,
-    n: usize,
-    stride: isize,
-) -> R::Acc {
-    // SAFETY: n elements from src on, `stride` apart.
-    unsafe {
-        if stride != 1 {
-            fold_lanes::<T, R, 4>(r, src, n, stride)
-        } else if !R::SIMD {
-            fold_lanes::<T, R, 16>(r, src, n, 1)
-        } else {
-            fold_vector(r, src, n)
-        }
-    }
-}
-
-multiversion! {
-unsafe fn fold_vector[T: Copy, R: Reduction<T>](r: R, src: *const T, n: usize) -> R::Acc {
-    // SAFETY: n elements from src on.
-    unsafe {
-        if n < 64 {
-            fold_lanes::<T, R, 8>(r, src, n, 1)
-        } else if size_of::<R::Acc>() <= 4 {
-            fold_lanes::<T, R, 64>(r, src, n, 1)
-        } else {
-            fold_lanes::<T, R, 32>(r, src, n, 1)
-        }
-    }
-}
-}
-
-#[inline(always)]
-unsafe fn fold_lanes<T: Copy, R: Reduction<T>, const LANES: usize>(
-    r: R,
-    src: *const T,
-    n: usize,
-    stride: isize,
-) -> R::Acc {
-    // SAFETY: n elements from src on, `stride` apart.
-    unsafe {
-        let whole = n / LANES * LANES;
-        let mut rest = r.identity();
-        for i in whole..n {
-            rest = r.combine(rest, r.map(*src.offset(i as isize * stride)));
-        }
-        if whole == 0 {
-            return rest;
-        }
-        let mut acc = [r.identity(); LANES];
-        for start in (0..whole).step_by(LANES) {
-            for (lane, a) in acc.iter_mut().enumerate() {
-                *a = r.combine(*a, r.map(*src.offset((start + lane) as isize * stride)));
-            }
-        }
-        let mut width = LANES / 2;
-        while width > 0 {
-            for lane in 0..width {
-                acc[lane] = r.combine(acc[lane], acc[lane + width]);
-            }
-            width /= 2;
-        }
-        r.combine(acc[0], rest)
-    }
-}
-
-/// Combines a stream of accumulators as a balanced tree.
-pub(super) struct Cascade<T, R: Reduction<T>> {
-    r: R,
-    levels: [MaybeUninit<R::Acc>; usize::BITS as usize],
-    count: usize,
-}
-
-impl<T, R: Reduction<T>> Cascade<T, R> {
-    #[inline(always)]
-    fn new(r: R) -> Self {
-        Cascade {
-            r,
-            levels: [const { MaybeUninit::uninit() }; usize::BITS as usize],
-            count: 0,
-        }
-    }
-
-    #[inline(always)]
-    fn push(&mut self, mut acc: R::Acc) {
-        let full = self.count.trailing_ones() as usize;
-        for level in &self.levels[..full] {
-            // SAFETY: the ones in `count` mark the levels in use.
-            acc = self.r.combine(unsafe { level.assume_init() }, acc);
-        }
-        self.levels[full].write(acc);
-        self.count += 1;
-    }
-
-    #[inline(always)]
-    fn finish(&self) -> R::Acc {
-        let mut acc: Option<R::Acc> = None;
-        for (i, level) in self.levels.iter().enumerate() {
-            if self.count >> i & 1 == 1 {
-                // SAFETY: the ones in `count` mark the levels in use.
-                let here = unsafe { level.assume_init() };
-                acc = Some(acc.map_or(here, |low| self.r.combine(here, low)));
-            }
-        }
-        acc.unwrap_or_else(|| self.r.identity())
     }
 }

@@ -8,7 +8,7 @@ use super::reduce::Reduction;
 use super::reduce_plan::{Dim, Walk};
 
 /// Columns that accumulators are kept for.
-pub(super) const COLUMNS: usize = 256;
+pub(super) const COLUMNS: usize = 1024;
 /// Rows added together, and batches of them in one level before it moves to the next.
 const LEVEL_ROWS: usize = 16;
 const LEVELS: usize = 3;
@@ -21,7 +21,77 @@ pub(super) struct Columns<T> {
 }
 
 impl<T: Copy> Columns<T> {
+    /// Folds `units` of the reduced dimensions.
     pub unsafe fn fold<R: Reduction<T>>(
+        &self,
+        r: R,
+        reduced: &[Dim],
+        units: Range<usize>,
+        acc: &mut [MaybeUninit<R::Acc>; COLUMNS],
+    ) {
+        let joined = match reduced {
+            [only] if self.stride == 1 && only.stride == self.width as isize => {
+                (COLUMNS / self.width).min(units.len() / LEVEL_ROWS)
+            }
+            _ => 0,
+        };
+        // SAFETY: as the caller's.
+        unsafe {
+            if joined >= 4 {
+                self.fold_joined(r, reduced[0], units, joined, acc);
+            } else {
+                self.fold_rows(r, reduced, units, acc);
+            }
+        }
+    }
+
+    /// Short rows without gaps: `joined` of them are one long row, and its accumulators meet in the end.
+    unsafe fn fold_joined<R: Reduction<T>>(
+        &self,
+        r: R,
+        line: Dim,
+        units: Range<usize>,
+        joined: usize,
+        acc: &mut [MaybeUninit<R::Acc>; COLUMNS],
+    ) {
+        let rows = units.len() / joined;
+        let (width, start) = (self.width, units.start as isize * line.stride);
+        let long = Columns {
+            src: self.src.wrapping_offset(start),
+            stride: 1,
+            width: width * joined,
+        };
+        let lines = [Dim {
+            size: rows,
+            stride: long.width as isize,
+            out: 0,
+        }];
+        let mut rest = [MaybeUninit::uninit(); COLUMNS];
+        // SAFETY: as the caller's; folding initialises the accumulators up to the width.
+        unsafe {
+            long.fold_rows(r, &lines, 0..rows, acc);
+            self.fold_rows(
+                r,
+                &[line],
+                units.start + rows * joined..units.end,
+                &mut rest,
+            );
+            let mut groups = joined;
+            while groups > 1 {
+                let half = groups.div_ceil(2);
+                let (low, high) = acc[..groups * width].split_at_mut(half * width);
+                for (low, high) in low.iter_mut().zip(high) {
+                    low.write(r.combine(low.assume_init(), high.assume_init()));
+                }
+                groups = half;
+            }
+            for (acc, rest) in acc[..width].iter_mut().zip(&rest) {
+                acc.write(r.combine(acc.assume_init(), rest.assume_init()));
+            }
+        }
+    }
+
+    unsafe fn fold_rows<R: Reduction<T>>(
         &self,
         r: R,
         reduced: &[Dim],
@@ -64,7 +134,7 @@ impl<T: Copy> Columns<T> {
             // SAFETY: as above.
             unsafe { self.carry(r, &mut levels, low) };
         }
-        *acc = levels[LEVELS - 1];
+        acc[..self.width].copy_from_slice(&levels[LEVELS - 1][..self.width]);
     }
 
     /// Adds a full batch, and moves the levels that are full.
@@ -102,6 +172,8 @@ impl<T: Copy> Columns<T> {
         unsafe {
             if R::SIMD && self.stride == 1 {
                 add_vector(r, self.src, rows, acc);
+            } else if R::SIMD {
+                add_vector_strided(r, self.src, self.stride, rows, acc);
             } else {
                 for &row in rows {
                     add_strided(r, self.src.offset(row), self.stride, acc);
@@ -170,6 +242,17 @@ unsafe fn add_vector[T: Copy, R: Reduction<T>](r: R, src: *const T, rows: &[isiz
             // SAFETY: acc is initialised.
             a.write(r.combine(unsafe { a.assume_init() }, sum));
         }
+    }
+}
+}
+
+multiversion! {
+unsafe fn add_vector_strided[T: Copy, R: Reduction<T>](
+    r: R, src: *const T, stride: isize, rows: &[isize], acc: &mut [MaybeUninit<R::Acc>],
+) {
+    for &row in rows {
+        // SAFETY: as the caller's.
+        unsafe { add_strided(r, src.offset(row), stride, acc) };
     }
 }
 }

@@ -63,7 +63,9 @@ macro_rules! extremum {
             #[inline(always)]
             #[allow(clippy::eq_op)]
             fn combine(&self, a: T::Rank, b: T::Rank) -> T::Rank {
-                if (a $better b) | (a != a) { a } else { b }
+                // Compiles to one comparison for NaN and the machine's minimum or maximum.
+                let better = if a $better b { a } else { b };
+                if a != a { a } else { better }
             }
             #[inline(always)]
             fn finish(&self, acc: T::Rank) -> T { T::of_rank(acc) }
@@ -71,8 +73,8 @@ macro_rules! extremum {
     )*};
 }
 extremum! {
-    Max LOWEST >=;
-    Min HIGHEST <=;
+    Max LOWEST >;
+    Min HIGHEST <;
 }
 
 #[derive(Clone, Copy)]

@@ -91,7 +91,22 @@ impl Plan {
             _ => false,
         }
     }
+
+    /// Whether neighbouring outputs are better folded together, row by row: where they lie close together,
+    /// and where each has a few inputs only.
+    pub fn folds_columns(&self) -> bool {
+        self.is_vertical()
+            || match (&self.kept[..], &self.reduced[..]) {
+                ([.., kept], [reduced]) => {
+                    reduced.size <= SHORT_LINE && kept.size >= SHORT_LINE && kept.stride > 0
+                }
+                _ => false,
+            }
+    }
 }
+
+/// Lines up to this length cost more to set up than to fold.
+const SHORT_LINE: usize = 16;
 
 pub fn numel(dims: &[Dim]) -> usize {
     dims.iter().map(|d| d.size).product()
