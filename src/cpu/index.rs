@@ -1,6 +1,10 @@
 //! Reading through an index: one gather serves `gather`, `index_select`, `take` and `x[tensor]`.
 
+use std::ops::Range;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
 use crate::cpu::iter::{Plan, for_each_offset};
+use crate::cpu::multiversion::multiversion;
 use crate::cpu::pool::{self, grain};
 use crate::cpu::reduce::Pointer;
 use crate::dispatch;
@@ -26,61 +30,145 @@ pub unsafe fn gather<T: Copy>(
     step: i64,
 ) {
     let plan = Plan::new(shape, [out.strides, index.strides, source.strides]);
-    let (size, steps) = plan.inner();
-    let pointers = (Pointer(out.ptr), Pointer(index.ptr), Pointer(source.ptr));
-    let row = |[o, i, s]: [i64; 3], from: i64, to: i64| {
-        let (out, index, source) = pointers_of(&pointers);
-        // SAFETY: promised by the caller.
-        unsafe {
-            let at = |k: usize, n: i64| (n * steps[k]) as isize;
-            let (out, index, source) = (
-                out.offset(o as isize + at(0, from)),
-                index.offset(i as isize + at(1, from)),
-                source.offset(s as isize + at(2, from)),
-            );
-            gather_row((to - from) as usize, steps, out, index, source, step);
-        }
+    let (size, inner) = plan.inner();
+    let outer = match plan.dims.len() {
+        0 | 1 => [0; 3],
+        n => plan.dims[n - 2].1,
     };
-    for_rows(&plan, size, grain::INDEX, &row);
+    let pointers = (Pointer(out.ptr), Pointer(index.ptr), Pointer(source.ptr));
+    for_blocks(
+        &plan,
+        grain::INDEX,
+        &|[o, i, s], rows, columns: Range<i64>| {
+            let (Pointer(out), Pointer(index), Pointer(source)) =
+                (&pointers.0, &pointers.1, &pointers.2);
+            debug_assert!(columns.end <= size);
+            let at = |k: usize, start: i64| (start + columns.start * inner[k]) as isize;
+            // SAFETY: promised by the caller.
+            unsafe {
+                let block = Block {
+                    rows,
+                    size: (columns.end - columns.start) as usize,
+                    outer,
+                    inner,
+                    step,
+                };
+                gather_block(
+                    &block,
+                    out.offset(at(0, o)),
+                    index.offset(at(1, i)).cast_const(),
+                    source.offset(at(2, s)).cast_const(),
+                );
+            }
+        },
+    );
 }
 
-fn pointers_of<T>(
-    pointers: &(Pointer<T>, Pointer<i64>, Pointer<T>),
-) -> (*mut T, *const i64, *const T) {
-    (pointers.0.0, pointers.1.0, pointers.2.0)
-}
-
-unsafe fn gather_row<T: Copy>(
+/// Rows of a gather and the steps of its operands between rows and within them.
+struct Block {
+    rows: usize,
     size: usize,
-    [so, si, ss]: [i64; 3],
-    out: *mut T,
-    index: *const i64,
-    source: *const T,
+    outer: [i64; 3],
+    inner: [i64; 3],
     step: i64,
-) {
+}
+
+/// Rows whose sources are asked for before they are copied.
+const AHEAD: usize = 8;
+/// Bytes of a row that are asked for ahead; the machine sees the rest coming.
+const AHEAD_BYTES: usize = 512;
+
+unsafe fn gather_block<T: Copy>(b: &Block, out: *mut T, index: *const i64, source: *const T) {
     // SAFETY: promised by the caller of `gather`.
     unsafe {
-        if si == 0 {
-            let source = source.offset((*index * step) as isize);
-            if so == 1 && ss == 1 {
-                std::ptr::copy_nonoverlapping(source, out, size);
-                return;
+        match b.inner {
+            [1, 0, 1] => copy_rows(b, out, index, source),
+            [1, 1, 0] => {
+                for r in 0..b.rows as i64 {
+                    let [o, i, s] = b.outer.map(|step| (r * step) as isize);
+                    let (out, index, source) = (out.offset(o), index.offset(i), source.offset(s));
+                    for j in 0..b.size {
+                        *out.add(j) = *source.offset((*index.add(j) * b.step) as isize);
+                    }
+                }
             }
-            for j in 0..size as isize {
-                *out.offset(j * so as isize) = *source.offset(j * ss as isize);
-            }
-        } else if so == 1 && si == 1 && ss == 0 {
-            for j in 0..size {
-                *out.add(j) = *source.offset((*index.add(j) * step) as isize);
-            }
-        } else {
-            for j in 0..size as isize {
-                let i = *index.offset(j * si as isize);
-                *out.offset(j * so as isize) =
-                    *source.offset(j * ss as isize + (i * step) as isize);
+            [so, si, ss] => {
+                for r in 0..b.rows as i64 {
+                    let [o, i, s] = b.outer.map(|step| r * step);
+                    for j in 0..b.size as i64 {
+                        let place = *index.offset((i + j * si) as isize) * b.step;
+                        *out.offset((o + j * so) as isize) =
+                            *source.offset((s + j * ss + place) as isize);
+                    }
+                }
             }
         }
     }
+}
+
+/// Copies a row per index.
+unsafe fn copy_rows<T: Copy>(b: &Block, out: *mut T, index: *const i64, source: *const T) {
+    let bytes = (b.size * size_of::<T>()).min(AHEAD_BYTES);
+    let from = |r: usize| {
+        let r = r as i64;
+        // SAFETY: promised by the caller of `gather`.
+        let place = unsafe { *index.offset((r * b.outer[1]) as isize) } * b.step;
+        source.wrapping_offset((r * b.outer[2] + place) as isize)
+    };
+    for r in 0..b.rows {
+        if r + AHEAD < b.rows {
+            prefetch(from(r + AHEAD), bytes);
+        }
+        let to = out.wrapping_offset(r as isize * b.outer[0] as isize);
+        // SAFETY: promised by the caller of `gather`.
+        unsafe { std::ptr::copy_nonoverlapping(from(r), to, b.size) };
+    }
+}
+
+/// Asks for the cache lines of `bytes` bytes.
+#[inline(always)]
+pub fn prefetch<T>(from: *const T, bytes: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..bytes).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch of any address is harmless.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>().wrapping_add(line)) };
+    }
+}
+
+/// Runs the two innermost loops of a plan in parallel: `body` gets the offsets of its first row, how many
+/// rows there are, and their columns, which are all of them where there are several rows.
+pub fn for_blocks<const N: usize>(
+    plan: &Plan<N>,
+    grain: usize,
+    body: &(dyn Fn([i64; N], usize, Range<i64>) + Sync),
+) {
+    let (size, rows) = (plan.inner().0, plan.outer_count());
+    if size == 0 || rows == 0 {
+        return;
+    }
+    if rows == 1 {
+        pool::parallel_for(size as usize, grain, |range| {
+            body([0; N], 1, range.start as i64..range.end as i64);
+        });
+        return;
+    }
+    let outer = &plan.dims[..plan.dims.len() - 1];
+    let per_block = outer[outer.len() - 1].0;
+    pool::parallel_for(rows as usize, (grain / size as usize).max(1), |range| {
+        let (mut row, end) = (range.start as i64, range.end as i64);
+        while row < end {
+            let count = (per_block - row % per_block).min(end - row);
+            let (mut offsets, mut rest) = ([0; N], row);
+            for (size, steps) in outer.iter().rev() {
+                let i = rest % size;
+                rest /= size;
+                (0..N).for_each(|k| offsets[k] += i * steps[k]);
+            }
+            body(offsets, count as usize, 0..size);
+            row += count;
+        }
+    });
 }
 
 /// Runs inner loops in parallel: whole ones, or parts of a single one.
@@ -137,9 +225,7 @@ pub fn out_of_range(index: &Tensor, low: i64, high: i64) -> Option<i64> {
     let bad = |i: i64| i < low || i >= high;
     let layout = index.layout();
     if let Ok(values) = index.as_slice::<i64>() {
-        let (min, max) = values
-            .iter()
-            .fold((i64::MAX, i64::MIN), |(a, b), &i| (a.min(i), b.max(i)));
+        let (min, max) = extremes(values);
         if values.is_empty() || (min >= low && max < high) {
             return None;
         }
@@ -154,6 +240,33 @@ pub fn out_of_range(index: &Tensor, low: i64, high: i64) -> Option<i64> {
         }
     });
     found
+}
+
+/// The least and the greatest of some indices.
+pub fn extremes(values: &[i64]) -> (i64, i64) {
+    let (low, high) = (AtomicI64::new(i64::MAX), AtomicI64::new(i64::MIN));
+    pool::parallel_for(values.len(), grain::REDUCE, |range| {
+        // SAFETY: no contract beyond the slice's.
+        let (min, max) = unsafe { extremes_of(&values[range]) };
+        low.fetch_min(min, Relaxed);
+        high.fetch_max(max, Relaxed);
+    });
+    (low.into_inner(), high.into_inner())
+}
+
+multiversion! {
+unsafe fn extremes_of[](values: &[i64]) -> (i64, i64) {
+    let chunks = values.chunks_exact(32);
+    let (mut low, mut high) = ([i64::MAX; 32], [i64::MIN; 32]);
+    for chunk in chunks.clone() {
+        for (lane, &x) in chunk.iter().enumerate() {
+            low[lane] = low[lane].min(x);
+            high[lane] = high[lane].max(x);
+        }
+    }
+    let (low, high) = (low.into_iter().fold(i64::MAX, i64::min), high.into_iter().fold(i64::MIN, i64::max));
+    chunks.remainder().iter().fold((low, high), |(low, high), &x| (low.min(x), high.max(x)))
+}
 }
 
 /// Adds `wrap(index) * stride` to each offset, in row-major order of the index's layout.

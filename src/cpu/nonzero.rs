@@ -1,24 +1,91 @@
 //! Which elements are not zero: positions, and what a mask selects.
 
+use std::ops::Range;
+
+use crate::cpu::bits::{WORD, for_each_bit, word};
 use crate::cpu::number::Number;
-use crate::cpu::pool;
+use crate::cpu::pool::{self, grain};
 use crate::cpu::reduce::Pointer;
 use crate::dispatch;
-use crate::tensor::{Dims, Tensor};
+use crate::tensor::{DType, Dims, Tensor};
 
 /// Elements per task: counted in one pass, written in a second.
 const CHUNK: usize = 16 * 1024;
+/// The set elements of a sequence, as words of bits.
+trait Bits: Sync {
+    /// The bits of the elements from `start` on, a whole word of them.
+    fn whole(&self, start: usize) -> u64;
+    fn single(&self, i: usize) -> bool;
+
+    #[inline(always)]
+    fn word(&self, start: usize, end: usize) -> u64 {
+        if end - start >= WORD {
+            return self.whole(start);
+        }
+        (start..end).fold(0, |bits, i| bits | u64::from(self.single(i)) << (i - start))
+    }
+}
+
+/// A mask of bytes.
+struct Mask(*const u8);
+
+// SAFETY: the bytes are only read.
+unsafe impl Sync for Mask {}
+
+impl Bits for Mask {
+    #[inline(always)]
+    fn whole(&self, start: usize) -> u64 {
+        // SAFETY: the sequence has a word of bytes from there on.
+        word(unsafe { &*self.0.add(start).cast() })
+    }
+    #[inline(always)]
+    fn single(&self, i: usize) -> bool {
+        // SAFETY: i lies in the sequence.
+        unsafe { *self.0.add(i) != 0 }
+    }
+}
+
+/// Elements that are compared with zero.
+struct Elements<T>(*const T);
+
+// SAFETY: the elements are only read.
+unsafe impl<T> Sync for Elements<T> {}
+
+impl<T: Number> Bits for Elements<T> {
+    #[inline(always)]
+    fn whole(&self, start: usize) -> u64 {
+        let mut bytes = [0; WORD];
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from(self.single(start + i));
+        }
+        word(&bytes)
+    }
+    #[inline(always)]
+    fn single(&self, i: usize) -> bool {
+        // SAFETY: i lies in the sequence.
+        unsafe { !(*self.0.add(i)).is_zero() }
+    }
+}
+
+#[inline(always)]
+fn words(chunk: usize, n: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = ((chunk + 1) * CHUNK).min(n);
+    (chunk * CHUNK..end)
+        .step_by(WORD)
+        .map(move |start| start..(start + WORD).min(end))
+}
 
 /// How many elements of each chunk are set, as the position where its results start; the total comes last.
-fn starts(n: usize, set: &(impl Fn(usize) -> bool + Sync)) -> Vec<usize> {
+fn starts(n: usize, set: &impl Bits) -> Vec<usize> {
     let chunks = n.div_ceil(CHUNK);
     let mut counts = vec![0usize; chunks + 1];
     let slots = Pointer(counts.as_mut_ptr());
-    pool::parallel_for(chunks, 1, |range| {
+    pool::parallel_for(chunks, 4, |range| {
         let slots = &slots;
         for chunk in range {
-            let (from, to) = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(n));
-            let count = (from..to).map(|i| usize::from(set(i))).sum();
+            let count = words(chunk, n)
+                .map(|w| set.word(w.start, w.end).count_ones() as usize)
+                .sum();
             // SAFETY: each chunk has its own slot.
             unsafe { *slots.0.add(chunk) = count }
         }
@@ -30,89 +97,72 @@ fn starts(n: usize, set: &(impl Fn(usize) -> bool + Sync)) -> Vec<usize> {
     counts
 }
 
-/// Writes `value(i)` for every set element, in order; `out` has room for `starts`' total.
-fn compress<T: Copy>(
+/// Calls `visit(k, i)` for the `k`th set element, `i`, in order within each chunk.
+fn for_each_set(
     n: usize,
     starts: &[usize],
-    set: &(impl Fn(usize) -> bool + Sync),
-    value: &(impl Fn(usize) -> T + Sync),
-    out: *mut T,
+    set: &impl Bits,
+    visit: &(impl Fn(usize, usize) + Sync),
 ) {
-    let out = Pointer(out);
-    pool::parallel_for(starts.len() - 1, 1, |range| {
-        let out = &out;
+    pool::parallel_for(starts.len() - 1, 4, |range| {
         for chunk in range {
-            let (mut k, end) = (starts[chunk], starts[chunk + 1]);
-            let mut i = chunk * CHUNK;
-            // Writes every candidate and keeps the set ones: no branch to mispredict.
-            while k < end && i < n {
-                // SAFETY: `k` stays within this chunk's part of the output.
-                unsafe { *out.0.add(k) = value(i) }
-                k += usize::from(set(i));
-                i += 1;
+            let mut k = starts[chunk];
+            for w in words(chunk, n) {
+                for_each_bit(set.word(w.start, w.end), |bit| {
+                    visit(k, w.start + bit);
+                    k += 1;
+                });
             }
         }
     });
 }
 
-/// Row-major positions of the elements that are not zero; `x` is contiguous.
-#[must_use]
-pub fn positions(x: &Tensor) -> Vec<i64> {
+/// Row-major positions of the elements that are not zero, as a vector; `x` is contiguous.
+pub fn positions(x: &Tensor) -> crate::Result<Tensor> {
+    fn found(n: usize, set: &impl Bits) -> crate::Result<Tensor> {
+        let starts = starts(n, set);
+        let out = Tensor::empty(&[starts[starts.len() - 1] as i64], DType::I64)?;
+        let target = Pointer(out.ptr::<i64>());
+        for_each_set(n, &starts, set, &move |k, i| {
+            let target = &target;
+            // SAFETY: there are as many places as set elements.
+            unsafe { *target.0.add(k) = i as i64 }
+        });
+        Ok(out)
+    }
     let n = x.numel() as usize;
-    dispatch!(all x.dtype(), T => {
-        let source = Pointer(x.ptr::<T>());
-        let source = &source;
-        // SAFETY: a contiguous tensor of `n` elements.
-        let set = move |i: usize| !unsafe { *source.0.add(i) }.is_zero();
-        let starts = starts(n, &set);
-        let mut out = Vec::with_capacity(starts[starts.len() - 1]);
-        compress(n, &starts, &set, &|i| i as i64, out.as_mut_ptr());
-        // SAFETY: `compress` wrote as many.
-        unsafe { out.set_len(starts[starts.len() - 1]) }
-        out
-    })
+    if x.dtype().size() == 1 {
+        return found(n, &Mask(x.data_ptr()));
+    }
+    dispatch!(all x.dtype(), T => found(n, &Elements(x.ptr::<T>())))
 }
 
 /// The elements of `x` where the mask (bool) is set; both are contiguous and of one size.
 pub fn select(x: &Tensor, mask: &Tensor) -> crate::Result<Tensor> {
-    let n = x.numel() as usize;
-    let bits = Pointer(mask.data_ptr());
-    let bits = &bits;
-    // SAFETY: the mask has as many elements.
-    let set = move |i: usize| unsafe { *bits.0.add(i) } != 0;
+    let (n, set) = (x.numel() as usize, Mask(mask.data_ptr()));
     let starts = starts(n, &set);
     let out = Tensor::empty(&[starts[starts.len() - 1] as i64], x.dtype())?;
     dispatch!(bytes x.dtype(), T => {
-        let source = Pointer(x.data_ptr().cast::<T>());
-        let source = &source;
-        // SAFETY: `x` has `n` elements.
-        compress::<T>(n, &starts, &set, &move |i| unsafe { *source.0.add(i) }, out.data_ptr().cast());
+        let (target, source) = (Pointer(out.data_ptr().cast::<T>()), Pointer(x.data_ptr().cast::<T>()));
+        for_each_set(n, &starts, &set, &move |k, i| {
+            let (target, source) = (&target, &source);
+            // SAFETY: `x` has `n` elements, and there are as many places as set elements.
+            unsafe { *target.0.add(k) = *source.0.add(i) }
+        });
     });
     Ok(out)
 }
 
 /// Writes `source`'s elements, in order, to where the mask is set; all are contiguous.
 pub fn fill_from(out: &Tensor, mask: &Tensor, source: &Tensor) {
-    let n = out.numel() as usize;
-    let bits = Pointer(mask.data_ptr());
-    let bits = &bits;
-    // SAFETY: the mask has as many elements.
-    let set = move |i: usize| unsafe { *bits.0.add(i) } != 0;
+    let (n, set) = (out.numel() as usize, Mask(mask.data_ptr()));
     let starts = starts(n, &set);
     dispatch!(bytes out.dtype(), T => {
         let (target, source) = (Pointer(out.data_ptr().cast::<T>()), Pointer(source.data_ptr().cast::<T>()));
-        pool::parallel_for(starts.len() - 1, 1, |range| {
+        for_each_set(n, &starts, &set, &move |k, i| {
             let (target, source) = (&target, &source);
-            for chunk in range {
-                let mut k = starts[chunk];
-                for i in chunk * CHUNK..((chunk + 1) * CHUNK).min(n) {
-                    if set(i) {
-                        // SAFETY: the op checked that the source has enough elements.
-                        unsafe { *target.0.add(i) = *source.0.add(k) }
-                        k += 1;
-                    }
-                }
-            }
+            // SAFETY: the op checked that the source has enough elements.
+            unsafe { *target.0.add(i) = *source.0.add(k) }
         });
     });
 }
@@ -120,13 +170,7 @@ pub fn fill_from(out: &Tensor, mask: &Tensor, source: &Tensor) {
 /// How many elements of a contiguous bool tensor are set.
 #[must_use]
 pub fn count(mask: &Tensor) -> usize {
-    let bits = Pointer(mask.data_ptr());
-    let bits = &bits;
-    // SAFETY: a contiguous tensor of `numel` one-byte elements.
-    let starts = starts(
-        mask.numel() as usize,
-        &move |i| unsafe { *bits.0.add(i) } != 0,
-    );
+    let starts = starts(mask.numel() as usize, &Mask(mask.data_ptr()));
     starts[starts.len() - 1]
 }
 
@@ -152,19 +196,23 @@ fn for_each_index(positions: &[i64], shape: &[i64], mut visit: impl FnMut(usize,
 /// The rows of `nonzero`: one index per position.
 pub fn rows(positions: &[i64], shape: &[i64], out: &mut [i64]) {
     let ndim = shape.len();
-    for_each_index(positions, shape, |n, index| {
-        out[n * ndim..(n + 1) * ndim].copy_from_slice(index);
+    let out = Pointer(out.as_mut_ptr());
+    pool::parallel_for(positions.len(), grain::INDEX, |range| {
+        let (out, start) = (&out, range.start);
+        for_each_index(&positions[range], shape, |n, index| {
+            // SAFETY: every position has a row of its own.
+            let row =
+                unsafe { std::slice::from_raw_parts_mut(out.0.add((start + n) * ndim), ndim) };
+            row.copy_from_slice(index);
+        });
     });
 }
 
 /// Element offsets of positions under other strides.
 #[must_use]
-pub fn offsets(positions: Vec<i64>, shape: &[i64], strides: &[i64]) -> Vec<i64> {
-    if strides == &crate::tensor::contiguous_strides(shape)[..] {
-        return positions;
-    }
+pub fn offsets(positions: &[i64], shape: &[i64], strides: &[i64]) -> Vec<i64> {
     let mut out = vec![0; positions.len()];
-    for_each_index(&positions, shape, |n, index| {
+    for_each_index(positions, shape, |n, index| {
         out[n] = index.iter().zip(strides).map(|(i, s)| i * s).sum();
     });
     out

@@ -7,9 +7,9 @@ use super::{
     APART, Args, Body, F, Grads, I, M, O, Out, Outs, STRIDED, Val, Value, arg, kernel, rule,
 };
 use crate::autograd::Ctx;
-use crate::cpu::{index::for_rows, iter::Plan, nonzero, pool::grain, reduce::Pointer};
-use crate::tensor::{DType, FromScalar, Scalar, Tensor, broadcast_shapes};
-use crate::{Result, call, dispatch, ensure, fail, grads, ops};
+use crate::cpu::{masked, nonzero};
+use crate::tensor::{DType, Scalar, Tensor, broadcast_shapes};
+use crate::{Result, call, ensure, fail, grads, ops};
 
 fn masked_fill_meta(a: Args) -> Result<Outs> {
     let (x, mask) = (a.t(0)?, a.t(1)?);
@@ -52,34 +52,15 @@ fn masked_fill(a: Args, outs: &[Tensor]) -> Result<()> {
     let value = fill_value(a, x.dtype())?;
     let own = x.layout().expand(out.shape())?;
     let mask = mask.alias(mask.layout().expand(out.shape())?)?;
-    if out.data_ptr() != x.data_ptr() || own != *out.layout() {
-        start_from(out, &x.alias(own)?)?;
-    }
-    let plan = Plan::new(out.shape(), [out.strides(), mask.strides()]);
-    let (size, [so, sm]) = plan.inner();
-    dispatch!(all out.dtype(), T => {
-        let value = T::from_scalar(value);
-        let (target, bits) = (Pointer(out.ptr::<T>()), Pointer(mask.data_ptr()));
-        let (target, bits) = (&target, &bits);
-        for_rows(&plan, size, grain::POINTWISE, &move |[o, m], from, to| {
-            // SAFETY: the plan walks layouts that lie within their storages.
-            unsafe {
-                let (out, mask) = (target.0.offset(o as isize), bits.0.offset(m as isize));
-                if so == 1 && sm == 1 {
-                    for j in from as usize..to as usize {
-                        let old = *out.add(j);
-                        *out.add(j) = if *mask.add(j) != 0 { value } else { old };
-                    }
-                } else {
-                    for j in from as isize..to as isize {
-                        if *mask.offset(j * sm as isize) != 0 {
-                            *out.offset(j * so as isize) = value;
-                        }
-                    }
-                }
-            }
-        });
-    });
+    let x = x.alias(own)?;
+    // The kernel copies bits: lazy ones have to be carried out first.
+    let x = if x.lazy() == out.lazy() {
+        x
+    } else {
+        start_from(out, &x)?;
+        out.clone()
+    };
+    masked::fill(out, &x, &mask, &Tensor::scalar(value, out.dtype())?);
     Ok(())
 }
 

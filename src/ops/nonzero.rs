@@ -4,16 +4,22 @@ use super::selection::row_major;
 use super::view::int_list;
 use super::{Args, Body, F, M, O, Outputs, output, output_list};
 use crate::cpu::nonzero;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Layout, Tensor};
 use crate::{Result, call, call_all, ensure, ops};
 
 fn nonzero(a: Args) -> Result<Vec<Tensor>> {
     let x = row_major(a.t(0)?)?;
-    let positions = nonzero::positions(&x);
-    let out = Tensor::empty(&[positions.len() as i64, x.ndim() as i64], DType::I64)?;
+    let positions = nonzero::positions(&x)?;
+    let shape = [positions.numel(), x.ndim() as i64];
+    if x.ndim() == 1 {
+        return Ok(vec![positions.alias(Layout::contiguous(&shape))?]);
+    }
+    let out = Tensor::empty(&shape, DType::I64)?;
     if out.numel() > 0 {
         // SAFETY: fresh memory.
-        nonzero::rows(&positions, x.shape(), unsafe { out.as_mut_slice()? });
+        nonzero::rows(positions.as_slice()?, x.shape(), unsafe {
+            out.as_mut_slice()?
+        });
     }
     Ok(vec![out])
 }

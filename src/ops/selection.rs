@@ -92,9 +92,18 @@ fn part(x: &Tensor, index: &Tensor, dim: usize) -> Result<(Part, usize)> {
             x.shape(),
             dim + mismatch(x, index, dim)
         );
-        let positions = nonzero::positions(&row_major(&on_cpu(index)?)?);
+        let positions = nonzero::positions(&row_major(&on_cpu(index)?)?)?;
+        if index.ndim() == 1 {
+            let part = Part::Numbers {
+                index: positions,
+                size: x.shape()[dim],
+                stride: x.strides()[dim],
+                dim,
+            };
+            return Ok((part, 1));
+        }
         let strides = &x.strides()[dim..dim + index.ndim()];
-        let offsets = nonzero::offsets(positions, index.shape(), strides);
+        let offsets = nonzero::offsets(positions.as_slice()?, index.shape(), strides);
         return Ok((Part::Offsets(offsets), index.ndim()));
     }
     ensure!(
@@ -231,6 +240,9 @@ fn combined(parts: &[Part], inner: &[i64], count: i64) -> Result<(Offsets, i64)>
                 }
             }
         }
+    }
+    if let [Part::Offsets(list)] = parts {
+        return Ok((Offsets::Own(list.clone()), 1));
     }
     let mut offsets = vec![0i64; count as usize];
     for part in parts {
