@@ -3,6 +3,7 @@
 use super::pool::{grain, parallel_for};
 use super::reduce::Pointer;
 use super::reduce_plan::{Lines, Walk};
+use super::select::{COUNT_FROM, keep, least, nth, pays};
 use super::sort_keys::{Packed, SortKey, sort_packed};
 
 /// What happens to each line.
@@ -67,36 +68,123 @@ unsafe fn each_line<T: SortKey, P: Packed>(
     indices: *mut i64,
 ) {
     let (src, values, indices) = (Pointer(src.cast_mut()), Pointer(values), Pointer(indices));
-    let flip = if pick.is_descending() {
-        u64::MAX >> (64 - T::BITS)
-    } else {
-        0
-    };
     parallel_for(
         lines.plan.outputs(),
         (grain::SORT / lines.size.max(1)).max(1),
         |range| {
             let (src, values, indices) = (src, values, indices);
-            let (mut items, mut scratch) = (Vec::<P>::with_capacity(lines.size), Vec::new());
-            let mut walk = Walk::starting_at(&lines.plan.kept, range.start);
-            for _ in range {
-                items.clear();
+            let mut picker = Picker::<P>::new(pick);
+            let mut buffer = Vec::new();
+            let mut next = range.start;
+            while next < range.end {
+                let walk = Walk::starting_at(&lines.plan.kept, next);
                 // SAFETY: every line is written by one task only, and a selection has as many results as the output.
                 unsafe {
-                    let line = src.0.offset(walk.input);
-                    let at = |i: usize| *line.offset(i as isize * lines.stride);
-                    items.extend((0..lines.size).map(|i| P::pack(at(i).key() ^ flip, i)));
-                    select(pick, &mut items, &mut scratch, T::BITS, T::NAN_KEY);
-                    for (o, item) in items.iter().enumerate() {
-                        let to = walk.output + o as isize * lines.out;
-                        *values.0.offset(to) = at(item.position());
-                        *indices.0.offset(to) = item.position() as i64;
+                    let start = src.0.offset(walk.input).cast_const();
+                    let (together, apart) = neighbours(lines, next, range.end);
+                    let dense = if lines.stride == 1 && together == 1 {
+                        std::slice::from_raw_parts(start, lines.size)
+                    } else {
+                        read_lines(start, lines, together, &mut buffer);
+                        &buffer
+                    };
+                    for l in 0..together {
+                        let line = &dense[l * lines.size..][..lines.size];
+                        let to = walk.output + l as isize * apart;
+                        for (o, item) in picker.pick(line).iter().enumerate() {
+                            let to = to + o as isize * lines.out;
+                            *values.0.offset(to) = line[item.position()];
+                            *indices.0.offset(to) = item.position() as i64;
+                        }
                     }
+                    next += together;
                 }
-                walk.advance();
             }
         },
     );
+}
+
+/// Neighbouring lines that are read together.
+const TOGETHER: usize = 16;
+
+/// How many lines are read together from line `next` on, and how far apart their results lie.
+fn neighbours(lines: &Lines, next: usize, end: usize) -> (usize, isize) {
+    match lines.plan.kept.last() {
+        Some(inner) if lines.plan.is_vertical() => {
+            let together = TOGETHER.min(inner.size - next % inner.size).min(end - next);
+            (together, inner.out)
+        }
+        _ => (1, 0),
+    }
+}
+
+/// Copies neighbouring lines one behind the other.
+unsafe fn read_lines<T: Copy>(start: *const T, lines: &Lines, together: usize, to: &mut Vec<T>) {
+    let apart = lines.plan.kept.last().map_or(0, |inner| inner.stride);
+    to.clear();
+    to.reserve(together * lines.size);
+    for i in 0..lines.size {
+        for l in 0..together {
+            let from = i as isize * lines.stride + l as isize * apart;
+            // SAFETY: the lines lie inside the layout, and there is room for all of them.
+            unsafe {
+                to.as_mut_ptr()
+                    .add(l * lines.size + i)
+                    .write(*start.offset(from))
+            };
+        }
+    }
+    // SAFETY: all of them were written.
+    unsafe { to.set_len(together * lines.size) };
+}
+
+/// Picks from one line after another, with buffers that last.
+struct Picker<P> {
+    pick: Pick,
+    items: Vec<P>,
+    scratch: Vec<P>,
+}
+
+impl<P: Packed> Picker<P> {
+    fn new(pick: Pick) -> Self {
+        Picker {
+            pick,
+            items: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The chosen items of a line, in the order of the results.
+    fn pick<T: SortKey>(&mut self, line: &[T]) -> &[P] {
+        let (n, items) = (line.len(), &mut self.items);
+        match self.pick {
+            Pick::Top { k, largest, sorted } if pays(k, n) => {
+                least(line, k, largest, items);
+                if sorted {
+                    items.sort_unstable();
+                }
+            }
+            Pick::Kth { k } if n >= COUNT_FROM => nth(line, k, items),
+            Pick::Median { .. } if n >= COUNT_FROM && !has_nan(line) => {
+                nth(line, (n - 1) / 2, items);
+            }
+            pick => {
+                let flip = if pick.is_descending() {
+                    u64::MAX >> (64 - T::BITS)
+                } else {
+                    0
+                };
+                items.clear();
+                items.extend((0..n).map(|i| P::pack(line[i].key() ^ flip, i)));
+                select(pick, items, &mut self.scratch, T::BITS, T::NAN_KEY);
+            }
+        }
+        &self.items
+    }
+}
+
+fn has_nan<T: SortKey>(line: &[T]) -> bool {
+    line.iter().fold(false, |found, x| found | x.is_nan())
 }
 
 /// Leaves the chosen items, in the order of the results.
@@ -141,13 +229,6 @@ fn select<P: Packed>(
     }
 }
 
-/// Keeps the item that sorts to this place.
-fn keep<P: Packed>(items: &mut Vec<P>, place: usize) {
-    let item = *items.select_nth_unstable(place).1;
-    items.clear();
-    items.push(item);
-}
-
 fn keep_at<P: Packed>(items: &mut Vec<P>, index: usize) {
     let item = items[index];
     items.clear();
@@ -172,21 +253,6 @@ pub struct Groups {
     pub first: Vec<usize>,
     /// Elements in each group.
     pub counts: Vec<i64>,
-}
-
-/// Sorted groups of equal elements; `inverse` gets each element's group. Each NaN is a group of its own.
-pub fn group_sorted<T: SortKey>(src: &[T], inverse: Option<&mut [i64]>) -> Groups {
-    let mut items: Vec<u128> = src
-        .iter()
-        .enumerate()
-        .map(|(i, x)| u128::pack(x.key(), i))
-        .collect();
-    sort_packed(&mut items, &mut Vec::new(), T::BITS);
-    group(
-        items.iter().map(|x| x.position()),
-        |a, b| src[a] == src[b],
-        inverse,
-    )
 }
 
 /// Groups of equal neighbours in the order of `positions`.

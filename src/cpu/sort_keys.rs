@@ -1,25 +1,36 @@
 //! Keys whose order as unsigned integers is the order that sorting wants, and how packed keys are sorted.
 
 use half::{bf16, f16};
+use num_traits::{PrimInt, Unsigned};
 
 use super::number::Ordered;
 use crate::tensor::Bool;
 
 /// Elements that map to unsigned keys in the same order; NaN maps to the greatest, -0 and 0 are equal.
 pub trait SortKey: Ordered {
-    const BITS: u32;
+    type Key: PrimInt + Unsigned + Into<u64> + Send + Sync;
+    const BITS: u32 = size_of::<Self::Key>() as u32 * 8;
     const PACKS_IN_64: bool = Self::BITS <= 32;
     /// The key of NaN, where there is one.
     const NAN_KEY: Option<u64> = None;
-    fn key(self) -> u64;
+    /// The key in as many bits as the element has.
+    fn narrow_key(self) -> Self::Key;
+    /// An element with this key.
+    fn of_key(key: u64) -> Self;
+    #[inline(always)]
+    fn key(self) -> u64 {
+        self.narrow_key().into()
+    }
 }
 
 macro_rules! unsigned {
     ($($t:ident)*) => {$(
         impl SortKey for $t {
-            const BITS: u32 = $t::BITS;
+            type Key = $t;
             #[inline(always)]
-            fn key(self) -> u64 { u64::from(self) }
+            fn narrow_key(self) -> $t { self }
+            #[inline(always)]
+            fn of_key(key: u64) -> $t { key as $t }
         }
     )*};
 }
@@ -28,54 +39,91 @@ unsigned!(u8 u16 u32 u64);
 macro_rules! signed {
     ($($t:ident $unsigned:ident;)*) => {$(
         impl SortKey for $t {
-            const BITS: u32 = $t::BITS;
+            type Key = $unsigned;
             #[inline(always)]
-            fn key(self) -> u64 { u64::from(self as $unsigned ^ (1 << ($t::BITS - 1))) }
+            fn narrow_key(self) -> $unsigned { self as $unsigned ^ (1 << ($t::BITS - 1)) }
+            #[inline(always)]
+            fn of_key(key: u64) -> $t { (key as $unsigned ^ (1 << ($t::BITS - 1))) as $t }
         }
     )*};
 }
 signed! { i8 u8; i16 u16; i32 u32; i64 u64; }
 
 impl SortKey for Bool {
-    const BITS: u32 = 8;
+    type Key = u8;
     #[inline(always)]
-    fn key(self) -> u64 {
-        u64::from(self.get())
+    fn narrow_key(self) -> u8 {
+        u8::from(self.get())
+    }
+    #[inline(always)]
+    fn of_key(key: u64) -> Bool {
+        (key != 0).into()
     }
 }
 
 macro_rules! float {
     ($($t:ident $bits:ident;)*) => {$(
         impl SortKey for $t {
-            const BITS: u32 = $bits::BITS;
+            type Key = $bits;
             const NAN_KEY: Option<u64> = Some($bits::MAX as u64);
             #[inline(always)]
-            #[allow(clippy::eq_op)]
-            fn key(self) -> u64 {
+            fn narrow_key(self) -> $bits {
                 const SIGN: $bits = 1 << ($bits::BITS - 1);
+                const INFINITY: $bits = $t::INFINITY.to_bits();
                 let bits = self.to_bits();
-                let bits = if bits == SIGN { 0 } else { bits };
-                let ordered = if bits & SIGN == 0 { bits | SIGN } else { !bits };
-                u64::from(if self != self { $bits::MAX } else { ordered })
+                let magnitude = bits & !SIGN;
+                let ordered = if bits > SIGN { !bits } else { magnitude | SIGN };
+                if magnitude > INFINITY { $bits::MAX } else { ordered }
+            }
+            #[inline(always)]
+            fn of_key(key: u64) -> $t {
+                const SIGN: $bits = 1 << ($bits::BITS - 1);
+                let key = key as $bits;
+                $t::from_bits(match key {
+                    $bits::MAX => $t::NAN.to_bits(),
+                    key if key & SIGN != 0 => key & !SIGN,
+                    key => !key,
+                })
             }
         }
     )*};
 }
 float! { f16 u16; bf16 u16; f32 u32; f64 u64; }
 
-/// A key with the position it came from, in one integer: sorting it is a stable sort of the keys.
-pub trait Packed: Copy + Ord + Send + Sync {
-    fn pack(key: u64, position: usize) -> Self;
-    fn position(self) -> usize;
-    fn key(self) -> u64;
-    fn digit(self, shift: u32) -> usize;
-}
-
 /// Digits of the radix sort.
 const DIGIT_BITS: u32 = 8;
 const DIGITS: usize = 1 << DIGIT_BITS;
 
+/// Integers that a radix sort reads digit by digit.
+pub trait Digits: Copy + Ord + Default {
+    fn digit(self, shift: u32) -> usize;
+}
+
+impl Digits for u64 {
+    #[inline(always)]
+    fn digit(self, shift: u32) -> usize {
+        (self >> shift) as usize & (DIGITS - 1)
+    }
+}
+
+impl Digits for u128 {
+    #[inline(always)]
+    fn digit(self, shift: u32) -> usize {
+        (self >> shift) as usize & (DIGITS - 1)
+    }
+}
+
+/// A key with the position it came from, in one integer: sorting it is a stable sort of the keys.
+pub trait Packed: Digits + Send + Sync {
+    /// The key's lowest bit.
+    const KEY_FROM: u32;
+    fn pack(key: u64, position: usize) -> Self;
+    fn position(self) -> usize;
+    fn key(self) -> u64;
+}
+
 impl Packed for u64 {
+    const KEY_FROM: u32 = 32;
     #[inline(always)]
     fn pack(key: u64, position: usize) -> u64 {
         key << 32 | position as u64
@@ -88,13 +136,10 @@ impl Packed for u64 {
     fn key(self) -> u64 {
         self >> 32
     }
-    #[inline(always)]
-    fn digit(self, shift: u32) -> usize {
-        (self >> (32 + shift)) as usize & (DIGITS - 1)
-    }
 }
 
 impl Packed for u128 {
+    const KEY_FROM: u32 = 64;
     #[inline(always)]
     fn pack(key: u64, position: usize) -> u128 {
         u128::from(key) << 64 | position as u128
@@ -107,10 +152,6 @@ impl Packed for u128 {
     fn key(self) -> u64 {
         (self >> 64) as u64
     }
-    #[inline(always)]
-    fn digit(self, shift: u32) -> usize {
-        ((self >> 64) as u64 >> shift) as usize & (DIGITS - 1)
-    }
 }
 
 /// Below it a comparison sort wins over counting digits.
@@ -118,6 +159,11 @@ const RADIX_FROM: usize = 2048;
 
 /// Sorts packed keys of so many bits; their positions must ascend.
 pub fn sort_packed<P: Packed>(items: &mut Vec<P>, scratch: &mut Vec<P>, bits: u32) {
+    sort_digits(items, scratch, P::KEY_FROM, bits);
+}
+
+/// Sorts by so many bits from bit `from` on; those below must ascend where these are equal, those above be zero.
+pub fn sort_digits<P: Digits>(items: &mut Vec<P>, scratch: &mut Vec<P>, from: u32, bits: u32) {
     if items.len() < RADIX_FROM {
         return items.sort_unstable();
     }
@@ -125,10 +171,10 @@ pub fn sort_packed<P: Packed>(items: &mut Vec<P>, scratch: &mut Vec<P>, bits: u3
     let mut counts = vec![[0usize; DIGITS]; passes];
     for x in items.iter() {
         for (pass, counts) in counts.iter_mut().enumerate() {
-            counts[x.digit(pass as u32 * DIGIT_BITS)] += 1;
+            counts[x.digit(from + pass as u32 * DIGIT_BITS)] += 1;
         }
     }
-    scratch.resize(items.len(), P::pack(0, 0));
+    scratch.resize(items.len(), P::default());
     for (pass, starts) in counts.iter_mut().enumerate() {
         if starts.contains(&items.len()) {
             // All keys agree in this digit.
@@ -139,7 +185,7 @@ pub fn sort_packed<P: Packed>(items: &mut Vec<P>, scratch: &mut Vec<P>, bits: u3
             sum += std::mem::replace(start, sum);
         }
         for &x in items.iter() {
-            let at = &mut starts[x.digit(pass as u32 * DIGIT_BITS)];
+            let at = &mut starts[x.digit(from + pass as u32 * DIGIT_BITS)];
             scratch[*at] = x;
             *at += 1;
         }

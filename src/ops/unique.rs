@@ -3,21 +3,41 @@
 use super::reduce_dims::{dispatch_widest, widest};
 use super::{Args, Body, F, O, Outputs, Val, Value};
 use crate::cpu::search::{less, partition_point};
-use crate::cpu::sort::{Groups, group, group_sorted};
+use crate::cpu::sort::{Groups, group};
+use crate::cpu::unique::distinct;
 use crate::tensor::{Bool, DType, Element, Tensor, wrap_dim};
 use crate::{Result, call, dispatch, ensure, fail, ops};
 
-/// Values, inverse and counts of the groups of a flat tensor.
+/// What is asked for beside the values.
+#[derive(Clone, Copy)]
+struct Wanted {
+    inverse: bool,
+    counts: bool,
+}
+
+fn wanted(a: Args, from: usize) -> Result<Wanted> {
+    Ok(Wanted {
+        inverse: a.bool(from)?,
+        counts: a.bool(from + 1)?,
+    })
+}
+
+/// A vector, or an empty one where it is not asked for.
+fn if_wanted(wanted: bool, values: &[i64], shape: &[i64]) -> Result<Tensor> {
+    if wanted {
+        Tensor::from_slice(values, shape)
+    } else {
+        Tensor::empty(&[0], DType::I64)
+    }
+}
+
+/// Groups in the order of the elements, or in lexicographic order for complex ones; and each element's group.
 fn flat_groups(x: &Tensor, consecutive: bool) -> Result<(Groups, Vec<i64>)> {
     let mut inverse = vec![0i64; x.numel() as usize];
     let x = &widest(x)?;
     let groups = dispatch_widest!(x.dtype(), T => {
         let elements = x.as_slice::<T>()?;
-        if consecutive {
-            group(0..elements.len(), |a, b| elements[a] == elements[b], Some(&mut inverse))
-        } else {
-            group_sorted(elements, Some(&mut inverse))
-        }
+        group(0..elements.len(), |a, b| elements[a] == elements[b], Some(&mut inverse))
     }, else {
         dispatch!(complex x.dtype(), T => {
             let elements = x.as_slice::<T>()?;
@@ -44,18 +64,37 @@ fn counts(groups: &Groups) -> Result<Tensor> {
 }
 
 /// (values, inverse, counts) of all elements.
-fn unique_flat(x: &Tensor, consecutive: bool) -> Result<Vec<Tensor>> {
+fn unique_flat(x: &Tensor, consecutive: bool, wanted: Wanted) -> Result<Vec<Tensor>> {
     let flat = call!(
         "contiguous",
         call!("reshape", x.detached().resolved()?, [-1])?
     )?;
+    if !consecutive && !x.dtype().is_complex() {
+        return distinct_elements(&flat, x.shape(), wanted);
+    }
     let (groups, inverse) = flat_groups(&flat, consecutive)?;
     let values = call!("index_select", &flat, 0i64, positions(&groups)?)?;
+    let counted = [groups.counts.len() as i64];
     Ok(vec![
         values,
-        Tensor::from_slice(&inverse, x.shape())?,
-        counts(&groups)?,
+        if_wanted(wanted.inverse, &inverse, x.shape())?,
+        if_wanted(wanted.counts, &groups.counts, &counted)?,
     ])
+}
+
+/// The same by values instead of positions.
+fn distinct_elements(flat: &Tensor, shape: &[i64], wanted: Wanted) -> Result<Vec<Tensor>> {
+    let wide = widest(flat)?;
+    dispatch_widest!(wide.dtype(), T => {
+        let found = distinct(wide.as_slice::<T>()?, wanted.inverse);
+        let counted = [found.values.len() as i64];
+        let values = Tensor::from_slice(&found.values, &counted)?;
+        Ok(vec![
+            Val(Ok(values)).to(flat.dtype()).get()?,
+            if_wanted(wanted.inverse, &found.inverse.unwrap_or_default(), shape)?,
+            if_wanted(wanted.counts, &found.counts, &counted)?,
+        ])
+    }, else fail!(NotImplemented, "\"unique\" not implemented for '{}'", flat.dtype().scalar_name()))
 }
 
 /// Lexicographic order of rows of a contiguous matrix.
@@ -135,13 +174,13 @@ fn unique_slices(x: &Tensor, dim: i64, consecutive: bool) -> Result<Vec<Tensor>>
 }
 
 fn unique(a: Args) -> Result<Vec<Tensor>> {
-    unique_flat(a.t(0)?, false)
+    unique_flat(a.t(0)?, false, wanted(a, 2)?)
 }
 
 fn consecutive(a: Args) -> Result<Vec<Tensor>> {
     match a.opt_int(3)? {
         Some(dim) => unique_slices(a.t(0)?, dim, true),
-        None => unique_flat(a.t(0)?, true),
+        None => unique_flat(a.t(0)?, true, wanted(a, 1)?),
     }
 }
 
