@@ -1,11 +1,11 @@
-//! Scans along a dimension: running sums, products, extremes and log-sum-exps.
+//! Scans along a dimension: running sums, products and log-sum-exps.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use num_complex::Complex;
 
-use super::number::{Accumulator, Number, Ordered};
+use super::number::{Accumulator, Number};
 use super::pool::{grain, parallel_for};
 use super::reduce::Pointer;
 use super::reduce_plan::{Lines, Walk};
@@ -232,68 +232,4 @@ unsafe fn columns<T: Copy, S: Scan<T>>(
         }
         next += width;
     }
-}
-/// Running maximum (or minimum) with the position of its latest occurrence; NaN stays.
-///
-/// # Safety
-/// As for [`scan`]; `values` and `indices` share the output's strides.
-pub unsafe fn extreme_scan<T: Ordered>(
-    is_max: bool,
-    src: *const T,
-    lines: &Lines,
-    values: *mut T,
-    indices: *mut i64,
-) {
-    let (src, values, indices) = (Pointer(src.cast_mut()), Pointer(values), Pointer(indices));
-    parallel_for(
-        lines.plan.outputs(),
-        (grain::REDUCE / lines.size.max(1)).max(1),
-        |range| {
-            let (src, values, indices) = (src, values, indices);
-            let mut walk = Walk::starting_at(&lines.plan.kept, range.start);
-            for _ in range {
-                // SAFETY: every range of lines is written by one task only.
-                unsafe {
-                    extreme_line(
-                        is_max,
-                        src.0.offset(walk.input),
-                        lines,
-                        values.0.offset(walk.output),
-                        indices.0.offset(walk.output),
-                    );
-                };
-                walk.advance();
-            }
-        },
-    );
-}
-
-unsafe fn extreme_line<T: Ordered>(
-    is_max: bool,
-    src: *const T,
-    lines: &Lines,
-    values: *mut T,
-    indices: *mut i64,
-) {
-    let mut best: Option<(T, i64)> = None;
-    for i in 0..lines.size as isize {
-        // SAFETY: as the caller's.
-        unsafe {
-            let x = *src.offset(i * lines.stride);
-            let now = match best {
-                Some(old) if !takes_over(is_max, x, old.0) => old,
-                _ => (x, i as i64),
-            };
-            *values.offset(i * lines.out) = now.0;
-            *indices.offset(i * lines.out) = now.1;
-            best = Some(now);
-        }
-    }
-}
-
-#[inline]
-fn takes_over<T: Ordered>(is_max: bool, new: T, old: T) -> bool {
-    let (new, old) = (new.rank(), old.rank());
-    let is_nan = |x: T::Rank| x.partial_cmp(&x).is_none();
-    is_nan(new) || (!is_nan(old) && if is_max { new >= old } else { new <= old })
 }

@@ -1,14 +1,15 @@
-//! Softmax and log-softmax along a dimension, forward and backward, each line while it is in cache.
+//! Softmax, log-softmax and log-sum-exp along a dimension, each line while it is in cache.
 
 use std::ops::Range;
 
+use super::lane_fold::{fold, sum};
 use super::multiversion::multiversion;
 use super::number::{Accumulator, Number, Real};
 use super::pool::{grain, parallel_for};
 use super::reduce::Pointer;
 use super::reduce_plan::{Lines, Walk};
 
-/// Independent accumulators per line.
+/// Exponentials taken at once.
 const LANES: usize = 16;
 
 /// Elements that softmax takes.
@@ -30,20 +31,6 @@ impl<T: Soft> View<T> {
     }
 }
 
-/// Folds f(i) over a line in independent lanes.
-#[inline(always)]
-fn fold<A: Copy>(n: usize, identity: A, f: impl Fn(usize) -> A, combine: impl Fn(A, A) -> A) -> A {
-    let mut acc = [identity; LANES];
-    let whole = n / LANES * LANES;
-    for start in (0..whole).step_by(LANES) {
-        for (lane, a) in acc.iter_mut().enumerate() {
-            *a = combine(*a, f(start + lane));
-        }
-    }
-    let rest = (whole..n).fold(identity, |a, i| combine(a, f(i)));
-    acc.into_iter().fold(rest, combine)
-}
-
 #[inline(always)]
 fn greater<A: Real>(a: A, b: A) -> A {
     if (a >= b) | a.is_nan() { a } else { b }
@@ -62,7 +49,7 @@ pub unsafe fn softmax<T: Soft>(log: bool, src: *const T, lines: &Lines, out: *mu
             let (src, out) = (src, out);
             // SAFETY: every range of lines is written by one task only.
             unsafe {
-                if lines.plan.is_vertical() {
+                if lines.plan.folds_columns() {
                     forward_columns(log, src.0, lines, range, out.0);
                 } else {
                     forward_lines(log, src.0, lines, range, out.0);
@@ -96,6 +83,54 @@ unsafe fn forward_lines[T: Soft](log: bool, src: *const T, lines: &Lines, range:
 }
 }
 
+/// exp(x - max) of the elements from `start` on, zero beyond the line's end.
+#[inline(always)]
+unsafe fn powers<T: Soft>(x: View<T>, start: usize, n: usize, max: T::Acc) -> [T::Acc; LANES] {
+    let mut lanes = [T::Acc::ZERO; LANES];
+    // SAFETY: the line has n elements.
+    unsafe {
+        if start + LANES <= n {
+            for (lane, power) in lanes.iter_mut().enumerate() {
+                *power = x.get(start + lane).sub(max).exp();
+            }
+        } else {
+            let mut rest = [max; LANES];
+            for (lane, value) in rest[..n - start].iter_mut().enumerate() {
+                *value = x.get(start + lane);
+            }
+            for (power, value) in lanes.iter_mut().zip(rest) {
+                *power = value.sub(max).exp();
+            }
+            lanes[n - start..].fill(T::Acc::ZERO);
+        }
+    }
+    lanes
+}
+
+/// The sum of exp(x - max) over a line; `each` gets the powers with their position and count.
+#[inline(always)]
+unsafe fn sum_powers<T: Soft>(
+    x: View<T>,
+    n: usize,
+    max: T::Acc,
+    each: impl Fn(usize, &[T::Acc]),
+) -> T::Acc {
+    let mut sums = [T::Acc::ZERO; LANES];
+    for start in (0..n).step_by(LANES) {
+        // SAFETY: as the caller's.
+        let powers = unsafe { powers(x, start, n, max) };
+        for (sum, &power) in sums.iter_mut().zip(&powers) {
+            *sum = sum.add(power);
+        }
+        if start + LANES <= n {
+            each(start, &powers);
+        } else {
+            each(start, &powers[..n - start]);
+        }
+    }
+    sum(LANES, |lane| sums[lane])
+}
+
 #[inline(always)]
 unsafe fn forward<T: Soft>(log: bool, x: View<T>, n: usize, y: *mut T, stride: isize) {
     let out = View {
@@ -106,27 +141,21 @@ unsafe fn forward<T: Soft>(log: bool, x: View<T>, n: usize, y: *mut T, stride: i
     unsafe {
         let put = |i: usize, value: T::Acc| *y.offset(i as isize * stride) = T::narrow(value);
         let max = fold(n, T::Acc::of_f64(f64::NEG_INFINITY), |i| x.get(i), greater);
-        let power = |i: usize| x.get(i).sub(max).exp();
         if log {
-            let offset = fold(n, T::Acc::ZERO, power, T::Acc::add).ln();
-            for i in 0..n {
-                put(i, x.get(i).sub(max).sub(offset));
-            }
-            return;
-        }
-        if keeps::<T>() {
-            for i in 0..n {
-                put(i, power(i));
-            }
-            let scale = T::Acc::ONE.div(fold(n, T::Acc::ZERO, |i| out.get(i), T::Acc::add));
-            for i in 0..n {
-                put(i, out.get(i).mul(scale));
-            }
+            let offset = sum_powers(x, n, max, |_, _| ()).ln();
+            (0..n).for_each(|i| put(i, x.get(i).sub(max).sub(offset)));
+        } else if keeps::<T>() {
+            let store = |start: usize, powers: &[T::Acc]| {
+                powers
+                    .iter()
+                    .enumerate()
+                    .for_each(|(i, &power)| put(start + i, power));
+            };
+            let scale = T::Acc::ONE.div(sum_powers(x, n, max, store));
+            (0..n).for_each(|i| put(i, out.get(i).mul(scale)));
         } else {
-            let scale = T::Acc::ONE.div(fold(n, T::Acc::ZERO, power, T::Acc::add));
-            for i in 0..n {
-                put(i, power(i).mul(scale));
-            }
+            let scale = T::Acc::ONE.div(sum_powers(x, n, max, |_, _| ()));
+            (0..n).for_each(|i| put(i, x.get(i).sub(max).exp().mul(scale)));
         }
     }
 }
@@ -143,7 +172,13 @@ pub unsafe fn log_sum_exp<T: Soft>(src: *const T, lines: &Lines, out: *mut T) {
         |range| {
             let (src, out) = (src, out);
             // SAFETY: every range of lines is written by one task only.
-            unsafe { log_sums(src.0, lines, range, out.0) };
+            unsafe {
+                if lines.plan.folds_columns() {
+                    log_sum_columns(src.0, lines, range, out.0);
+                } else {
+                    log_sums(src.0, lines, range, out.0);
+                }
+            }
         },
     );
 }
@@ -168,14 +203,18 @@ unsafe fn log_sum<T: Soft>(x: View<T>, n: usize) -> T::Acc {
     // SAFETY: the line has n elements.
     unsafe {
         let max = fold(n, T::Acc::of_f64(f64::NEG_INFINITY), |i| x.get(i), greater);
-        let shift = if max.to_f64().is_infinite() {
-            T::Acc::ZERO
-        } else {
-            max
-        };
-        fold(n, T::Acc::ZERO, |i| x.get(i).sub(shift).exp(), T::Acc::add)
-            .ln()
-            .add(shift)
+        let shift = finite_or_zero(max);
+        sum_powers(x, n, shift, |_, _| ()).ln().add(shift)
+    }
+}
+
+/// What is subtracted before exponentials are taken: no infinity, which would leave NaN.
+#[inline(always)]
+fn finite_or_zero<A: Real>(max: A) -> A {
+    if max.to_f64().is_infinite() {
+        A::ZERO
+    } else {
+        max
     }
 }
 
@@ -218,16 +257,16 @@ unsafe fn column_block<T: Soft>(
     };
     let place =
         |i: usize, c: usize| y.wrapping_offset(i as isize * lines.out + c as isize * out_step);
-    let mut max = [T::Acc::of_f64(f64::NEG_INFINITY); COLUMNS];
+    let max = column_maxima(lines.size, width, at);
     let mut sum = [T::Acc::ZERO; COLUMNS];
     for i in 0..lines.size {
-        for (c, max) in max[..width].iter_mut().enumerate() {
-            *max = greater(*max, at(i, c));
-        }
-    }
-    for i in 0..lines.size {
         for (c, (sum, &max)) in sum[..width].iter_mut().zip(&max).enumerate() {
-            *sum = sum.add(at(i, c).sub(max).exp());
+            let power = at(i, c).sub(max).exp();
+            *sum = sum.add(power);
+            if keeps::<T>() && !log {
+                // SAFETY: as above.
+                unsafe { *place(i, c) = T::narrow(power) };
+            }
         }
     }
     for total in &mut sum[..width] {
@@ -239,85 +278,59 @@ unsafe fn column_block<T: Soft>(
     }
     for i in 0..lines.size {
         for (c, (&sum, &max)) in sum[..width].iter().zip(&max).enumerate() {
-            let x = at(i, c).sub(max);
-            let value = if log { x.sub(sum) } else { x.exp().mul(sum) };
             // SAFETY: as above.
-            unsafe { *place(i, c) = T::narrow(value) };
+            unsafe {
+                let value = if log {
+                    at(i, c).sub(max).sub(sum)
+                } else if keeps::<T>() {
+                    (*place(i, c)).widen().mul(sum)
+                } else {
+                    at(i, c).sub(max).exp().mul(sum)
+                };
+                *place(i, c) = T::narrow(value);
+            }
         }
     }
 }
 
-/// The gradient of softmax (`y * (g - sum(g * y))`) or log-softmax (`g - exp(y) * sum(g)`), row-major buffers.
-pub struct Backward<'a, T> {
-    pub log: bool,
-    pub grad: &'a [T],
-    pub output: &'a [T],
-    /// Elements along the dimension, and between neighbours in it.
-    pub size: usize,
-    pub inner: usize,
-}
-
-impl<T: Soft> Backward<'_, T> {
-    pub fn run(&self, out: &mut [T]) {
-        if self.size == 0 || self.inner == 0 {
-            return;
-        }
-        let lines = out.len() / self.size;
-        let target = Pointer(out.as_mut_ptr());
-        parallel_for(lines, (grain::MATH / self.size).max(1), |range| {
-            let target = target;
-            // SAFETY: lines do not overlap, and each belongs to one task.
-            unsafe { backward_lines(self, range, target.0) };
-        });
-    }
-
-    #[inline(always)]
-    unsafe fn line(&self, at: usize, stride: usize, out: *mut T) {
-        let (g, y) = (
-            View {
-                at: self.grad.as_ptr(),
-                stride: 1,
-            },
-            View {
-                at: self.output.as_ptr(),
-                stride: 1,
-            },
-        );
-        // SAFETY: lines lie in the buffers, which have the same length.
-        let (g, y) = unsafe {
-            (
-                |i: usize| g.get(at + i * stride),
-                |i: usize| y.get(at + i * stride),
-            )
-        };
-        // SAFETY: positions lie in the line.
-        let put = |i: usize, value: T::Acc| unsafe { *out.add(at + i * stride) = T::narrow(value) };
-        if self.log {
-            let sum = fold(self.size, T::Acc::ZERO, g, T::Acc::add);
-            for i in 0..self.size {
-                put(i, g(i).sub(y(i).exp().mul(sum)));
-            }
-        } else {
-            let sum = fold(self.size, T::Acc::ZERO, |i| g(i).mul(y(i)), T::Acc::add);
-            for i in 0..self.size {
-                put(i, y(i).mul(g(i).sub(sum)));
-            }
+#[inline(always)]
+fn column_maxima<A: Real>(
+    rows: usize,
+    width: usize,
+    at: impl Fn(usize, usize) -> A,
+) -> [A; COLUMNS] {
+    let mut max = [A::of_f64(f64::NEG_INFINITY); COLUMNS];
+    for i in 0..rows {
+        for (c, max) in max[..width].iter_mut().enumerate() {
+            *max = greater(*max, at(i, c));
         }
     }
+    max
 }
 
 multiversion! {
-unsafe fn backward_lines[T: Soft](b: &Backward<'_, T>, range: Range<usize>, out: *mut T) {
-    for line in range {
-        let at = line / b.inner * b.size * b.inner + line % b.inner;
-        // SAFETY: the line lies in the buffers, whose length is lines * size.
-        unsafe {
-            if b.inner == 1 {
-                b.line(at, 1, out);
-            } else {
-                b.line(at, b.inner, out);
+unsafe fn log_sum_columns[T: Soft](src: *const T, lines: &Lines, range: Range<usize>, out: *mut T) {
+    let Some(inner) = lines.plan.kept.last() else { return };
+    let mut next = range.start;
+    while next < range.end {
+        let width = COLUMNS.min(inner.size - next % inner.size).min(range.end - next);
+        let walk = Walk::starting_at(&lines.plan.kept, next);
+        // SAFETY: `width` columns from here lie in one run of the innermost kept dimension.
+        let at = |i: usize, c: usize| unsafe {
+            (*src.offset(walk.input + i as isize * lines.stride + c as isize * inner.stride)).widen()
+        };
+        let shift = column_maxima(lines.size, width, at).map(finite_or_zero);
+        let mut sum = [T::Acc::ZERO; COLUMNS];
+        for i in 0..lines.size {
+            for (c, (sum, &shift)) in sum[..width].iter_mut().zip(&shift).enumerate() {
+                *sum = sum.add(at(i, c).sub(shift).exp());
             }
         }
+        for (c, (sum, &shift)) in sum[..width].iter().zip(&shift).enumerate() {
+            // SAFETY: as above.
+            unsafe { *out.offset(walk.output + c as isize * inner.out) = T::narrow(sum.ln().add(shift)) };
+        }
+        next += width;
     }
 }
 }

@@ -20,6 +20,7 @@ pub mod indexing;
 mod memory_format;
 pub mod norm;
 pub mod norm_batch;
+pub mod norm_channels;
 pub mod optim;
 mod options;
 pub mod random;
@@ -450,6 +451,7 @@ static FAMILIES: &[&[Op]] = &[
     vector_norm::OPS,
     norm::OPS,
     norm_batch::OPS,
+    norm_channels::OPS,
     matmul::OPS,
     outer::OPS,
     addmm::OPS,

@@ -5,7 +5,8 @@ use super::{Args, F, Grads, I, M, O, Out, Outs, Val, arg, kernel, out, rule};
 use crate::autograd::Ctx;
 use crate::cpu::number::Number;
 use crate::cpu::reduce_plan::Lines;
-use crate::cpu::scan::{CumProd, CumSum, LogAddExp, LogCumSumExp, Scan, extreme_scan, scan};
+use crate::cpu::scan::{CumProd, CumSum, LogAddExp, LogCumSumExp, Scan, scan};
+use crate::cpu::scan_extreme::extreme_scan;
 use crate::tensor::{DType, Element, Tensor, bf16, c64, c128, f16, wrap_dim};
 use crate::{Result, call, dispatch, ensure, grads, ops};
 

@@ -1,7 +1,9 @@
 //! Binary search in sorted sequences, and counting: searchsorted, bucketize, bincount, histc.
 
 use super::reduce_dims::{dispatch_widest, widest};
+use super::selection::{long, row_major};
 use super::{Args, Body, F, M, O, Out, Outs, Val, Value, kernel};
+use crate::cpu::index::extremes;
 use crate::cpu::search::{Bins, Search};
 use crate::tensor::{DType, FromScalar, Tensor};
 use crate::{Result, call, dispatch, ensure, ops};
@@ -211,17 +213,21 @@ fn bincount(a: Args) -> Result<Vec<Tensor>> {
         Runtime,
         "bincount only supports 1-d non-negative integral inputs."
     );
-    let bins = x.to_vec::<i64>()?;
+    let bins = row_major(&long(x)?)?;
+    let bins = bins.as_slice::<i64>()?;
+    let (low, high) = extremes(bins);
     ensure!(
-        bins.iter().all(|&b| b >= 0),
+        bins.is_empty() || low >= 0,
         Runtime,
         "bincount only supports 1-d non-negative integral inputs."
     );
-    let size = bins.iter().max().map_or(0, |&m| m + 1).max(minimum);
+    let size = if bins.is_empty() { 0 } else { high + 1 }.max(minimum);
     let Some(weights) = weights else {
-        let mut counts = zeroed::<i64>(size)?;
-        bins.iter().for_each(|&b| counts[b as usize] += 1);
-        return Ok(vec![Tensor::from_slice(&counts, &[size])?]);
+        let counts = Tensor::zeros(&[size], DType::I64)?;
+        // SAFETY: the tensor was made for this call.
+        let slots = unsafe { counts.as_mut_slice::<i64>()? };
+        bins.iter().for_each(|&b| slots[b as usize] += 1);
+        return Ok(vec![counts]);
     };
     ensure!(
         weights.ndim() == 1 && weights.shape() == x.shape(),
@@ -229,25 +235,21 @@ fn bincount(a: Args) -> Result<Vec<Tensor>> {
         "weights should be 1-d and have the same length as input"
     );
     let single = weights.dtype() == DType::F32;
-    let mut sums = zeroed::<f64>(size)?;
-    for (&b, w) in bins.iter().zip(weights.to_vec::<f64>()?) {
-        sums[b as usize] += w;
+    let weights = Val::from(weights.detached())
+        .to(DType::F64)
+        .contiguous()
+        .get()?;
+    let sums = Tensor::zeros(&[size], DType::F64)?;
+    // SAFETY: the tensor was made for this call.
+    let slots = unsafe { sums.as_mut_slice::<f64>()? };
+    for (&b, &w) in bins.iter().zip(weights.as_slice::<f64>()?) {
+        slots[b as usize] += w;
     }
-    let sums = Tensor::from_slice(&sums, &[size])?;
     Ok(vec![if single {
         call!("_to_copy", sums, DType::F32)?
     } else {
         sums
     }])
-}
-
-/// Zeros, or an error where there is no room for so many.
-fn zeroed<T: Default + Clone>(size: i64) -> Result<Vec<T>> {
-    let mut list = Vec::new();
-    list.try_reserve_exact(size as usize)
-        .map_err(|_| crate::err!(OutOfMemory, "bincount: no memory for {size} bins"))?;
-    list.resize(size as usize, T::default());
-    Ok(list)
 }
 
 fn histc_meta(a: Args) -> Result<Outs> {

@@ -5,7 +5,8 @@ use super::scan::lines;
 use super::{Args, Body, F, Grads, M, O, Out, Outputs, Outs, Val, arg, kernel, out, rule};
 use crate::autograd::{Ctx, grad_enabled};
 use crate::cpu::reduce_plan::Lines;
-use crate::cpu::softmax::{Backward, log_sum_exp, softmax};
+use crate::cpu::softmax::{log_sum_exp, softmax};
+use crate::cpu::softmax_backward::Backward;
 use crate::tensor::{Dims, Tensor, wrap_dim};
 use crate::{Result, call, dispatch, ensure, fail, grads, ops};
 

@@ -1,0 +1,93 @@
+//! Running maxima and minima along a dimension, with their positions.
+
+use std::ops::Range;
+
+use super::number::Ordered;
+use super::pool::{grain, parallel_for};
+use super::reduce::Pointer;
+use super::reduce_plan::{Lines, Walk};
+
+/// Neighbouring lines that advance together.
+const COLUMNS: usize = 64;
+
+/// Running maximum (or minimum) with the position of its latest occurrence; NaN stays.
+///
+/// # Safety
+/// `src` and the outputs, which share their strides, are valid for every offset of `lines`.
+pub unsafe fn extreme_scan<T: Ordered>(
+    is_max: bool,
+    src: *const T,
+    lines: &Lines,
+    values: *mut T,
+    indices: *mut i64,
+) {
+    let (src, values, indices) = (Pointer(src.cast_mut()), Pointer(values), Pointer(indices));
+    parallel_for(
+        lines.plan.outputs(),
+        (grain::REDUCE / lines.size.max(1)).max(1),
+        |range| {
+            let (src, values, indices) = (src, values, indices);
+            // SAFETY: every range of lines is written by one task only.
+            unsafe {
+                if is_max {
+                    scan_lines::<T, true>(src.0, lines, range, values.0, indices.0);
+                } else {
+                    scan_lines::<T, false>(src.0, lines, range, values.0, indices.0);
+                }
+            }
+        },
+    );
+}
+
+/// Lines that are neighbours in memory advance together, others one by one.
+unsafe fn scan_lines<T: Ordered, const MAX: bool>(
+    src: *const T,
+    lines: &Lines,
+    range: Range<usize>,
+    values: *mut T,
+    indices: *mut i64,
+) {
+    let (mut next, inner) = (range.start, lines.plan.kept.last());
+    while next < range.end {
+        let walk = Walk::starting_at(&lines.plan.kept, next);
+        let (width, step, out_step) = match inner {
+            Some(inner) if lines.plan.is_vertical() => (
+                COLUMNS
+                    .min(inner.size - next % inner.size)
+                    .min(range.end - next),
+                inner.stride,
+                inner.out,
+            ),
+            _ => (1, 0, 0),
+        };
+        // SAFETY: `width` lines from here lie in one run of the innermost kept dimension.
+        unsafe {
+            let (src, values, indices) = (
+                src.offset(walk.input),
+                values.offset(walk.output),
+                indices.offset(walk.output),
+            );
+            let mut best = [(*src, 0i64); COLUMNS];
+            for i in 0..lines.size as isize {
+                for (c, best) in best[..width].iter_mut().enumerate() {
+                    let x = *src.offset(i * lines.stride + c as isize * step);
+                    if i == 0 || takes_over::<T, MAX>(x, best.0) {
+                        *best = (x, i as i64);
+                    }
+                    let to = i * lines.out + c as isize * out_step;
+                    *values.offset(to) = best.0;
+                    *indices.offset(to) = best.1;
+                }
+            }
+        }
+        next += width;
+    }
+}
+
+#[inline(always)]
+fn takes_over<T: Ordered, const MAX: bool>(new: T, old: T) -> bool {
+    let (new, old) = (new.rank(), old.rank());
+    let is_nan = |x: T::Rank| x.partial_cmp(&x).is_none();
+    let reaches = if MAX { new >= old } else { new <= old };
+    is_nan(new) | (!is_nan(old) & reaches)
+}
