@@ -78,6 +78,7 @@ row(NN + "cross_entropy_loss", call(F(5, 4), INDEX(4, 5)), call(F(5, 4), PROB(5,
 # --- normalisation
 row("layer_norm", call(F(3, 4), [4], F(4), F(4)))
 row("native_layer_norm", call(F(3, 4), [4], F(4), F(4), 1e-5), grad=False)
+row("rms_norm", call(F(3, 4), [4], F(4)), call(F(2, 3, 4), [3, 4], None, 1e-3))
 row("group_norm", call(F(2, 4, 3), 2, F(4), F(4)))
 row("native_group_norm", call(F(2, 4, 3), F(4), F(4), 2, 4, 3, 2, 1e-5))
 row("batch_norm", call(F(4, 3, 2), F(3), F(3), None, None, True, 0.1, 1e-5, True))

@@ -1,0 +1,235 @@
+"""Kernels at sizes where they take other paths than on a handful of elements, against NumPy."""
+
+import numpy as np
+import pytest
+
+import rtensor as torch
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape, dtype=np.float32):
+    return RNG.standard_normal(shape).astype(dtype)
+
+
+def close(mine, want, rtol=1e-5, atol=1e-5):
+    mine = mine.detach() if isinstance(mine, torch.Tensor) else mine
+    np.testing.assert_allclose(np.asarray(mine), want, rtol=rtol, atol=atol)
+
+
+SHAPES = [(5000, 3), (3, 5000), (40, 700), (700, 40), (1, 70000), (70000, 1), (17, 33, 65), (2, 2000, 3)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.int32, np.uint8])
+def test_reductions_along_each_dimension(shape, dtype):
+    x = (normal(*shape, dtype=np.float64) * 50).astype(np.int64 if dtype == np.uint8 else dtype).astype(dtype)
+    t = torch.from_numpy(x)
+    for dim in (*range(len(shape)), None):
+        kind = {"axis": dim}
+        args = () if dim is None else (dim,)
+        close(t.sum(*args), x.sum(**kind, dtype=np.float64 if x.dtype.kind == "f" else None), 1e-4, 1e-2)
+        close(t.amax(args), x.max(**kind))
+        close(t.amin(args), x.min(**kind))
+        close(t.argmax(*args), x.argmax(**kind))
+        close(t.argmin(*args), x.argmin(**kind))
+        assert np.array_equal((t > 40).any(*args), (x > 40).any(**kind))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_extremes_let_nan_win(shape):
+    x = normal(*shape)
+    x.flat[x.size // 2] = np.nan
+    t = torch.from_numpy(x)
+    for dim in range(len(shape)):
+        close(t.amax(dim), x.max(axis=dim))
+        close(t.max(dim)[1], np.where(np.isnan(x).any(dim), np.isnan(x).argmax(dim), x.argmax(dim)))
+    assert np.isnan(t.amin().item())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_softmax_along_each_dimension(shape, dtype):
+    t = torch.from_numpy(normal(*shape)).to(dtype)
+    x = t.double().numpy()
+    tolerance = 2e-2 if dtype == torch.bfloat16 else 1e-5
+    for dim in range(len(shape)):
+        e = np.exp(x - x.max(axis=dim, keepdims=True))
+        total = e.sum(axis=dim, keepdims=True)
+        close(t.softmax(dim).double(), e / total, tolerance, 1e-6)
+        log = x - x.max(axis=dim, keepdims=True) - np.log(total)
+        close(t.log_softmax(dim).double(), log, tolerance, 3e-2 if dtype == torch.bfloat16 else 1e-5)
+        want = (np.log(total) + x.max(axis=dim, keepdims=True)).squeeze(dim)
+        close(t.logsumexp(dim).double(), want, tolerance)
+
+
+@pytest.mark.parametrize("shape", [(300, 10), (4, 70, 5), (3, 5, 200)])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_gradients_of_softmax(shape, name):
+    g = torch.from_numpy(normal(*shape, dtype=np.float64))
+    for dim in range(len(shape)):
+        x = torch.from_numpy(normal(*shape, dtype=np.float64)).requires_grad_()
+        y = getattr(x, name)(dim)
+        (y * g).sum().backward()
+        p = np.asarray(x.detach().softmax(dim))
+        if name == "softmax":
+            want = p * (g.numpy() - (g.numpy() * p).sum(axis=dim, keepdims=True))
+        else:
+            want = g.numpy() - p * g.numpy().sum(axis=dim, keepdims=True)
+        close(x.grad, want, 1e-9, 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.int16, np.uint8])
+@pytest.mark.parametrize("largest", [True, False])
+def test_topk_of_long_rows(dtype, largest):
+    x = (normal(7, 5000, dtype=np.float64) * 100).astype(np.int64).astype(dtype)
+    order = np.argsort(x.astype(np.float64) * (-1 if largest else 1), axis=1, kind="stable")
+    for k in (1, 10, 300, 2500):
+        values, indices = torch.from_numpy(x).topk(k, largest=largest)
+        close(values, np.take_along_axis(x, order[:, :k], 1))
+        close(indices, order[:, :k])
+    values, indices = torch.from_numpy(np.ascontiguousarray(x.T)).topk(10, dim=0, largest=largest)
+    close(indices, order[:, :10].T)
+
+
+def test_topk_puts_nan_first():
+    x = normal(3, 3000)
+    x[1, [5, 2000]] = np.nan
+    values, indices = torch.from_numpy(x).topk(4)
+    assert np.isnan(np.asarray(values)[1]).tolist() == [True, True, False, False]
+    assert np.asarray(indices)[1, :2].tolist() == [5, 2000]
+
+
+@pytest.mark.parametrize("n", [100, 5000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_order_statistics(n, dtype):
+    x = (normal(3, n, dtype=np.float64) * 20).astype(np.int64).astype(dtype)
+    t, ordered = torch.from_numpy(x), np.sort(x, axis=1)
+    for k in (1, n // 3, n):
+        values, indices = t.kthvalue(k, 1)
+        close(values, ordered[:, k - 1])
+        close(x[np.arange(3), np.asarray(indices)], ordered[:, k - 1])
+    close(t.median(1)[0], ordered[:, (n - 1) // 2])
+
+
+@pytest.mark.parametrize("span", [100, 1 << 20, 1 << 40, 1 << 62])
+def test_sort_and_unique_of_integers(span):
+    x = RNG.integers(-span, span, 20000)
+    t = torch.from_numpy(x)
+    for descending in (False, True):
+        values, indices = t.sort(descending=descending, stable=True)
+        order = np.argsort(-x if descending else x, kind="stable")
+        close(values, x[order], 0, 0)
+        close(indices, order, 0, 0)
+    want = np.unique(x, return_inverse=True, return_counts=True)
+    for mine, expected in zip(t.unique(return_inverse=True, return_counts=True), want, strict=True):
+        close(mine, expected, 0, 0)
+    close(t.unique(), want[0], 0, 0)
+
+
+def test_unique_keeps_nans_apart():
+    x = torch.tensor([3.0, float("nan"), -0.0, 0.0, float("nan")])
+    values, counts = x.unique(return_counts=True)
+    assert values[:2].tolist() == [0.0, 3.0]
+    assert counts.tolist() == [2, 1, 1, 1]
+
+
+@pytest.mark.parametrize("width", [1, 3, 64, 5000])
+@pytest.mark.parametrize("rows", [10, 3000])
+def test_rows_added_by_index(width, rows):
+    index = RNG.integers(0, rows, 4000 if width < 5000 else 40)
+    source = normal(index.size, width, dtype=np.float64)
+    want = np.zeros((rows, width))
+    np.add.at(want, index, source)
+    t = torch.from_numpy
+    close(torch.zeros(rows, width, dtype=torch.float64).index_add(0, t(index), t(source)), want)
+    wide = np.repeat(index[:, None], width, 1)
+    close(torch.zeros(rows, width, dtype=torch.float64).scatter_add(0, t(wide), t(source)), want)
+    x = torch.zeros(rows, width, dtype=torch.float64)
+    x.index_put_((t(index),), t(source), accumulate=True)
+    close(x, want)
+    x[t(index)] = t(source)
+    last = {int(i): k for k, i in enumerate(index)}
+    close(x[torch.tensor(list(last))], source[list(last.values())])
+
+
+def test_gathers():
+    x = normal(3000, 40)
+    t, rows = torch.from_numpy(x), RNG.integers(-3000, 3000, 9000)
+    close(t[torch.from_numpy(rows)], x[rows])
+    columns = RNG.integers(0, 40, (3000, 300))
+    close(t.gather(1, torch.from_numpy(columns)), np.take_along_axis(x, columns, 1))
+    down = RNG.integers(0, 3000, (500, 40))
+    close(t.gather(0, torch.from_numpy(down)), np.take_along_axis(x, down, 0))
+    close(t.index_select(1, torch.from_numpy(columns[0])), x[:, columns[0]])
+    close(t[torch.from_numpy(rows), torch.from_numpy(rows % 40)], x[rows, rows % 40])
+    columns[2999, 299] = 40
+    with pytest.raises(RuntimeError, match="index 40 is out of bounds"):
+        t.gather(1, torch.from_numpy(columns))
+    with pytest.raises(IndexError):
+        t.index_select(0, torch.tensor([3000]))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
+def test_masks(share):
+    x, mask = normal(300, 301), RNG.random((300, 301)) < share
+    t, m = torch.from_numpy(x), torch.from_numpy(mask)
+    close(t[m], x[mask])
+    close(t.masked_fill(m, 2.0), np.where(mask, 2, x))
+    close(t.masked_fill(m[0], 2.0), np.where(mask[0], 2, x))
+    close(t.masked_fill(m[:, :1], 2.0), np.where(mask[:, :1], 2, x))
+    close(t.T.masked_fill(m.T, 2.0), np.where(mask, 2, x).T)
+    close(t.clone().masked_fill_(m, 2.0), np.where(mask, 2, x))
+    close(m.nonzero(), np.argwhere(mask))
+    close((t * m).nonzero(), np.argwhere(x * mask))
+    close(t[m[:, 0]], x[mask[:, 0]])
+    source = normal(mask.sum())
+    x[mask] = source
+    close(t.masked_scatter(m, torch.from_numpy(source)), x)
+
+
+def test_rows_of_a_few_bytes_are_joined():
+    for dtype in (np.int8, np.int16, np.float32, np.float64, np.complex128):
+        parts = [RNG.integers(0, 100, (500, 1)).astype(dtype) for _ in range(3)]
+        close(torch.cat([torch.from_numpy(p) for p in parts], 1), np.concatenate(parts, 1))
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_running_extremes(dim):
+    x = np.round(normal(90, 80), 1)
+    values, indices = torch.from_numpy(x).cummax(dim)
+    close(values, np.maximum.accumulate(x, axis=dim))
+    close(np.take_along_axis(x, np.asarray(indices), dim), np.asarray(values))
+
+
+@pytest.mark.parametrize("shape", [(70, 6), (5, 6, 9), (3, 6, 5, 7)])
+@pytest.mark.parametrize("kind", ["batch", "frozen", "group", "instance"])
+def test_gradients_of_channel_norms(shape, kind):
+    x = torch.from_numpy(normal(*shape, dtype=np.float64)).requires_grad_()
+    if kind == "instance" and x.ndim < 3:
+        pytest.skip("one element per channel")
+    weight, bias = (torch.from_numpy(normal(6, dtype=np.float64)).requires_grad_() for _ in range(2))
+    mean, var = torch.zeros(6, dtype=torch.float64), torch.ones(6, dtype=torch.float64)
+
+    def norm(x, weight, bias):
+        if kind == "group":
+            return torch.group_norm(x, 2, weight, bias)
+        if kind == "instance":
+            return torch.instance_norm(x, weight, bias, None, None, True, 0.1, 1e-5, True)
+        running = (mean.clone(), var.clone())
+        return torch.batch_norm(x, weight, bias, *running, kind == "batch", 0.1, 1e-5, True)
+
+    assert torch.autograd.gradcheck(norm, (x, weight, bias))
+
+
+def test_half_precision_norms():
+    x = torch.from_numpy(normal(8, 4, 30)).to(torch.bfloat16)
+    for name, args in {
+        "group_norm": (2,),
+        "layer_norm": ([30],),
+        "rms_norm": ([30],),
+        "batch_norm": (None, None, None, None, True, 0.1, 1e-5, True),
+    }.items():
+        norm = getattr(torch, name)
+        assert norm(x, *args).dtype == torch.bfloat16
+        close(norm(x, *args).float(), np.asarray(norm(x.float(), *args)), 2e-2, 2e-2)
