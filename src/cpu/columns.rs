@@ -1,7 +1,12 @@
 //! Windows of images gathered into columns, and columns added back: the two ends of a convolution.
 
-use super::conv::{Geometry, Sample, Window};
-use std::ops::Range;
+use super::conv::{Geometry, Window};
+use super::gemm::Gemm;
+use std::ops::{AddAssign, Range};
+
+/// A number that columns are made of.
+pub trait Sample: Gemm + AddAssign {}
+impl<T: Gemm + AddAssign> Sample for T {}
 
 /// Calls `visit(row of columns, start in it, first output position along width, count, input offset)` for each stretch
 /// along the width of a block that lies inside the input, with the step of the input.

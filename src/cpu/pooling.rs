@@ -2,7 +2,10 @@
 //!
 //! Plain, adaptive and fractional pooling differ only in their windows, given per axis.
 
+use super::frame::Axis;
 use super::pool::{self, grain};
+use super::pool_frames::Divisor;
+use super::simd::Float;
 use std::ops::{AddAssign, Mul};
 
 /// What one output position sees along one axis: `start, start + step, ..` below `end`. `count` is its share of
@@ -23,6 +26,8 @@ pub struct Pooling {
     pub spans: [Vec<Span>; 3],
     /// Length of a set of spans along each axis: the size of the output.
     pub output: [usize; 3],
+    /// The windows where they move evenly.
+    pub axes: Option<[Axis; 3]>,
 }
 
 impl Pooling {
@@ -161,6 +166,18 @@ mean!(f32, 0.0; f64, 0.0; i64, 0);
 
 fn divisor(window: [Span; 3], fixed: Option<i64>) -> i64 {
     fixed.unwrap_or_else(|| window.iter().map(|span| span.count as i64).product())
+}
+
+/// The divisors of a plane.
+pub fn divisors<T: Float>(p: &Pooling, fixed: Option<i64>) -> Divisor<T> {
+    let mut all = Vec::with_capacity(p.output_len());
+    p.for_each_window(0, |_, window| {
+        all.push(T::of_f64(divisor(window, fixed) as f64))
+    });
+    match all[..] {
+        [first, ..] if all.iter().all(|&d| d == first) => Divisor::One(first),
+        _ => Divisor::PerOutput(all),
+    }
 }
 
 /// Averages; `fixed` replaces the number of elements.

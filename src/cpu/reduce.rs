@@ -38,6 +38,13 @@ impl<T> Clone for Pointer<T> {
     }
 }
 impl<T> Copy for Pointer<T> {}
+impl<T> Pointer<T> {
+    /// The element so far from the first.
+    #[inline(always)]
+    pub fn at(self, offset: usize) -> *mut T {
+        self.0.wrapping_add(offset)
+    }
+}
 // SAFETY: tasks write disjoint elements through it.
 unsafe impl<T> Send for Pointer<T> {}
 // SAFETY: as above.

@@ -4,10 +4,14 @@ use super::avg_pool::{run_average, sizes_meta};
 use super::conv::three;
 use super::pooling::{check_input, list, picked_grad, planes, pooling, run_max};
 use super::{Args, F, Out, Outs, SHAPES, Val, kernel, named, out, rule};
+use crate::cpu::frame::Axis;
 use crate::cpu::pooling::{Pooling, Span};
 use crate::tensor::{DType, Tensor};
 use crate::{Result, call, ensure, grads, ops};
 use smallvec::smallvec;
+
+/// Elements of a window up to which vectors are made of outputs.
+const SMALL: usize = 16;
 
 /// Equal shares of the input for each output.
 fn adaptive_spans(input: i64, output: i64) -> Vec<Span> {
@@ -31,7 +35,29 @@ fn adaptive(input: &[i64], outputs: &[i64], planes: usize) -> Pooling {
         .zip(outputs)
         .map(|(&i, &o)| adaptive_spans(i, o))
         .collect();
-    pooling(input, spans, planes)
+    let mut p = pooling(input, spans, planes);
+    p.axes = even(sizes, outputs);
+    p
+}
+
+/// Windows that move evenly, where the shares are equal and small.
+fn even(input: &[i64], output: &[i64]) -> Option<[Axis; 3]> {
+    let mut axes = [Axis::NONE; 3];
+    let missing = 3 - input.len();
+    for (axis, (&i, &o)) in axes[missing..].iter_mut().zip(input.iter().zip(output)) {
+        if o == 0 || i % o != 0 {
+            return None;
+        }
+        *axis = Axis {
+            input: i as usize,
+            output: o as usize,
+            kernel: (i / o) as usize,
+            stride: (i / o) as usize,
+            ..Axis::NONE
+        };
+    }
+    let area: usize = axes.iter().map(|a| a.kernel).product();
+    (area <= SMALL).then_some(axes)
 }
 
 fn adaptive_meta(a: Args, spatial: usize, with_positions: bool) -> Result<Outs> {

@@ -3,6 +3,7 @@
 use super::conv::dense;
 use super::pooling::{Moves, check_input, list, planes, pooling};
 use super::{Args, F, Out, Outs, SHAPES, Val, kernel, named, rule};
+use crate::cpu::pool_frames;
 use crate::cpu::pooling::{self as kernels, Pooling};
 use crate::tensor::{DType, Tensor};
 use crate::{Result, call, dispatch, ensure, fail, grads, ops};
@@ -38,7 +39,9 @@ fn average_pooling(a: Args, input: &[i64], spatial: usize, planes: usize) -> Res
     let spans = (0..spatial)
         .map(|d| moves.spans(d, sizes[d], outputs[d], count_padding))
         .collect();
-    Ok(pooling(input, spans, planes))
+    let mut p = pooling(input, spans, planes);
+    p.axes = Some(moves.axes(sizes, &outputs));
+    Ok(p)
 }
 
 fn average_meta(a: Args, spatial: usize) -> Result<Outs> {
@@ -78,16 +81,27 @@ pub(super) fn run_average(
     } else {
         Tensor::empty(to.shape(), dtype)?
     };
-    dispatch!(@arms dtype, T, {
-        // SAFETY: row-major, with the sizes of `p`.
-        unsafe {
-            if adjoint {
-                kernels::spread::<T>(p, fixed, source.ptr(), target.ptr());
-            } else {
-                kernels::average::<T>(p, fixed, source.ptr(), target.ptr());
-            }
-        }
-    }, fail!(Runtime, "average of {dtype}"), F32 f32, F64 f64, I64 i64);
+    let done = match p.axes {
+        Some(axes) => dispatch!(@arms dtype, T, {
+            let divisor = kernels::divisors::<T>(p, fixed);
+            let run = if adjoint { pool_frames::spread::<T> } else { pool_frames::average::<T> };
+            // SAFETY: row-major, with the sizes of `p`.
+            Some(unsafe { run(p.planes, &axes, &divisor, source.ptr(), target.ptr()) })
+        }, None, F32 f32, F64 f64),
+        None => None,
+    };
+    ensure!(
+        done != Some(false),
+        OutOfMemory,
+        "not enough memory for pooling"
+    );
+    if done.is_none() {
+        dispatch!(@arms dtype, T, {
+            let run = if adjoint { kernels::spread::<T> } else { kernels::average::<T> };
+            // SAFETY: row-major, with the sizes of `p`.
+            unsafe { run(p, fixed, source.ptr(), target.ptr()) }
+        }, fail!(Runtime, "average of {dtype}"), F32 f32, F64 f64, I64 i64);
+    }
     if target.same(to) {
         Ok(())
     } else {

@@ -2,7 +2,7 @@
 //! differentiation; `conv1d` and its kin in [`super::conv_nd`] are compositions over the first.
 
 use super::{Args, F, Out, Outs, SHAPES, Val, Value, arg, kernel, rule};
-use crate::cpu::conv::{self, Geometry, Window};
+use crate::cpu::conv::{Convolve, Geometry, Window};
 use crate::tensor::{DType, Tensor};
 use crate::{Result, call, ensure, fail, grads, ops};
 use smallvec::smallvec;
@@ -210,18 +210,28 @@ fn run_forward(
         computed!(dtype, T => {
             let bias = bias.as_ref().map(|b| b.ptr::<T>().cast_const());
             // SAFETY: all are row-major with the sizes of the geometry.
-            Ok(unsafe { conv::forward::<T>(&g, x.ptr(), w.ptr(), bias, out.ptr()) })
+            Ok(unsafe { T::forward(&g, x.ptr(), w.ptr(), bias, out.ptr()) })
         })
     })
 }
 
-fn run_input(moves: &Moves, y: &Tensor, w: &Tensor, out: &Tensor) -> Result<()> {
+fn run_input(
+    moves: &Moves,
+    y: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    out: &Tensor,
+) -> Result<()> {
     let dtype = compute_dtype(y.dtype())?;
     let g = moves.geometry(out.shape(), w.shape(), y.shape());
     let (y, w) = (dense(y, dtype)?, dense(w, dtype)?);
+    let bias = bias.map(|b| dense(b, dtype)).transpose()?;
     into(out, dtype, |out| {
-        // SAFETY: all are row-major with the sizes of the geometry.
-        computed!(dtype, T => Ok(unsafe { conv::grad_input::<T>(&g, y.ptr(), w.ptr(), out.ptr()) }))
+        computed!(dtype, T => {
+            let bias = bias.as_ref().map(|b| b.ptr::<T>().cast_const());
+            // SAFETY: all are row-major with the sizes of the geometry.
+            Ok(unsafe { T::grad_input(&g, y.ptr(), w.ptr(), bias, out.ptr()) })
+        })
     })
 }
 
@@ -231,7 +241,7 @@ fn run_weight(moves: &Moves, x: &Tensor, y: &Tensor, out: &Tensor) -> Result<()>
     let (x, y) = (dense(x, dtype)?, dense(y, dtype)?);
     into(out, dtype, |out| {
         // SAFETY: all are row-major with the sizes of the geometry.
-        computed!(dtype, T => Ok(unsafe { conv::grad_weight::<T>(&g, x.ptr(), y.ptr(), out.ptr()) }))
+        computed!(dtype, T => Ok(unsafe { T::grad_weight(&g, x.ptr(), y.ptr(), out.ptr()) }))
     })
 }
 
@@ -337,20 +347,7 @@ fn convolution(a: Args, outs: &[Tensor]) -> Result<()> {
     if !a.bool(6)? {
         return run_forward(&moves, x, w, bias, &outs[0]);
     }
-    run_input(&moves, x, w, &outs[0])?;
-    match bias {
-        None => Ok(()),
-        Some(bias) => add_bias(&outs[0], bias),
-    }
-}
-
-fn add_bias(out: &Tensor, bias: &Tensor) -> Result<()> {
-    let mut shape = vec![1; out.ndim()];
-    shape[1] = -1;
-    let sum = Val::from(&out.detached())
-        .add(Val::from(&bias.detached()).reshape(shape))
-        .get()?;
-    crate::cpu::copy::copy(out, &sum)
+    run_input(&moves, x, w, bias, &outs[0])
 }
 
 /// Arguments of an internal op: sizes of its result, then the moves.
@@ -467,7 +464,7 @@ ops! {
     F, kernel(convolution_meta, convolution), grad rule(arg(0) | arg(1) | SHAPES, convolution_grad);
     /// The adjoint of a convolution in its input.
     "_convolution_input(Tensor output, Tensor weight, int[] size, int[] stride, int[] padding, int[] dilation, int groups) -> Tensor",
-    0, kernel(size_meta, |a, outs| run_input(&sized(a, 0)?, a.t(0)?, a.t(1)?, &outs[0])),
+    0, kernel(size_meta, |a, outs| run_input(&sized(a, 0)?, a.t(0)?, a.t(1)?, None, &outs[0])),
     grad rule(arg(0) | arg(1) | SHAPES, |c| with_moves(c, Moves::read(c.args(), 3, c.shape(0).len() - 2), |m| grads![
         c.when(0, || cropped(output_of(c.g(), conj(c, 1), m), &c.shape(0))),
         c.when(1, || weight_of(c.g(), conj(c, 0), &c.shape(1), m)),

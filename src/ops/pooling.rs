@@ -5,6 +5,8 @@
 use super::conv::{dense, three};
 use super::matmul::single;
 use super::{Args, Body, F, Out, Outputs, Outs, SHAPES, Val, arg, kernel, named, out, rule};
+use crate::cpu::frame::Axis;
+use crate::cpu::pool_frames;
 use crate::cpu::pooling::{self, Pooling, Span};
 use crate::tensor::{DType, Tensor};
 use crate::{Result, call, dispatch, ensure, fail, grads, ops};
@@ -65,6 +67,24 @@ impl Moves {
             );
         }
         Ok(())
+    }
+
+    /// The windows along the axes, of which the last are spatial.
+    pub(super) fn axes(&self, input: &[i64], output: &[i64]) -> [Axis; 3] {
+        let missing = 3 - self.kernel.len();
+        std::array::from_fn(|i| {
+            let Some(axis) = i.checked_sub(missing) else {
+                return Axis::NONE;
+            };
+            Axis {
+                input: input[axis] as usize,
+                output: output[axis] as usize,
+                kernel: self.kernel[axis] as usize,
+                stride: self.stride[axis] as usize,
+                dilation: self.dilation[axis] as usize,
+                padding: self.padding[axis] as isize,
+            }
+        })
     }
 
     /// PyTorch's `pooling_output_shape`.
@@ -146,6 +166,7 @@ pub(super) fn pooling(x: &[i64], spans: Vec<Vec<Span>>, planes: usize) -> Poolin
         planes,
         input: three(&x[x.len() - spatial..], 1),
         spans: std::array::from_fn(|_| all.next().unwrap_or_default()),
+        axes: None,
         output: three(&output, 1),
     }
 }
@@ -209,10 +230,42 @@ fn max_pool(a: Args, outs: &[Tensor], spatial: usize) -> Result<()> {
     let spans = (0..spatial)
         .map(|d| moves.spans(d, x.shape()[lead + d], sizes[lead + d], false))
         .collect();
-    run_max(x, pooling(x.shape(), spans, planes(x, spatial)), outs)
+    let mut p = pooling(x.shape(), spans, planes(x, spatial));
+    p.axes = Some(moves.axes(&x.shape()[lead..], &sizes[lead..]));
+    run_max(x, p, outs)
+}
+
+/// Maxima of floats by vectors; `None` where the windows do not allow it.
+fn fast_max(x: &Tensor, p: &Pooling, outs: &[Tensor]) -> Result<Option<()>> {
+    let (Some(axes), true) = (p.axes, x.dtype().is_float()) else {
+        return Ok(None);
+    };
+    let dtype = x.dtype().compute();
+    let x = dense(x, dtype)?;
+    let values = if outs[0].dtype() == dtype {
+        outs[0].clone()
+    } else {
+        Tensor::empty(outs[0].shape(), dtype)?
+    };
+    let done = dispatch!(@arms dtype, T, {
+        // SAFETY: row-major, with the sizes of `p`.
+        unsafe { pool_frames::max::<T>(p.planes, &axes, x.ptr(), values.ptr(), outs[1].ptr()) }
+    }, None, F32 f32, F64 f64);
+    ensure!(
+        done != Some(false),
+        OutOfMemory,
+        "not enough memory for pooling"
+    );
+    if done.is_some() && !values.same(&outs[0]) {
+        crate::cpu::copy::copy(&outs[0], &values)?;
+    }
+    Ok(done.map(|_| ()))
 }
 
 pub(super) fn run_max(x: &Tensor, p: Pooling, outs: &[Tensor]) -> Result<()> {
+    if fast_max(x, &p, outs)?.is_some() {
+        return Ok(());
+    }
     let x = dense(x, x.dtype())?;
     dispatch!(real x.dtype(), T => {
         // SAFETY: row-major, with the sizes of `p`.
