@@ -2,6 +2,7 @@
 
 use super::conv::Geometry;
 use super::conv_filters::FilterTile;
+use super::conv_lines::LineTile;
 use super::conv_plan::{Part, Plan, adjoint_plan, forward_plan, largest};
 use super::conv_winograd::{self, End, Shape};
 use super::frame::{SLACK, Scratch, Source, Spot};
@@ -225,7 +226,9 @@ impl<T: Float> Run<'_, T> {
                 };
                 // SAFETY: the caller's promise.
                 unsafe {
-                    if plan.by_filters {
+                    if let Some(height) = plan.lines {
+                        self.by_lines::<V>(&some, height);
+                    } else if plan.by_filters {
                         self.by_filters::<V>(&some);
                     } else {
                         self.by_outputs::<V>(&some);
@@ -256,6 +259,25 @@ impl<T: Float> Run<'_, T> {
                 // SAFETY: the caller's promise.
                 unsafe { tile.by_size::<V>(size, spots) };
             }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn by_lines<V: Simd<T = T>>(&self, some: &Share<'_, T>, height: usize) {
+        let plan = self.plan;
+        let taps = &some.part.taps;
+        for &(first, _) in some.blocks {
+            let tile = LineTile {
+                taps: &taps[..taps.len() / height],
+                pitch: plan.frame.pitch(),
+                size: (plan.outputs[1], plan.outputs[2]),
+                weights: some.weights.wrapping_add(first * taps.len()),
+                cells: some.cells,
+                bias: self.bias(some.group, first),
+                output: some.output.wrapping_add(first * plan.output),
+            };
+            // SAFETY: the caller's promise.
+            unsafe { tile.run::<V>(height) };
         }
     }
 

@@ -124,7 +124,7 @@ impl Frame {
     }
 
     /// Cells from one row to the next.
-    fn pitch(&self) -> usize {
+    pub fn pitch(&self) -> usize {
         self.sides[2].len()
     }
 

@@ -8,6 +8,7 @@ pub mod conv;
 mod conv_columns;
 mod conv_direct;
 mod conv_filters;
+mod conv_lines;
 mod conv_plan;
 mod conv_weight;
 mod conv_winograd;
