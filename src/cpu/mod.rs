@@ -87,6 +87,7 @@ pub mod special_bessel;
 mod special_bessel_tables;
 pub mod special_gamma;
 mod special_gamma_tables;
+pub mod taps;
 mod tiles;
 pub mod transpose;
 pub mod unique;

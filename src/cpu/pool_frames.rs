@@ -4,7 +4,9 @@ use super::conv::{Geometry, Window};
 use super::conv_direct;
 use super::conv_plan::cut;
 use super::frame::{Axis, Frame, SLACK, Scratch, Source, Spot};
+use super::number::Accumulator;
 use super::pool::{self, grain};
+use super::pooling::{Pooling, Span, divisor};
 use super::reduce::Pointer;
 use super::simd::{self, Float, Simd};
 use std::ops::Range;
@@ -118,7 +120,7 @@ trait Kernel<T: Float> {
     unsafe fn compute<V: Simd<T = T>>(&self, cells: *const T, spots: &[Spot], place: Place);
 }
 
-/// Maxima and their positions in the plane, as [`super::pooling::max`] gives them. Returns `None` where positions are too
+/// Maxima and, unless `positions` is null, their positions in the plane, as [`super::pooling::max`] gives them. Returns `None` where positions are too
 /// far apart for the lanes, else whether scratch memory could be had.
 ///
 /// # Safety
@@ -243,13 +245,33 @@ impl<T: Float> simd::Task<T> for Max<'_, T> {
 impl<T: Float> Kernel<T> for Max<'_, T> {
     #[inline(always)]
     unsafe fn compute<V: Simd<T = T>>(&self, cells: *const T, spots: &[Spot], place: Place) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.positions.is_null() {
+                self.maxima::<V, false>(cells, spots, place);
+            } else {
+                self.maxima::<V, true>(cells, spots, place);
+            }
+        }
+    }
+}
+
+impl<T: Float> Max<'_, T> {
+    /// The maxima, `WITH` their positions or without.
+    #[inline(always)]
+    unsafe fn maxima<V: Simd<T = T>, const WITH: bool>(
+        &self,
+        cells: *const T,
+        spots: &[Spot],
+        place: Place,
+    ) {
         // The last vector is computed again to fill a block.
         let spot = |n: usize| &spots[n.min(spots.len() - 1)];
         let mut top = [V::splat(T::ZERO.sub(T::INFINITY)); TOGETHER];
         let mut at = [V::splat(T::ZERO); TOGETHER];
         // SAFETY: the caller's promise; a spot's cells lie in the frame.
         unsafe {
-            if let Some(starts) = self.places.starts.get(place.band) {
+            if let (true, Some(starts)) = (WITH, self.places.starts.get(place.band)) {
                 for n in 0..TOGETHER {
                     at[n] = V::load(starts.as_ptr().add(spot(n).from));
                 }
@@ -264,7 +286,9 @@ impl<T: Float> Kernel<T> for Max<'_, T> {
                     let value = V::load(from[n].add(tap));
                     let better = value.above(top[n]);
                     top[n] = V::select(better, value, top[n]);
-                    at[n] = V::select(better, shift, at[n]);
+                    if WITH {
+                        at[n] = V::select(better, shift, at[n]);
+                    }
                 }
             }
             // What is indexed by a variable lies in memory: copies, so that the values above do not.
@@ -275,6 +299,9 @@ impl<T: Float> Kernel<T> for Max<'_, T> {
             for ((top, at), spot) in done.iter().zip(spots) {
                 let to = place.plane + place.start + spot.to;
                 top.store_lanes(self.values.add(to), spot.lanes);
+                if !WITH {
+                    continue;
+                }
                 let mut shifts = [T::ZERO; 16];
                 at.store_lanes(shifts.as_mut_ptr(), spot.lanes);
                 let windows = self.places.windows.as_ptr().add(place.start + spot.to);
@@ -390,6 +417,77 @@ impl<T: Float> Kernel<T> for Average<'_, T> {
             }
         }
     }
+}
+
+/// Averages over windows that may differ, of which each is summed along its rows.
+///
+/// # Safety
+/// `input` has the planes of `p`, `output` those of the outputs.
+pub unsafe fn row_average<T: Float>(
+    p: &Pooling,
+    fixed: Option<i64>,
+    input: *const T,
+    output: *mut T,
+) {
+    let (input, output) = (Pointer(input.cast_mut()), Pointer(output));
+    p.for_planes(|planes| {
+        simd::run::<T>(RowAverage {
+            p,
+            fixed,
+            planes,
+            input: input.at(0),
+            output: output.at(0),
+        });
+    });
+}
+
+struct RowAverage<'a, T> {
+    p: &'a Pooling,
+    fixed: Option<i64>,
+    planes: Range<usize>,
+    input: *const T,
+    output: *mut T,
+}
+
+impl<T: Float> simd::Task<T> for RowAverage<'_, T> {
+    #[inline(always)]
+    fn run<V: Simd<T = T>>(self) {
+        let (p, size) = (self.p, self.p.output.iter().product::<usize>());
+        let pixels: usize = p.input.iter().product();
+        for plane in self.planes {
+            let input = self.input.wrapping_add(plane * pixels);
+            for o in 0..size {
+                let window = p.window(plane, o);
+                let divisor = T::of_f64(divisor(window, self.fixed) as f64);
+                // SAFETY: the maker's promise: windows lie in the plane.
+                unsafe {
+                    let sum = window_sum::<V>(p.input, window, input);
+                    *self.output.add(plane * size + o) = sum.div(divisor);
+                }
+            }
+        }
+    }
+}
+
+/// The sum over a window; rows that follow each other are one.
+#[inline(always)]
+unsafe fn window_sum<V: Simd>(input: [usize; 3], [d, h, w]: [Span; 3], from: *const V::T) -> V::T {
+    let whole = w.end - w.start == input[2] && h.step == 1;
+    let mut sum = V::splat(V::T::ZERO);
+    for i in (d.start..d.end).step_by(d.step) {
+        let mut j = h.start;
+        while j < h.end {
+            let rows = if whole { h.end - j } else { 1 };
+            let count = rows * input[2] - (input[2] - (w.end - w.start));
+            let row = from.wrapping_add((i * input[1] + j) * input[2] + w.start);
+            for at in (0..count).step_by(V::LANES) {
+                // SAFETY: the caller's promise.
+                sum = sum.add(unsafe { V::load_part(row.add(at), V::LANES.min(count - at)) });
+            }
+            j += rows * h.step;
+        }
+    }
+    sum.total()
 }
 
 /// The adjoint of [`average`]. Returns false if scratch memory cannot be had.

@@ -6,7 +6,10 @@ use super::frame::Axis;
 use super::pool::{self, grain};
 use super::pool_frames::Divisor;
 use super::simd::Float;
-use std::ops::{AddAssign, Mul};
+use std::ops::{AddAssign, Mul, Range};
+
+/// Elements along a row from which on a window is wide.
+const WIDE: usize = 6;
 
 /// What one output position sees along one axis: `start, start + step, ..` below `end`. `count` is its share of
 /// the divisor of an average.
@@ -50,8 +53,29 @@ impl Pooling {
     }
 
     fn for_each_plane(&self, body: impl Fn(usize) + Sync) {
+        self.for_planes(|range| range.for_each(&body));
+    }
+
+    /// Calls `body` with ranges of planes.
+    pub(super) fn for_planes(&self, body: impl Fn(Range<usize>) + Sync) {
         let grain = grain::REDUCE / self.input_len().max(self.output_len()).max(1) + 1;
-        pool::parallel_for(self.planes, grain, |range| range.for_each(&body));
+        pool::parallel_for(self.planes, grain, body);
+    }
+
+    /// The window of an output position.
+    pub(super) fn window(&self, plane: usize, o: usize) -> [Span; 3] {
+        let [_, height, width] = self.output;
+        [
+            self.span(plane, 0, o / (height * width)),
+            self.span(plane, 1, o / width % height),
+            self.span(plane, 2, o % width),
+        ]
+    }
+
+    /// Are windows so wide that vectors lie along their rows?
+    pub fn is_wide(&self) -> bool {
+        let wide = |span: &Span| span.step == 1 && span.end - span.start >= WIDE;
+        !self.spans[2].is_empty() && self.spans[2].iter().all(wide)
     }
 
     /// Calls `visit(output position, windows)` for every output position of a plane.
@@ -164,7 +188,7 @@ macro_rules! mean {
 
 mean!(f32, 0.0; f64, 0.0; i64, 0);
 
-fn divisor(window: [Span; 3], fixed: Option<i64>) -> i64 {
+pub(super) fn divisor(window: [Span; 3], fixed: Option<i64>) -> i64 {
     fixed.unwrap_or_else(|| window.iter().map(|span| span.count as i64).product())
 }
 

@@ -95,7 +95,13 @@ pub(super) fn run_average(
         OutOfMemory,
         "not enough memory for pooling"
     );
-    if done.is_none() {
+    let rows = !adjoint && done.is_none() && p.is_wide();
+    if rows && dtype.is_float() {
+        dispatch!(@arms dtype, T, {
+            // SAFETY: row-major, with the sizes of `p`.
+            unsafe { pool_frames::row_average::<T>(p, fixed, source.ptr(), target.ptr()) }
+        }, (), F32 f32, F64 f64);
+    } else if done.is_none() {
         dispatch!(@arms dtype, T, {
             let run = if adjoint { kernels::spread::<T> } else { kernels::average::<T> };
             // SAFETY: row-major, with the sizes of `p`.

@@ -235,6 +235,17 @@ fn max_pool(a: Args, outs: &[Tensor], spatial: usize) -> Result<()> {
     run_max(x, p, outs)
 }
 
+/// Arguments of `_max_pool`: those of `max_pool`, with one entry per spatial dimension.
+fn values_meta(a: Args) -> Result<Outs> {
+    let mut outs = max_meta(a, a.ints(1)?.len())?;
+    outs.truncate(1);
+    Ok(outs)
+}
+
+fn max_values(a: Args, outs: &[Tensor]) -> Result<()> {
+    max_pool(a, outs, a.ints(1)?.len())
+}
+
 /// Maxima of floats by vectors; `None` where the windows do not allow it.
 fn fast_max(x: &Tensor, p: &Pooling, outs: &[Tensor]) -> Result<Option<()>> {
     let (Some(axes), true) = (p.axes, x.dtype().is_float()) else {
@@ -247,9 +258,10 @@ fn fast_max(x: &Tensor, p: &Pooling, outs: &[Tensor]) -> Result<Option<()>> {
     } else {
         Tensor::empty(outs[0].shape(), dtype)?
     };
+    let positions = outs.get(1).map_or(std::ptr::null_mut(), Tensor::ptr);
     let done = dispatch!(@arms dtype, T, {
         // SAFETY: row-major, with the sizes of `p`.
-        unsafe { pool_frames::max::<T>(p.planes, &axes, x.ptr(), values.ptr(), outs[1].ptr()) }
+        unsafe { pool_frames::max::<T>(p.planes, &axes, x.ptr(), values.ptr(), positions) }
     }, None, F32 f32, F64 f64);
     ensure!(
         done != Some(false),
@@ -267,9 +279,13 @@ pub(super) fn run_max(x: &Tensor, p: Pooling, outs: &[Tensor]) -> Result<()> {
         return Ok(());
     }
     let x = dense(x, x.dtype())?;
+    let positions = match outs.get(1) {
+        Some(positions) => positions.clone(),
+        None => Tensor::empty(outs[0].shape(), DType::I64)?,
+    };
     dispatch!(real x.dtype(), T => {
         // SAFETY: row-major, with the sizes of `p`.
-        unsafe { pooling::max::<T>(&p, x.ptr(), outs[0].ptr(), outs[1].ptr()) }
+        unsafe { pooling::max::<T>(&p, x.ptr(), outs[0].ptr(), positions.ptr()) }
     }, else fail!(Runtime, "\"max_pool\" not implemented for '{}'", x.dtype().scalar_name()));
     Ok(())
 }
@@ -332,6 +348,19 @@ fn pick(a: Args, outs: &[Tensor]) -> Result<()> {
 /// Values alone.
 fn values_of(a: Args, spatial: usize) -> Result<Outputs> {
     let [x, size, stride, padding, dilation, ceil] = [0, 1, 2, 3, 4, 5].map(|i| a.get(i));
+    let recorded = crate::autograd::grad_enabled() && a.t(0)?.requires_grad();
+    if !recorded && a.t(0)?.device().is_cpu() {
+        let m = max_moves(a, spatial)?;
+        return single(Val(call!(
+            "_max_pool",
+            x,
+            m.kernel,
+            m.stride,
+            m.padding,
+            m.dilation,
+            ceil
+        )));
+    }
     single(Val(match spatial {
         1 => call!(
             "max_pool1d_with_indices",
@@ -413,6 +442,9 @@ ops! {
     "nn.functional.max_pool3d_with_indices(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
     F, kernel(|a| max_meta(a, 3), |a, o| max_pool(a, o, 3)),
     grad named("MaxPool3DWithIndicesBackward0", out(1) | SHAPES, |c| picked_grad(c, 3));
+    /// Maxima of windows without their positions; not differentiable.
+    "_max_pool(Tensor self, int[] kernel_size, int[] stride, int[] padding, int[] dilation, bool ceil_mode) -> Tensor",
+    0, kernel(values_meta, max_values);
     /// Values added to planes of zeros at given positions.
     "_pool_put(Tensor self, Tensor positions, int[] size) -> Tensor", 0, kernel(put_meta, |a, o| put(a, o, true)),
     grad rule(arg(1) | SHAPES, |c| grads![

@@ -2,10 +2,14 @@
 //!
 //! Interpolation is separable: each dimension is a sum of looked-up slices with weights.
 
+use super::conv::dense;
 use super::matmul::single;
-use super::{Args, Body, F, Outputs, Val};
-use crate::tensor::{DType, Tensor, check_room};
-use crate::{Result, call, ensure, fail, ops};
+use super::{Args, Body, F, Grads, Out, Outputs, Outs, SHAPES, Val, arg, kernel, rule};
+use crate::autograd::Ctx;
+use crate::cpu::taps;
+use crate::tensor::{DType, Dims, Tensor, check_room};
+use crate::{Result, call, dispatch, ensure, fail, grads, ops};
+use smallvec::smallvec;
 
 /// How values between elements come about.
 #[derive(Clone, Copy, PartialEq)]
@@ -107,6 +111,9 @@ fn resample_dim(v: &Val, dim: usize, taps: &Taps) -> Val {
     let length = taps.index[0].len() as i64;
     let look_up =
         |index: &Vec<i64>| v.index_select(dim as i64, Val(Tensor::from_slice(index, &[length])));
+    if matches!(v.dtype(), DType::F32 | DType::F64) {
+        return by_taps(v, dim, taps, length);
+    }
     if taps.index.len() == 1 {
         return look_up(&taps.index[0]);
     }
@@ -117,6 +124,74 @@ fn resample_dim(v: &Val, dim: usize, taps: &Taps) -> Val {
         look_up(index).mul(weight)
     });
     parts.reduce(|a, b| a + b).unwrap_or_else(|| v.clone())
+}
+
+/// Floats: all taps in one pass.
+fn by_taps(v: &Val, dim: usize, taps: &Taps, length: i64) -> Val {
+    let shape = [taps.index.len() as i64, length];
+    let index = Val(Tensor::from_slice(&taps.index.concat(), &shape));
+    let weight = Val(Tensor::from_slice(&taps.weight.concat(), &shape)).to(v.dtype());
+    Val(call!("_taps", v, index, weight, dim as i64, length))
+}
+
+/// Arguments of `_taps` and its adjoint: (self, index, weight, dim, size), where the result has `size` along `dim`.
+fn taps_meta(a: Args) -> Result<Outs> {
+    let (x, dim) = (a.t(0)?, a.int(3)? as usize);
+    let mut shape = Dims::from_slice(x.shape());
+    ensure!(
+        dim < shape.len() && a.t(1)?.shape() == a.t(2)?.shape() && a.t(1)?.ndim() == 2,
+        Runtime,
+        "_taps: expected taps along a dimension, got {:?} for {shape:?}",
+        a.t(1)?.shape()
+    );
+    shape[dim] = a.int(4)?;
+    Ok(smallvec![Out::new(&shape, x.dtype())])
+}
+
+fn run_taps(a: Args, outs: &[Tensor], back: bool) -> Result<()> {
+    let (x, dim) = (a.t(0)?, a.int(3)? as usize);
+    let dtype = x.dtype();
+    let (x, index, weight) = (
+        dense(x, dtype)?,
+        dense(a.t(1)?, DType::I64)?,
+        dense(a.t(2)?, dtype)?,
+    );
+    let product = |sizes: &[i64]| sizes.iter().product::<i64>() as usize;
+    let (from, to) = (x.shape()[dim], outs[0].shape()[dim]);
+    let (inputs, outputs) = if back { (to, from) } else { (from, to) };
+    let index = index.as_slice::<i64>()?;
+    ensure!(
+        weight.shape()[1] == outputs && index.iter().all(|i| (0..inputs).contains(i)),
+        Index,
+        "_taps: index out of range"
+    );
+    let (outer, inner) = (product(&x.shape()[..dim]), product(&x.shape()[dim + 1..]));
+    dispatch!(@arms dtype, T, {
+        let taps = taps::Taps {
+            index,
+            weight: weight.as_slice::<T>()?,
+            outputs: outputs as usize,
+            inputs: inputs as usize,
+            inner,
+        };
+        let run = if back { taps::put_back::<T> } else { taps::look_up::<T> };
+        // SAFETY: both are row-major with these sizes.
+        unsafe { run(&taps, outer, x.ptr(), outs[0].ptr()) };
+        Ok(())
+    }, fail!(Runtime, "_taps of {dtype}"), F32 f32, F64 f64)
+}
+
+/// The gradient of taps, by their adjoint, and the other way round.
+fn taps_rule(c: &Ctx, adjoint: bool) -> Grads {
+    let dim = c.args().int(3).unwrap_or(0);
+    let size = c.shape(0)[dim as usize];
+    let (g, index, weight) = (c.g(), c.x(1), c.x(2));
+    let back = if adjoint {
+        call!("_taps_adjoint", g, index, weight, dim, size)
+    } else {
+        call!("_taps", g, index, weight, dim, size)
+    };
+    grads![Val(back), None, None]
 }
 
 /// Arguments (self, output_size, [align_corners,] scale_factors).
@@ -187,6 +262,14 @@ fn upsample(a: Args, kind: Kind, spatial: usize) -> Result<Outputs> {
 }
 
 ops! {
+    /// Weighted look-ups along a dimension.
+    "_taps(Tensor self, Tensor index, Tensor weight, int dim, int size) -> Tensor", 0,
+    kernel(taps_meta, |a, outs| run_taps(a, outs, false)),
+    grad rule(arg(1) | arg(2) | SHAPES, |c| taps_rule(c, true));
+    /// The adjoint of the look-ups.
+    "_taps_adjoint(Tensor self, Tensor index, Tensor weight, int dim, int size) -> Tensor", 0,
+    kernel(taps_meta, |a, outs| run_taps(a, outs, true)),
+    grad rule(arg(1) | arg(2) | SHAPES, |c| taps_rule(c, false));
     /// Nearest elements at another size, in one dimension.
     "nn.functional.upsample_nearest1d(Tensor input, int[]? output_size, float[]? scale_factors) -> Tensor", F, Body::Composite(|a| upsample(a, Kind::Nearest, 1));
     /// Nearest elements at another size, in two dimensions.
