@@ -5,7 +5,9 @@
 //! Half precision is summed in f32 and rounded once.
 
 #[cfg(target_arch = "x86_64")]
-use super::gemm_blocked::{self as blocked, Kernel};
+use super::gemm_blocked::{self as blocked, Kernel, Panels};
+#[cfg(target_arch = "x86_64")]
+use super::gemm_kernels::{self as kernels, Simd};
 #[cfg(target_arch = "x86_64")]
 use super::multiversion::{Isa, isa};
 use super::pool::{self, grain};
@@ -146,6 +148,44 @@ pub trait Gemm: Copy + PartialEq + Send + Sync + 'static {
     /// # Safety
     /// As for [`Gemm::gemm`]; `start` is `c`, or does not overlap it.
     unsafe fn gemm_from(product: &Product<Self>, start: Mat<*const Self>, threads: usize);
+
+    /// A right operand of `k` rows and `n` columns for many products.
+    ///
+    /// # Safety
+    /// `b` lies in live memory, unchanged, as long as the operand is used.
+    unsafe fn fixed(b: Mat<*const Self>, k: usize, n: usize) -> Box<dyn Fixed<Self>> {
+        let _ = (k, n);
+        Box::new(Loose(b))
+    }
+}
+
+/// A right operand that is multiplied many times.
+pub trait Fixed<T>: Send + Sync {
+    /// Computes the product, whose own right operand is not read, on one thread. It may take fewer rows and columns
+    /// of the fixed operand, from the first on.
+    ///
+    /// # Safety
+    /// As for [`Gemm::gemm_from`].
+    unsafe fn multiply(&self, product: &Product<T>, start: Mat<*const T>);
+}
+
+/// An operand as it lies.
+struct Loose<T>(Mat<*const T>);
+
+// SAFETY: the pointer is only followed in `multiply`, whose caller vouches for it on every thread.
+unsafe impl<T: Send> Send for Loose<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Loose<T> {}
+
+impl<T: Gemm> Fixed<T> for Loose<T> {
+    unsafe fn multiply(&self, product: &Product<T>, start: Mat<*const T>) {
+        let product = Product {
+            b: self.0,
+            ..*product
+        };
+        // SAFETY: the caller's promise.
+        unsafe { T::gemm_from(&product, start, 1) };
+    }
 }
 
 /// Computes `batch` products that lie `steps` apart, in parallel over the batch or inside each product.
@@ -217,7 +257,7 @@ fn by_rows<T: Gemm>(product: &Product<T>, threads: usize, serial: impl Fn(&Produ
 const SMALL: usize = 22 * 22 * 22;
 
 macro_rules! float_gemm {
-    ($($T:ty, $lanes:literal, $Avx512:ident, $Avx2:ident;)*) => {$(
+    ($($T:ty, $lanes:literal, $Avx512:ident $Wide:ident, $Avx2:ident $Narrow:ident;)*) => {$(
         impl Gemm for $T {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -229,7 +269,18 @@ macro_rules! float_gemm {
                 unsafe {
                     if product.m == 1 && product.n == 1 {
                         begin(&product, start);
-                        return tiles::dot::<$T, $lanes>(&product);
+                        return dot(&product, threads, |part| {
+                            #[cfg(target_arch = "x86_64")]
+                            if part.a.col == 1 && part.b.row == 1 && isa() > Isa::Plain {
+                                let (n, a, b) = (part.k, part.a.ptr, part.b.ptr);
+                                let sum = match isa() {
+                                    Isa::Avx512 => kernels::$Wide::dot(n, a, b),
+                                    _ => kernels::$Narrow::dot(n, a, b),
+                                };
+                                return tiles::store(part, part.c.ptr, sum);
+                            }
+                            tiles::dot::<$T, $lanes>(part);
+                        });
                     }
                     if product.work() <= SMALL && product.n > 1 {
                         begin(&product, start);
@@ -247,13 +298,78 @@ macro_rules! float_gemm {
                     large(&product, threads);
                 }
             }
+
+            #[cfg(target_arch = "x86_64")]
+            unsafe fn fixed(b: Mat<*const Self>, k: usize, n: usize) -> Box<dyn Fixed<Self>> {
+                // SAFETY: the caller's promise; the instruction set is there.
+                unsafe {
+                    match isa() {
+                        Isa::Avx512 => Box::new(Panels::<blocked::$Avx512>::new(b, k, n)),
+                        Isa::Avx2 => Box::new(Panels::<blocked::$Avx2>::new(b, k, n)),
+                        Isa::Plain => Box::new(Loose(b)),
+                    }
+                }
+            }
         }
     )*};
 }
 
 float_gemm! {
-    f32, 16, F32Avx512, F32Avx2;
-    f64, 8, F64Avx512, F64Avx2;
+    f32, 16, F32Avx512 F32x16, F32Avx2 F32x8;
+    f64, 8, F64Avx512 F64x8, F64Avx2 F64x4;
+}
+
+/// Steps of a dot product that are summed by themselves: the same ones on any number of threads.
+const DOT: usize = 2 * grain::REDUCE;
+
+/// A product of one row and one column; `serial` computes a part.
+///
+/// # Safety
+/// As for [`Gemm::gemm`].
+unsafe fn dot<T: Gemm + std::ops::Add<Output = T> + std::ops::Mul<Output = T>>(
+    p: &Product<T>,
+    threads: usize,
+    serial: impl Fn(&Product<T>) + Sync,
+) {
+    if p.k <= DOT {
+        return serial(p);
+    }
+    let mut sums = vec![T::ZERO; p.k.div_ceil(DOT)];
+    let target = Mat::new(sums.as_mut_ptr(), 1, 1);
+    let whole = Product {
+        c: target,
+        alpha: T::ONE,
+        beta: T::ZERO,
+        ..*p
+    };
+    let parts = |range: std::ops::Range<usize>| {
+        // The whole structure, which may go to another thread, not its pointers one by one.
+        let whole = &whole;
+        for i in range {
+            serial(&Product {
+                k: DOT.min(whole.k - i * DOT),
+                a: whole.a.at(0, i * DOT),
+                b: whole.b.at(i * DOT, 0),
+                c: whole.c.at(i, 0),
+                ..*whole
+            });
+        }
+    };
+    if threads > 1 {
+        pool::parallel_for(sums.len(), 1, parts);
+    } else {
+        parts(0..sums.len());
+    }
+    let sum = sums.into_iter().fold(T::ZERO, |sum, part| sum + part);
+    // SAFETY: the caller's promise.
+    unsafe {
+        let old = if p.beta == T::ZERO {
+            T::ZERO
+        } else {
+            p.beta * *p.c.ptr
+        };
+        *p.c.ptr = p.alpha * sum + old;
+    }
 }
 
 /// One for a product that is not worth waking a second.

@@ -3,7 +3,7 @@
 
 use super::alloc;
 use super::convert::{narrow_bf16, narrow_f16, widen_bf16, widen_f16};
-use super::gemm::{Mat, Product};
+use super::gemm::{Fixed, Mat, Product};
 use super::gemm_kernels::{Bf16x32, F32x8, F32x16, F64x4, F64x8, Simd};
 use super::gemm_pack::{Pack, SLACK, Square, Strip, pack};
 use super::pool::{self, grain};
@@ -17,7 +17,7 @@ type Packed<K> = <K as Pack>::Packed;
 type Sum<K> = <<K as Kernel>::Simd as Simd>::Sum;
 
 /// An element type on an instruction set.
-pub trait Kernel: Pack + 'static {
+pub trait Kernel: Pack<Packed: Send + Sync> + 'static {
     type Simd: Simd<Packed = <Self as Pack>::Packed, Sum: Number>;
     fn widen(x: Self::Element) -> Sum<Self>;
     fn narrow(x: Sum<Self>) -> Self::Element;
@@ -99,20 +99,105 @@ unsafe fn multiply_part<K: Kernel>(
     start: Mat<*const K::Element>,
     threads: usize,
 ) {
-    let depth = p.k.div_ceil(K::STEPS);
-    let (bands, panels) = (p.m.div_ceil(rows::<K>()), p.n.div_ceil(cols::<K>()));
+    let (depth, panels) = (p.k.div_ceil(K::STEPS), p.n.div_ceil(cols::<K>()));
     let columns = Scratch::<Packed<K>>::new(panels * cols::<K>() * depth.min(DEPTH) + SLACK);
+    let pack = |steps: &Range<usize>| {
+        let stride = cols::<K>() * steps.len().div_ceil(K::STEPS);
+        spread(panels, grain::COPY / stride.max(1) + 1, threads, |range| {
+            // SAFETY: the caller's promise; each task packs panels of its own.
+            range.for_each(|j| unsafe {
+                pack_panel::<K>(right(p), j, steps.clone(), columns.at(j * stride));
+            });
+        });
+        (columns.at(0).cast_const(), stride)
+    };
+    // SAFETY: the caller's promise; the panels have just been packed.
+    unsafe { in_blocks::<K>(p, start, threads, pack) };
+}
+
+/// The right operand and its columns.
+fn right<T>(p: &Product<T>) -> (Mat<*const T>, usize) {
+    (p.b, p.n)
+}
+
+/// A right operand that is multiplied many times, packed once.
+pub struct Panels<K: Kernel> {
+    columns: Scratch<Packed<K>>,
+    depth: usize,
+}
+
+impl<K: Kernel> Panels<K> {
+    /// # Safety
+    /// `b` has `k` rows and `n` columns in live memory; the instruction set of the kernel is there.
+    pub unsafe fn new(b: Mat<*const K::Element>, k: usize, n: usize) -> Self {
+        let (depth, panels) = (k.div_ceil(K::STEPS), n.div_ceil(cols::<K>()));
+        let columns = Scratch::new(panels * cols::<K>() * depth + SLACK);
+        for j in 0..panels {
+            // SAFETY: the caller's promise; there is room for every panel.
+            unsafe { pack_panel::<K>((b, n), j, 0..k, columns.at(j * cols::<K>() * depth)) };
+        }
+        Panels { columns, depth }
+    }
+}
+
+impl<K: Kernel> Fixed<K::Element> for Panels<K> {
+    unsafe fn multiply(&self, p: &Product<K::Element>, start: Mat<*const K::Element>) {
+        let place = |steps: &Range<usize>| {
+            let first = self.columns.at(steps.start / K::STEPS * cols::<K>());
+            (first.cast_const(), self.depth * cols::<K>())
+        };
+        // SAFETY: the caller's promise.
+        unsafe { in_blocks::<K>(p, start, 1, place) };
+    }
+}
+
+/// # Safety
+/// `b` has `n` columns and all `steps` in live memory; there is room for them in `out`.
+unsafe fn pack_panel<K: Kernel>(
+    (b, n): (Mat<*const K::Element>, usize),
+    j: usize,
+    steps: Range<usize>,
+    out: *mut Packed<K>,
+) {
+    let width = cols::<K>();
+    let strip = Strip {
+        ptr: b.at(steps.start, j * width).ptr,
+        lane: b.col,
+        step: b.row,
+        lanes: width.min(n - j * width),
+        steps: steps.len(),
+    };
+    // SAFETY: the caller's promise.
+    unsafe { K::pack_columns(&strip, out) };
+}
+
+/// Computes a product some steps at a time. `panels` says where the panels of these steps are, and the distance
+/// between them.
+///
+/// # Safety
+/// As for [`multiply`]; the panels are packed.
+unsafe fn in_blocks<K: Kernel>(
+    p: &Product<K::Element>,
+    start: Mat<*const K::Element>,
+    threads: usize,
+    panels: impl Fn(&Range<usize>) -> (*const Packed<K>, usize),
+) {
+    let (bands, count) = (p.m.div_ceil(rows::<K>()), p.n.div_ceil(cols::<K>()));
+    let depth = p.k.div_ceil(K::STEPS);
     // Sums of tiles whose panels come in several blocks.
-    let tiles = (depth > DEPTH).then(|| Scratch::new(bands * panels * rows::<K>() * cols::<K>()));
+    let tiles = (depth > DEPTH).then(|| Scratch::new(bands * count * rows::<K>() * cols::<K>()));
     let mut done = 0;
     loop {
+        let steps = done * K::STEPS..((done + DEPTH) * K::STEPS).min(p.k);
+        let (columns, stride) = panels(&steps);
         let block = Block::<K> {
             product: p,
             start,
-            columns: &columns,
+            columns,
+            stride,
             tiles: tiles.as_ref(),
-            steps: done * K::STEPS..((done + DEPTH) * K::STEPS).min(p.k),
-            panels,
+            steps,
+            panels: count,
         };
         // SAFETY: the caller's promise.
         unsafe { block.run(bands, threads) };
@@ -127,7 +212,9 @@ unsafe fn multiply_part<K: Kernel>(
 struct Block<'a, K: Kernel> {
     product: &'a Product<K::Element>,
     start: Mat<*const K::Element>,
-    columns: &'a Scratch<Packed<K>>,
+    /// The first panel, and the distance to the next.
+    columns: *const Packed<K>,
+    stride: usize,
     tiles: Option<&'a Scratch<Sum<K>>>,
     steps: Range<usize>,
     panels: usize,
@@ -144,23 +231,13 @@ impl<K: Kernel> Block<'_, K> {
     /// # Safety
     /// As for [`multiply`].
     unsafe fn run(&self, bands: usize, threads: usize) {
-        let panel = cols::<K>() * self.steps.len();
-        spread(
-            self.panels,
-            grain::COPY / panel.max(1) + 1,
-            threads,
-            |range| {
-                // SAFETY: the caller's promise; each task packs panels of its own.
-                range.for_each(|j| unsafe { self.pack_panel(j) });
-            },
-        );
         // Few bands leave threads idle unless the columns are split as well.
         let groups = if threads > 1 && bands < 4 * threads {
             (8 * threads).div_ceil(bands).min(self.panels)
         } else {
             1
         };
-        let work = rows::<K>() * panel * self.panels.div_ceil(groups);
+        let work = rows::<K>() * cols::<K>() * self.steps.len() * self.panels.div_ceil(groups);
         spread(
             bands * groups,
             grain::GEMM / work.max(1) + 1,
@@ -177,21 +254,6 @@ impl<K: Kernel> Block<'_, K> {
                 }
             },
         );
-    }
-
-    /// # Safety
-    /// As for [`multiply`].
-    unsafe fn pack_panel(&self, j: usize) {
-        let (p, width) = (self.product, cols::<K>());
-        let strip = Strip {
-            ptr: p.b.at(self.steps.start, j * width).ptr,
-            lane: p.b.col,
-            step: p.b.row,
-            lanes: width.min(p.n - j * width),
-            steps: self.steps.len(),
-        };
-        // SAFETY: the caller's promise; the panels have room.
-        unsafe { K::pack_columns(&strip, self.columns.at(j * width * self.depth())) };
     }
 
     /// Packs some bands and multiplies them with some panels.
@@ -231,7 +293,7 @@ impl<K: Kernel> Block<'_, K> {
         let (p, depth) = (self.product, self.depth());
         let (row, col) = (i * rows::<K>(), j * cols::<K>());
         let size = (rows::<K>().min(p.m - row), cols::<K>().min(p.n - col));
-        let panel = self.columns.at(col * depth);
+        let panel = self.columns.wrapping_add(j * self.stride);
         // SAFETY: the caller's promise.
         unsafe {
             K::Simd::tile(size, depth, band, panel, tile, self.steps.start > 0);
@@ -300,6 +362,11 @@ struct Scratch<T> {
     bytes: usize,
     of: PhantomData<T>,
 }
+
+// SAFETY: it is memory, which its users share as they promise.
+unsafe impl<T: Send> Send for Scratch<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Scratch<T> {}
 
 impl<T> Scratch<T> {
     fn new(n: usize) -> Self {

@@ -6,9 +6,9 @@ use std::arch::x86_64::*;
 /// One instruction set's vectors for one kind of packed element.
 pub trait Simd: 'static {
     /// What panels hold: a number, or a pair of steps of half precision.
-    type Packed: Copy;
+    type Packed: Copy + Default;
     /// What is summed in.
-    type Sum: Copy;
+    type Sum: Copy + Default + std::ops::Add<Output = Self::Sum>;
     /// A register of packed elements.
     type Factors: Copy;
     /// A register of sums.
@@ -40,6 +40,52 @@ pub trait Simd: 'static {
         tile: *mut Self::Sum,
         resume: bool,
     );
+
+    /// The sum of the products of `n` elements each.
+    unsafe fn dot(n: usize, a: *const Self::Packed, b: *const Self::Packed) -> Self::Sum;
+}
+
+/// Independent registers of sums of a dot product.
+const SUMS: usize = 4;
+/// At least the elements in a register.
+const MOST_LANES: usize = 16;
+
+#[inline(always)]
+unsafe fn dot<S: Simd>(n: usize, a: *const S::Packed, b: *const S::Packed) -> S::Sum {
+    let mut lanes = [S::Sum::default(); MOST_LANES];
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [S::zero(); SUMS];
+        let add = |sums: S::Sums, a: *const S::Packed, b: *const S::Packed| {
+            S::multiply_add(S::load(a), S::load(b), sums)
+        };
+        let mut at = 0;
+        while at + SUMS * S::LANES <= n {
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let at = at + i * S::LANES;
+                *sums = add(*sums, a.add(at), b.add(at));
+            }
+            at += SUMS * S::LANES;
+        }
+        while at < n {
+            let count = S::LANES.min(n - at);
+            let mut ends = [[S::Packed::default(); MOST_LANES]; 2];
+            std::ptr::copy_nonoverlapping(a.add(at), ends[0].as_mut_ptr(), count);
+            std::ptr::copy_nonoverlapping(b.add(at), ends[1].as_mut_ptr(), count);
+            sums[0] = add(sums[0], ends[0].as_ptr(), ends[1].as_ptr());
+            at += count;
+        }
+        let mut total = [S::Sum::default(); MOST_LANES];
+        for register in sums {
+            S::store(lanes.as_mut_ptr(), register);
+            for (total, lane) in total.iter_mut().zip(lanes) {
+                *total = *total + lane;
+            }
+        }
+        total
+            .into_iter()
+            .fold(S::Sum::default(), |sum, lane| sum + lane)
+    }
 }
 
 /// `R` rows of `W` registers each of a tile.
@@ -144,6 +190,12 @@ macro_rules! simd {
                 unsafe {
                     simd!(@rows [$($row_limit)*] $wide (rows, cols.div_ceil($lanes)) (depth, a, b, tile, resume))
                 }
+            }
+
+            #[target_feature(enable = $features)]
+            unsafe fn dot(n: usize, a: *const $Packed, b: *const $Packed) -> $Sum {
+                // SAFETY: the caller's promise.
+                unsafe { dot::<Self>(n, a, b) }
             }
         }
     };

@@ -36,7 +36,7 @@ pub trait Square: Copy + 'static {
 
 /// How elements of a matrix become those of panels.
 pub trait Pack {
-    type Element: Copy;
+    type Element: Copy + Send + Sync;
     type Packed: Square;
     /// Elements of a lane in one of a panel.
     const STEPS: usize;
@@ -64,7 +64,18 @@ pub unsafe fn pack<P: Pack>(strip: &Strip<P::Element>, width: usize, out: *mut P
     let mut done = 0;
     // SAFETY: the caller's promise.
     unsafe {
-        if strip.step == 1 && strip.lanes > 1 {
+        if strip.lane == 1 && strip.lanes == width {
+            let (mut from, mut to) = (strip.ptr, out);
+            while done + P::STEPS <= strip.steps {
+                let mut l = 0;
+                l = pack_side_by_side::<P, 16>(from, strip.step, l, width, to);
+                l = pack_side_by_side::<P, 4>(from, strip.step, l, width, to);
+                pack_side_by_side::<P, 1>(from, strip.step, l, width, to);
+                from = from.wrapping_offset(strip.step * P::STEPS as isize);
+                to = to.add(width);
+                done += P::STEPS;
+            }
+        } else if strip.step == 1 && strip.lanes > 1 {
             let chunk = P::Packed::SIZE * P::STEPS;
             while done + chunk <= strip.steps {
                 pack_square::<P>(strip, done, width, out.add(done / P::STEPS * width));
@@ -79,6 +90,34 @@ pub unsafe fn pack<P: Pack>(strip: &Strip<P::Element>, width: usize, out: *mut P
     }
 }
 
+/// Packs lanes `start .. width`, `N` at once as far as possible; returns the first that is left.
+///
+/// # Safety
+/// As for [`pack`], with neighbouring lanes.
+#[inline(always)]
+unsafe fn pack_side_by_side<P: Pack, const N: usize>(
+    from: *const P::Element,
+    step: isize,
+    start: usize,
+    width: usize,
+    to: *mut P::Packed,
+) -> usize {
+    let mut l = start;
+    while l + N <= width {
+        // Read as a whole before any is written: the compiler does not know that the two are apart.
+        let mut lanes = [P::Packed::ZERO; N];
+        // SAFETY: the caller's promise.
+        unsafe {
+            for (i, lane) in lanes.iter_mut().enumerate() {
+                *lane = P::one(from.add(l + i), step, P::STEPS);
+            }
+            *to.add(l).cast::<[P::Packed; N]>() = lanes;
+        }
+        l += N;
+    }
+    l
+}
+
 /// # Safety
 /// As for [`pack`].
 #[inline(always)]
@@ -89,16 +128,9 @@ unsafe fn pack_step<P: Pack>(
     width: usize,
     out: *mut P::Packed,
 ) {
-    let from = strip.at(0, at);
-    // SAFETY: the caller's promise.
-    unsafe {
-        if strip.lane == 1 && strip.lanes == width && steps == P::STEPS {
-            for l in 0..width {
-                *out.add(l) = P::one(from.add(l), strip.step, P::STEPS);
-            }
-            return;
-        }
-        for l in 0..width {
+    for l in 0..width {
+        // SAFETY: the caller's promise.
+        unsafe {
             *out.add(l) = if l < strip.lanes {
                 P::one(strip.at(l, at), strip.step, steps)
             } else {

@@ -2,6 +2,7 @@
 
 pub mod alloc;
 mod bits;
+pub mod attention;
 pub mod columns;
 pub mod complex;
 pub mod conv;

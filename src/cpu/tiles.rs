@@ -250,7 +250,7 @@ unsafe fn store_row<T: Lane, const W: usize>(
 /// # Safety
 /// `at` is an element of the result.
 #[inline(always)]
-unsafe fn store<T: Lane>(p: &Product<T>, at: *mut T, sum: T) {
+pub unsafe fn store<T: Lane>(p: &Product<T>, at: *mut T, sum: T) {
     let scaled = if p.alpha == T::ONE {
         sum
     } else {

@@ -1,10 +1,14 @@
-//! Scaled dot-product attention, composed of products and a softmax.
+//! Scaled dot-product attention: one kernel, or products and a softmax where weights are dropped.
 
 use smallvec::smallvec;
 
-use super::{Args, Body, F, Outputs, Val, Value};
-use crate::tensor::{DType, Tensor};
-use crate::{Result, call, ensure, ops};
+use super::{Args, Body, F, Grads, Out, Outputs, Outs, Val, Value, arg, kernel, named};
+use crate::autograd::Ctx;
+use crate::cpu::attention::{Attention, Head};
+use crate::cpu::gemm::{Gemm, Mat};
+use crate::cpu::number::{Number, Real};
+use crate::tensor::{DType, Dims, Element, Tensor, broadcast_shapes};
+use crate::{Result, call, ensure, grads, ops};
 
 /// Operands must agree in dtype, and have at least a length and a size.
 fn check(query: &Tensor, key: &Tensor, value: &Tensor) -> Result<()> {
@@ -83,43 +87,254 @@ fn attention(args: Args) -> Result<Outputs> {
         Runtime,
         "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True"
     );
-    let causal = if causal {
-        Some(causal_mask(query, key)?)
-    } else {
-        None
-    };
-    let mask = mask.or(causal.as_ref());
-    let dtype = query.dtype().compute();
-    let (q, mut k, mut v) = (
-        Val::from(query).to(dtype),
-        Val::from(key).to(dtype),
-        Val::from(value).to(dtype),
-    );
-    if args.bool(7)? && query.ndim() > 2 {
-        let heads = query.shape()[query.ndim() - 3];
-        (k, v) = (repeat_heads(&k, heads), repeat_heads(&v, heads));
-    }
+    let gqa = args.bool(7)? && query.ndim() > 2;
     let size = query.shape()[query.ndim() - 1].max(1) as f64;
     let scale = args.opt_float(6)?.unwrap_or(1.0 / size.sqrt());
-    // Both sides take the root of the scale, so that neither overflows.
-    let root = scale.abs().sqrt();
-    let mut scores = (q * root.copysign(scale)).matmul(k.transpose(-2_i64, -1_i64) * root);
-    let mut weights = match mask {
-        Some(mask) => {
-            scores = scores + bias(mask, dtype)?;
-            safe_softmax(&scores)
-        }
-        None => Val(call!("softmax", &scores, -1_i64)),
+    let dtype = query.dtype().compute();
+    let [q, k, v] = [query, key, value].map(|t| Val::from(t).to(dtype));
+    let out = if dropout == 0.0 && matches!(dtype, DType::F32 | DType::F64) {
+        let mask = mask.map(|mask| bias(mask, dtype)).transpose()?;
+        Val(call!("_attention", q, k, v, mask, causal, scale, gqa))
+    } else {
+        let heads = Heads { causal, scale, gqa };
+        let weights = heads.weights(&q, &k, mask)?;
+        let weights = if dropout > 0.0 {
+            Val(call!("dropout", weights, dropout, true))
+        } else {
+            weights
+        };
+        weights.matmul(heads.repeated(&v, &q))
     };
-    if dropout > 0.0 {
-        weights = Val(call!("dropout", weights, dropout, true));
+    Ok(smallvec![Value::Tensor(out.to(query.dtype()).get()?)])
+}
+
+/// How scores are made.
+struct Heads {
+    causal: bool,
+    scale: f64,
+    /// Heads of keys and values serve several of queries.
+    gqa: bool,
+}
+
+impl Heads {
+    fn repeated(&self, x: &Val, query: &Val) -> Val {
+        if self.gqa {
+            repeat_heads(x, query.shape()[query.ndim() - 3])
+        } else {
+            x.clone()
+        }
     }
-    Ok(smallvec![Value::Tensor(
-        weights.matmul(v).to(query.dtype()).get()?
-    )])
+
+    fn weights(&self, q: &Val, k: &Val, mask: Option<&Tensor>) -> Result<Val> {
+        let k = self.repeated(k, q);
+        let causal = if self.causal {
+            Some(causal_mask(&q.clone().get()?, &k.clone().get()?)?)
+        } else {
+            None
+        };
+        // Both sides take the root of the scale, so that neither overflows.
+        let root = self.scale.abs().sqrt();
+        let scores = (q * root.copysign(self.scale)).matmul(k.transpose(-2_i64, -1_i64) * root);
+        Ok(match mask.or(causal.as_ref()) {
+            Some(mask) => safe_softmax(&(scores + bias(mask, q.dtype())?)),
+            None => Val(call!("softmax", &scores, -1_i64)),
+        })
+    }
+}
+
+/// The leading dimensions of the result, where heads of keys and values may be fewer.
+fn lead(a: Args) -> Result<Dims> {
+    let (q, k, v) = (a.t(0)?, a.t(1)?, a.t(2)?);
+    let all = |t: &Tensor| Dims::from_slice(&t.shape()[..t.ndim() - 2]);
+    let mut kinds = [all(q), all(k), all(v)];
+    if a.bool(6)? {
+        let heads = kinds[0].last().copied().unwrap_or(1);
+        for kind in &mut kinds[1..] {
+            if let Some(last) = kind.last_mut() {
+                ensure!(
+                    *last > 0 && heads % *last == 0,
+                    Runtime,
+                    "Number of heads in key and value must divide the number of heads in query"
+                );
+                *last = heads;
+            }
+        }
+    }
+    broadcast_shapes(&broadcast_shapes(&kinds[0], &kinds[1])?, &kinds[2])
+}
+
+fn attention_meta(a: Args) -> Result<Outs> {
+    let (q, k, v) = (a.t(0)?, a.t(1)?, a.t(2)?);
+    let [q_last, k_last] = [q, k].map(|t| t.shape()[t.ndim() - 1]);
+    let [keys, values] = [k, v].map(|t| t.shape()[t.ndim() - 2]);
+    ensure!(
+        q_last == k_last && keys == values,
+        Runtime,
+        "mat1 and mat2 shapes cannot be multiplied: query {:?}, key {:?}, value {:?}",
+        q.shape(),
+        k.shape(),
+        v.shape()
+    );
+    let mut shape = lead(a)?;
+    shape.push(q.shape()[q.ndim() - 2]);
+    if let Some(bias) = a.opt_t(3)? {
+        let scores: Dims = shape.iter().copied().chain([keys]).collect();
+        bias.layout().expand(&scores)?;
+    }
+    shape.push(v.shape()[v.ndim() - 1]);
+    Ok(smallvec![Out::new(&shape, q.dtype())])
+}
+
+/// Where the heads of an operand are: a step for each leading dimension of the result.
+struct Steps<'a> {
+    tensor: &'a Tensor,
+    lead: Dims,
+    sizes: &'a [i64],
+    /// Neighbours in the last leading dimension that share a head.
+    shared: i64,
+}
+
+impl<'a> Steps<'a> {
+    fn new(tensor: &'a Tensor, sizes: &'a [i64]) -> Steps<'a> {
+        let own = tensor.ndim() - 2;
+        let (shape, strides) = (tensor.shape(), tensor.strides());
+        let mut lead: Dims = smallvec![0; sizes.len()];
+        let mut shared = 1;
+        for i in 0..own {
+            let to = sizes.len() - own + i;
+            lead[to] = if shape[i] == 1 { 0 } else { strides[i] };
+            if to + 1 == sizes.len() && shape[i] > 1 {
+                shared = sizes[to] / shape[i];
+            }
+        }
+        Steps {
+            tensor,
+            lead,
+            sizes,
+            shared,
+        }
+    }
+
+    fn head<T: Element>(&self, mut index: i64) -> Mat<*mut T> {
+        let mut offset = 0;
+        for (i, (&size, &step)) in self.sizes.iter().zip(&self.lead).enumerate().rev() {
+            let shared = if i + 1 == self.sizes.len() {
+                self.shared
+            } else {
+                1
+            };
+            offset += index % size / shared * step;
+            index /= size;
+        }
+        let [.., row, col] = self.tensor.strides() else {
+            return Mat::new(self.tensor.ptr::<T>(), 0, 0);
+        };
+        let ptr = self.tensor.ptr::<T>().wrapping_offset(offset as isize);
+        Mat::new(ptr, *row as isize, *col as isize)
+    }
+}
+
+fn attention_kernel(a: Args, outs: &[Tensor]) -> Result<()> {
+    match a.t(0)?.dtype() {
+        DType::F32 => attend::<f32>(a, &outs[0]),
+        _ => attend::<f64>(a, &outs[0]),
+    }
+}
+
+fn attend<T: Element + Gemm + Number<Acc = T> + Real>(a: Args, out: &Tensor) -> Result<()> {
+    if out.numel() == 0 {
+        return Ok(());
+    }
+    let (q, k, v) = (a.t(0)?, a.t(1)?, a.t(2)?);
+    let lead = lead(a)?;
+    let bias = match a.opt_t(3)? {
+        Some(bias) => {
+            let sizes = [q.shape()[q.ndim() - 2], k.shape()[k.ndim() - 2]];
+            let scores: Dims = lead.iter().copied().chain(sizes).collect();
+            Some(bias.alias(bias.layout().expand(&scores)?)?)
+        }
+        None => None,
+    };
+    let [of_q, of_k, of_v, of_out] = [q, k, v, out].map(|t| Steps::new(t, &lead));
+    let of_bias = bias.as_ref().map(|bias| Steps::new(bias, &lead));
+    let size = |t: &Tensor, back: usize| t.shape()[t.ndim() - back] as usize;
+    let attention = Attention {
+        queries: size(q, 2),
+        keys: size(k, 2),
+        size: size(q, 1),
+        value_size: size(v, 1),
+        scale: T::of_f64(a.float(5)?),
+        causal: a.bool(4)?,
+    };
+    let head = |index: usize| {
+        let index = index as i64;
+        Head {
+            q: of_q.head::<T>(index).into(),
+            k: of_k.head::<T>(index).into(),
+            v: of_v.head::<T>(index).into(),
+            bias: of_bias.as_ref().map(|steps| steps.head::<T>(index).into()),
+            out: of_out.head::<T>(index),
+        }
+    };
+    // SAFETY: meta checked the sizes; the output was made for this call.
+    unsafe { attention.run(lead.iter().product::<i64>() as usize, head) };
+    Ok(())
+}
+
+/// Weights are computed again: keeping them all would take far more memory than the operands.
+fn attention_grad(c: &Ctx) -> Grads {
+    let failed = |e| grads![Val(Err(e)), None, None, None];
+    let a = c.args();
+    let (Ok(causal), Ok(scale), Ok(gqa)) = (a.bool(4), a.float(5), a.bool(6)) else {
+        return grads![None, None, None, None];
+    };
+    let (heads, g) = (Heads { causal, scale, gqa }, c.g());
+    let (q, k, v, mask) = (c.x(0), c.x(1), c.x(2), c.opt_x(3));
+    let mask = match mask.map(Val::get).transpose() {
+        Ok(mask) => mask,
+        Err(e) => return failed(e),
+    };
+    let weights = match heads.weights(&q, &k, mask.as_ref()) {
+        Ok(weights) => weights,
+        Err(e) => return failed(e),
+    };
+    // Gradients of repeated heads are added up.
+    let gathered = |grad: Val, like: &Val| {
+        if !gqa {
+            return grad;
+        }
+        let (n, own) = (grad.ndim(), like.shape()[like.ndim() - 3]);
+        let mut shape = grad.shape().to_vec();
+        shape.insert(n - 2, shape[n - 3] / own);
+        shape[n - 3] = own;
+        grad.reshape(shape).sum([-3_i64], false)
+    };
+    let to_weights = g.matmul(heads.repeated(&v, &q).transpose(-2_i64, -1_i64));
+    let to_scores = Val(call!(
+        "_softmax_backward_data",
+        to_weights,
+        &weights,
+        -1_i64
+    ));
+    grads![
+        c.when(0, || to_scores.matmul(heads.repeated(&k, &q)) * scale),
+        c.when(1, || gathered(
+            to_scores.transpose(-2_i64, -1_i64).matmul(&q) * scale,
+            &k
+        )),
+        c.when(2, || gathered(
+            weights.transpose(-2_i64, -1_i64).matmul(&g),
+            &v
+        )),
+        c.when(3, || to_scores.clone()),
+    ]
 }
 
 ops! {
+    /// Scaled dot-product attention with something added to the scores; heads of keys may be shared.
+    "_attention(Tensor query, Tensor key, Tensor value, Tensor? bias, bool causal, float scale, bool shared) -> Tensor",
+    0, kernel(attention_meta, attention_kernel),
+    grad named("ScaledDotProductAttentionBackward0", arg(0) | arg(1) | arg(2) | arg(3), attention_grad);
     /// Values averaged with the softmax of the scaled products of queries and keys as weights.
     "nn.functional.scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor",
     F, Body::Composite(attention);
