@@ -1,48 +1,10 @@
-//! Discrete Fourier transforms. One primitive, the complex transform along given dimensions, carries the gradients;
-//! the real, Hermitian and shifted forms are compositions over it.
+//! Discrete Fourier transforms: the forms of `torch.fft` as compositions over the primitives of
+//! [`super::fft_primitives`].
 
-use super::conv::dense;
 use super::matmul::single;
-use super::{Args, Body, F, O, Outputs, Val, rule};
-use crate::cpu::fft;
+use super::{Args, Body, F, O, Outputs, Val};
 use crate::tensor::{DType, Tensor, default_dtype, wrap_dim};
-use crate::{Result, call, ensure, fail, grads, ops};
-
-/// `_fft_c2c(self, dim, scale, forward)`: an unnormalised transform times `scale`.
-fn c2c(a: Args) -> Result<Vec<Tensor>> {
-    let (x, dims, scale, forward) = (a.t(0)?, a.ints(1)?, a.float(2)?, a.bool(3)?);
-    let mut current = x.detached();
-    for (i, &dim) in dims.iter().enumerate() {
-        let last = x.ndim() as i64 - 1;
-        let turned = Val::from(&current).transpose(dim, last).get()?;
-        let rows = Tensor::empty(turned.shape(), x.dtype())?;
-        crate::cpu::copy::copy(&rows, &turned)?;
-        let (len, scale) = (
-            turned.shape()[last as usize] as usize,
-            if i == 0 { scale } else { 1.0 },
-        );
-        // SAFETY: the tensor was just made and has no other reader.
-        unsafe {
-            match x.dtype() {
-                DType::C64 => fft::rows(
-                    rows.as_mut_slice::<crate::tensor::c64>()?,
-                    len,
-                    forward,
-                    scale as f32,
-                ),
-                DType::C128 => fft::rows(
-                    rows.as_mut_slice::<crate::tensor::c128>()?,
-                    len,
-                    forward,
-                    scale,
-                ),
-                other => fail!(Runtime, "Unsupported dtype {}", other.scalar_name()),
-            }
-        }
-        current = Val::from(rows).transpose(dim, last).get()?;
-    }
-    Ok(vec![dense(&current, x.dtype())?])
-}
+use crate::{Result, call, ensure, fail, ops};
 
 fn transform(x: &Val, dims: &[i64], scale: f64, forward: bool) -> Val {
     if dims.is_empty() {
@@ -93,7 +55,7 @@ fn real_only(x: &Tensor, op: &str) -> Result<()> {
 }
 
 /// Cuts or pads with zeros to a size along a dimension.
-fn resized(v: Val, dim: usize, n: i64) -> Val {
+pub(super) fn resized(v: Val, dim: usize, n: i64) -> Val {
     let size = v.shape().get(dim).copied().unwrap_or(1);
     if n <= size {
         return if n == size {
@@ -208,20 +170,15 @@ fn from_real(
     op: &str,
 ) -> Result<Outputs> {
     real_only(x, op)?;
-    let Some((&last, &n)) = p.dims.last().zip(p.sizes.last()) else {
+    if p.dims.is_empty() {
         fail!(Runtime, "{op} must transform at least one axis");
-    };
+    }
     let mut v = promoted(x, op)?;
     for (&d, &n) in p.dims.iter().zip(&p.sizes) {
         v = resized(v, d, n);
     }
-    let v = transform(
-        &complex(&v),
-        &indices(&p.dims),
-        scale(norm, p.sizes.iter().product(), !hermitian)?,
-        true,
-    );
-    let half = v.narrow(last as i64, 0, n / 2 + 1);
+    let factor = scale(norm, p.sizes.iter().product(), !hermitian)?;
+    let half = Val(call!("_fft_r2c", v, indices(&p.dims), factor));
     single(if hermitian {
         Val(call!("resolve_conj", half.conj()))
     } else {
@@ -252,25 +209,10 @@ fn to_real(
     for (i, &d) in p.dims.iter().enumerate() {
         v = resized(v, d, if i == count { n / 2 + 1 } else { p.sizes[i] });
     }
-    // All but the first and (for even sizes) the middle point stand for their mirror images too.
-    let weights: Vec<f64> = (0..=n / 2)
-        .map(|k| if k == 0 || 2 * k == n { 1.0 } else { 2.0 })
-        .collect();
-    let mut shape = vec![1i64; v.ndim()];
-    shape[last] = -1;
-    let weights = Val(Tensor::from_slice(&weights, &[n / 2 + 1]))
-        .to(v.dtype().to_real())
-        .reshape(shape);
     let others = &p.dims[..count];
     let v = transform(&v, &indices(others), 1.0, false);
     let factor = scale(norm, p.sizes.iter().product(), hermitian)?;
-    let v = transform(
-        &resized(v.mul(weights), last, n),
-        &[last as i64],
-        factor,
-        false,
-    );
-    single(Val(call!("clone", v.real())))
+    single(Val(call!("_fft_c2r", v, last as i64, n, factor)))
 }
 
 /// The plan of the one-dimensional forms: arguments (self, n, dim, norm).
@@ -327,13 +269,6 @@ macro_rules! run {
 }
 
 ops! {
-    /// Complex Fourier transform along dimensions, times a factor.
-    "_fft_c2c(Tensor self, int[] dim, float scale, bool forward) -> Tensor", 0, Body::Dynamic { cpu: c2c },
-    grad rule(0, |c| {
-        let a = c.args();
-        let back = a.bool(3).map(|forward| !forward);
-        grads![Val(call!("_fft_c2c", c.g(), a.get(1), a.get(2), back.unwrap_or(false)))]
-    });
     /// Discrete Fourier transform along one dimension.
     "fft.fft(Tensor self, int? n=None, int dim=-1, str? norm=None) -> Tensor", F | O, run!(plan_1d, to_complex, true, "fft");
     /// Inverse Fourier transform along one dimension.
