@@ -22,11 +22,17 @@ pub mod gemm;
 #[cfg(target_arch = "x86_64")]
 mod gemm_blocked;
 #[cfg(target_arch = "x86_64")]
+mod gemm_formats;
+mod gemm_half;
+#[cfg(target_arch = "x86_64")]
 mod gemm_kernels;
 #[cfg(target_arch = "x86_64")]
 mod gemm_pack;
+mod gemm_real;
 #[cfg(test)]
 mod gemm_tests;
+#[cfg(target_arch = "x86_64")]
+mod gemm_thin;
 pub mod index;
 pub mod iter;
 pub mod join;
@@ -62,6 +68,8 @@ pub mod random_fill;
 pub mod random_normal;
 pub mod random_reject;
 pub mod range;
+pub mod recurrent;
+pub mod recurrent_gates;
 pub mod reduce;
 mod reduce_columns;
 pub mod reduce_index;

@@ -51,6 +51,7 @@ pub mod distance;
 pub mod einsum;
 pub mod embed;
 pub mod fft;
+pub mod fft_primitives;
 pub mod fold;
 pub mod grid;
 pub mod index_add;
@@ -77,6 +78,7 @@ mod pointwise_choices;
 pub mod pooling;
 pub mod quantile;
 pub mod rearrange;
+pub mod recurrent;
 pub mod reduce_moments;
 pub mod reinterpret;
 mod replay;
@@ -439,6 +441,7 @@ static FAMILIES: &[&[Op]] = &[
     combine::OPS,
     window::OPS,
     attention::OPS,
+    recurrent::OPS,
     reduce_moments::OPS,
     scan::OPS,
     difference::OPS,
@@ -474,6 +477,7 @@ static FAMILIES: &[&[Op]] = &[
     linalg_solve::OPS,
     linalg_det::OPS,
     fft::OPS,
+    fft_primitives::OPS,
     stft::OPS,
     linalg_norm::OPS,
     linalg_pinv::OPS,

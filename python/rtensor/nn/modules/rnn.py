@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import rtensor
@@ -17,34 +16,29 @@ __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "R
 
 # The state of a step: hidden, and the memory of LSTMs.
 State = tuple[Tensor, ...]
-Step = Callable[[Tensor, Tensor, State], State]
 
-
-def _plain_step(nonlinearity: str) -> Step:
-    activation = rtensor.tanh if nonlinearity == "tanh" else rtensor.relu
-    return lambda from_input, from_hidden, state: (activation(from_input + from_hidden),)
-
-
-def _lstm_step(from_input: Tensor, from_hidden: Tensor, state: State) -> State:
-    enter, forget, candidate, out = (from_input + from_hidden).chunk(4, -1)
-    memory = forget.sigmoid() * state[1] + enter.sigmoid() * candidate.tanh()
-    return out.sigmoid() * memory.tanh(), memory
-
-
-def _gru_step(from_input: Tensor, from_hidden: Tensor, state: State) -> State:
-    reset_x, update_x, new_x = from_input.chunk(3, -1)
-    reset_h, update_h, new_h = from_hidden.chunk(3, -1)
-    new = (new_x + (reset_x + reset_h).sigmoid() * new_h).tanh()
-    return (new + (update_x + update_h).sigmoid() * (state[0] - new),)
-
-
-_STEPS: dict[str, Step] = {
-    "RNN_TANH": _plain_step("tanh"),
-    "RNN_RELU": _plain_step("relu"),
-    "LSTM": _lstm_step,
-    "GRU": _gru_step,
-}
 _GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "LSTM": 4, "GRU": 3}
+
+
+def _steps(
+    mode: str,
+    data: Tensor,
+    first: State,
+    weights: list[Parameter],
+    biases: tuple[Any, Any],
+    sizes: list[int],
+    reverse: bool = False,
+    projection: Any = None,
+) -> tuple[Tensor, State]:
+    """One layer over steps that lie one after the other: the outputs, and the last state."""
+    bias_ih, bias_hh = biases
+    if mode != "GRU" and bias_ih is not None:
+        bias_ih, bias_hh = bias_ih + bias_hh, None
+    # The inputs of all steps are multiplied at once.
+    inputs = _ops.linear(data, weights[0], bias_ih)
+    hidden, memory = first if mode == "LSTM" else (*first, None)
+    output, *last = _ops._rnn_layer(inputs, weights[1], bias_hh, hidden, memory, sizes, mode, reverse, projection)
+    return output, tuple(last[: len(first)])
 
 
 class RNNBase(Module):
@@ -248,26 +242,7 @@ class RNNBase(Module):
     ) -> tuple[Tensor, State]:
         projection = weights[-1] if self.proj_size else None
         bias_ih, bias_hh = weights[2:4] if self.bias else (None, None)
-        step = _STEPS[self.mode]
-        # The inputs of all steps are multiplied at once.
-        inputs = _ops.linear(data, weights[0], bias_ih).split(sizes)
-        outputs: list[Any] = [None] * len(sizes)
-        ended: list[State] = []
-        state = tuple(s[: sizes[-1] if reverse else sizes[0]] for s in first)
-        for t in reversed(range(len(sizes))) if reverse else range(len(sizes)):
-            active = state[0].size(0)
-            if sizes[t] > active:  # backwards, shorter sequences begin later
-                state = tuple(rtensor.cat([s, f[active : sizes[t]]]) for s, f in zip(state, first, strict=True))
-            elif sizes[t] < active:  # forwards, they end earlier
-                ended.append(tuple(s[sizes[t] :] for s in state))
-                state = tuple(s[: sizes[t]] for s in state)
-            state = step(inputs[t], _ops.linear(state[0], weights[1], bias_hh), state)
-            if projection is not None:
-                state = (_ops.linear(state[0], projection), *state[1:])
-            outputs[t] = state[0]
-        if ended:
-            state = tuple(rtensor.cat(parts) for parts in zip(state, *reversed(ended), strict=True))
-        return rtensor.cat(outputs), state
+        return _steps(self.mode, data, first, weights[:2], (bias_ih, bias_hh), sizes, reverse, projection)
 
 
 class RNN(RNNBase):
@@ -345,18 +320,17 @@ class RNNCellBase(Module):
             text += f", nonlinearity={self.nonlinearity}"
         return text
 
-    def _advance(self, input: Tensor, states: State | None, step: Step, count: int) -> State:
+    def _advance(self, mode: str, input: Tensor, states: State | None) -> State:
         if input.dim() not in (1, 2):
             raise ValueError(f"{self._get_name()}: Expected input to be 1D or 2D, got {input.dim()}D instead")
         batched = input.dim() == 2
         input = input if batched else input.unsqueeze(0)
         if states is None:
-            states = (input.new_zeros(input.size(0), self.hidden_size),) * count
+            states = (input.new_zeros(input.size(0), self.hidden_size),) * (2 if mode == "LSTM" else 1)
         elif not batched:
             states = tuple(s.unsqueeze(0) for s in states)
-        from_input = _ops.linear(input, self.weight_ih, self.bias_ih)
-        from_hidden = _ops.linear(states[0], self.weight_hh, self.bias_hh)
-        states = step(from_input, from_hidden, states)
+        weights, biases = [self.weight_ih, self.weight_hh], (self.bias_ih, self.bias_hh)
+        _, states = _steps(mode, input, states, weights, biases, [input.size(0)])
         return states if batched else tuple(s.squeeze(0) for s in states)
 
 
@@ -379,8 +353,8 @@ class RNNCell(RNNCellBase):
         """Return the next state."""
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        step = _plain_step(self.nonlinearity)
-        return self._advance(input, None if hx is None else (hx,), step, 1)[0]
+        mode = f"RNN_{self.nonlinearity.upper()}"
+        return self._advance(mode, input, None if hx is None else (hx,))[0]
 
 
 class LSTMCell(RNNCellBase):
@@ -391,7 +365,7 @@ class LSTMCell(RNNCellBase):
 
     def forward(self, input: Tensor, hx: State | None = None) -> State:
         """Return the next hidden state and memory."""
-        return self._advance(input, hx, _lstm_step, 2)
+        return self._advance("LSTM", input, hx)
 
 
 class GRUCell(RNNCellBase):
@@ -402,4 +376,4 @@ class GRUCell(RNNCellBase):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """Return the next state."""
-        return self._advance(input, None if hx is None else (hx,), _gru_step, 1)[0]
+        return self._advance("GRU", input, None if hx is None else (hx,))[0]
