@@ -7,7 +7,7 @@ use super::gemm::{Gemm, Mat, Product};
 use super::pool::{self, grain};
 use num_complex::Complex;
 use num_traits::{Float, NumAssign};
-use std::ops::Neg;
+use std::ops::{Neg, Range};
 
 /// A real or complex number of LAPACK.
 pub trait Field:
@@ -178,6 +178,23 @@ impl<T: Copy> Matrix<T> {
 }
 
 impl<T: Field> Matrix<T> {
+    /// Subtracts `factor` times row `p` of `other` from row `i`, in the columns `cols`.
+    #[inline(always)]
+    fn subtract_row(&self, i: usize, factor: T, (other, p): (&Self, usize), cols: Range<usize>) {
+        assert!(i < self.rows && p < other.rows && cols.end <= self.cols && cols.end <= other.cols);
+        let (to, from) = (
+            self.ptr.wrapping_offset(i as isize * self.row),
+            other.ptr.wrapping_offset(p as isize * other.row),
+        );
+        for j in cols.start as isize..cols.end as isize {
+            // SAFETY: the indices were checked; `new` promised the memory.
+            unsafe {
+                let to = to.offset(j * self.col);
+                *to = *to - factor * *from.offset(j * other.col);
+            }
+        }
+    }
+
     pub fn set_identity(&self) {
         for i in 0..self.rows {
             for j in 0..self.cols {
@@ -224,10 +241,13 @@ impl<T: Field> Matrix<T> {
     }
 }
 
+/// Tasks' worth of work up to which several threads on one matrix only wait for each other.
+const ONE_THREAD: usize = 768;
+
 /// Runs `body` for every matrix of a batch; `work` operations each. The body learns how many threads it may use.
 pub fn for_each_matrix(batch: usize, work: usize, body: impl Fn(usize, usize) + Sync) {
     let threads = pool::threads();
-    if batch < threads && work > grain::LINALG {
+    if batch < threads && work > ONE_THREAD * grain::LINALG {
         pool::run_inside(|| (0..batch).for_each(|i| body(i, threads)));
     } else {
         let grain = grain::LINALG / work.max(1) + 1;
@@ -283,10 +303,7 @@ fn solve_triangular_plain<T: Field>(a: &Matrix<T>, b: &Matrix<T>, upper: bool, u
         let i = if upper { n - 1 - step } else { step };
         let solved = if upper { i + 1..n } else { 0..i };
         for p in solved {
-            let factor = a.get(i, p);
-            for j in 0..b.cols {
-                b.set(i, j, b.get(i, j) - factor * b.get(p, j));
-            }
+            b.subtract_row(i, a.get(i, p), (b, p), 0..b.cols);
         }
         if !unit {
             let pivot = a.get(i, i);
@@ -343,9 +360,7 @@ fn lu_plain<T: Field>(a: &Matrix<T>, pivots: &mut [usize]) -> usize {
         for i in j + 1..a.rows {
             let factor = a.get(i, j) / top;
             a.set(i, j, factor);
-            for q in j + 1..a.cols {
-                a.set(i, q, a.get(i, q) - factor * a.get(j, q));
-            }
+            a.subtract_row(i, factor, (a, j), j + 1..a.cols);
         }
     }
     info

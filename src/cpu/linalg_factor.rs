@@ -71,14 +71,32 @@ fn cholesky_faer<T: Field>(a: &Matrix<T>, threads: usize) -> usize {
 }
 
 fn copy_lower<T: Field>(from: faer::MatRef<'_, T>, to: &Matrix<T>) {
-    for i in 0..to.rows {
-        (0..=i).for_each(|j| to.set(i, j, from[(i, j)]));
-    }
+    copy_where(from, to, |i, j| j <= i);
 }
 
 fn copy<T: Field>(from: faer::MatRef<'_, T>, to: &Matrix<T>) {
-    for i in 0..to.rows {
-        (0..to.cols).for_each(|j| to.set(i, j, from[(i, j)]));
+    copy_where(from, to, |_, _| true);
+}
+
+/// Copies the elements that are wanted, in squares: one of the two lies by columns.
+fn copy_where<T: Field>(
+    from: faer::MatRef<'_, T>,
+    to: &Matrix<T>,
+    wanted: impl Fn(usize, usize) -> bool,
+) {
+    const SQUARE: usize = 16;
+    assert!(from.nrows() >= to.rows && from.ncols() >= to.cols);
+    for first in (0..to.rows).step_by(SQUARE) {
+        for start in (0..to.cols).step_by(SQUARE) {
+            for i in first..(first + SQUARE).min(to.rows) {
+                for j in start..(start + SQUARE).min(to.cols) {
+                    if wanted(i, j) {
+                        // SAFETY: the sizes were compared.
+                        to.set(i, j, unsafe { *from.get_unchecked(i, j) });
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -279,7 +297,8 @@ pub fn qr<T: Field>(a: &Matrix<T>, q: Option<&Matrix<T>>, r: &Matrix<T>, threads
     }
     let mut tau = vec![<T as Gemm>::ZERO; steps];
     geqrf(a, &mut tau);
-    copy_upper(|i, j| a.get(i, j), r);
+    (0..r.rows).for_each(|i| (i..r.cols).for_each(|j| r.set(i, j, a.get(i, j))));
+    clear_below(r);
     if let Some(q) = q {
         q.set_identity();
         apply_reflectors(a, &tau, q, false);
@@ -289,8 +308,8 @@ pub fn qr<T: Field>(a: &Matrix<T>, q: Option<&Matrix<T>>, r: &Matrix<T>, threads
 fn qr_faer<T: Field>(a: &Matrix<T>, q: Option<&Matrix<T>>, r: &Matrix<T>, threads: usize) {
     use_threads(threads);
     let found = a.faer().qr();
-    let upper = found.R();
-    copy_upper(|i, j| upper[(i, j)], r);
+    copy_where(found.R(), r, |i, j| i <= j);
+    clear_below(r);
     if let Some(q) = q {
         let whole = if q.cols > a.cols {
             found.compute_Q()
@@ -301,19 +320,9 @@ fn qr_faer<T: Field>(a: &Matrix<T>, q: Option<&Matrix<T>>, r: &Matrix<T>, thread
     }
 }
 
-fn copy_upper<T: Field>(from: impl Fn(usize, usize) -> T, to: &Matrix<T>) {
-    for i in 0..to.rows {
-        for j in 0..to.cols {
-            to.set(
-                i,
-                j,
-                if i <= j {
-                    from(i, j)
-                } else {
-                    <T as Gemm>::ZERO
-                },
-            );
-        }
+fn clear_below<T: Field>(r: &Matrix<T>) {
+    for i in 0..r.rows {
+        (0..i.min(r.cols)).for_each(|j| r.set(i, j, <T as Gemm>::ZERO));
     }
 }
 

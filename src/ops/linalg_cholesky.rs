@@ -104,7 +104,7 @@ fn cholesky_ex(a: Args) -> Result<Vec<Tensor>> {
     };
     let (factor, n) = (fresh(&source)?, size(x).0);
     let infos = Infos::new(batch(x));
-    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), n * n * n / 3, |i, threads| {
+    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), n * n * n, |i, threads| {
         infos.set(i, linalg_factor::cholesky(&matrix::<T>(&factor, i), threads));
     }), else fail!(Runtime, "linalg.cholesky: {}", x.dtype()));
     let infos = infos.tensor(x)?;

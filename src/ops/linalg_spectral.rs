@@ -59,7 +59,7 @@ fn svd(a: Args) -> Result<Vec<Tensor>> {
     };
     let (u, vh) = (Tensor::empty(&left, dtype)?, Tensor::empty(&right, dtype)?);
     let failures = Failures::default();
-    dispatch!(wide dtype, T => linalg::for_each_matrix(batch(x), 8 * m * n * k, |i, threads| {
+    dispatch!(wide dtype, T => linalg::for_each_matrix(batch(x), 4 * m * n * k, |i, threads| {
         let factors = vectors.then(|| (matrix::<T>(&u, i), matrix::<T>(&vh, i)));
         if k == 0 {
             factors.iter().for_each(|(u, vh)| { u.set_identity(); vh.set_identity() });
@@ -187,7 +187,7 @@ fn eigh(a: Args) -> Result<Vec<Tensor>> {
         Tensor::empty(&[0], dtype)?
     };
     let failures = Failures::default();
-    dispatch!(wide dtype, T => linalg::for_each_matrix(batch(x), 9 * n * n * n, |i, threads| {
+    dispatch!(wide dtype, T => linalg::for_each_matrix(batch(x), 4 * n * n * n, |i, threads| {
         if n > 0 {
             let columns = vectors.then(|| matrix::<T>(&v, i));
             // SAFETY: one row per matrix.
@@ -246,7 +246,7 @@ fn eig(a: Args) -> Result<Vec<Tensor>> {
         Tensor::empty(x.shape(), dtype)?,
     );
     let failures = Failures::default();
-    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), 25 * n * n * n, |i, threads| {
+    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), 6 * n * n * n, |i, threads| {
         if n > 0 {
             type C = Complex<<T as Field>::Part>;
             // SAFETY: one row per matrix.
