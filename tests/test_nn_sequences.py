@@ -94,3 +94,58 @@ def test_transformer():
     assert all(p.grad is not None for p in network.parameters())
     layer = nn.TransformerEncoderLayer(8, 2, 16, norm_first=True, activation="gelu")
     assert nn.TransformerEncoder(layer, 2)(source).shape == (3, 2, 8)
+
+
+@pytest.mark.parametrize(("layer", "cell"), LAYERS)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_gradients_of_a_layer_are_those_of_its_cell(layer, cell, reverse):
+    whole = layer(3, 4, bidirectional=True).double()
+    suffix = "_l0_reverse" if reverse else "_l0"
+    one = cell(3, 4).double()
+    one.load_state_dict({n.removesuffix(suffix): v for n, v in whole.state_dict().items() if n.endswith(suffix)})
+    x = torch.randn(5, 2, 3, dtype=torch.float64, requires_grad=True)
+    outputs = whole(x)[0][:, :, 4:] if reverse else whole(x)[0][:, :, :4]
+    first = torch.autograd.grad(outputs.sin().sum(), x, create_graph=True)[0]
+    state, rows = None, [None] * 5
+    for t in reversed(range(5)) if reverse else range(5):
+        state = one(x[t], state)
+        rows[t] = hidden(state)
+    stepwise = torch.autograd.grad(torch.stack(rows).sin().sum(), x, create_graph=True)[0]
+    plain = torch.autograd.grad(whole(x)[0].narrow(2, 4 if reverse else 0, 4).sin().sum(), x)[0]
+    near(first, stepwise, 1e-12)
+    near(plain, stepwise, 1e-12)
+    near(*(torch.autograd.grad(g.square().sum(), x)[0] for g in (first, stepwise)), 1e-10)
+
+
+def attention_by_hand(q, k, v, mask, scale):
+    scores = q @ k.transpose(-1, -2) * scale + mask
+    return scores.softmax(-1).nan_to_num(0.0) @ v
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("queries", "keys", "heads"), [(1, 1, 4), (50, 130, 4), (130, 50, 2), (97, 97, 1)])
+@pytest.mark.parametrize("kind", ["none", "causal", "bool", "float"])
+def test_attention_is_its_formula(dtype, queries, keys, heads, kind):
+    def drawn(*shape):
+        return torch.randn(*shape, dtype=dtype, requires_grad=True)
+
+    q, k, v = drawn(2, 4, queries, 8), drawn(2, heads, keys, 8), drawn(2, heads, keys, 6)
+    mask, added = None, torch.zeros((), dtype=dtype)
+    if kind == "causal":
+        added = torch.zeros(queries, keys, dtype=dtype).masked_fill(~torch.ones(queries, keys).bool().tril(), -np.inf)
+    elif kind == "bool":
+        mask = torch.rand(queries, keys) < 0.5
+        added = torch.zeros(queries, keys, dtype=dtype).masked_fill(~mask, -np.inf)
+    elif kind == "float":
+        mask = added = drawn(2, 1, queries, keys)
+    options = {"attn_mask": mask, "is_causal": kind == "causal", "scale": 0.3, "enable_gqa": heads < 4}
+    out = nn.functional.scaled_dot_product_attention(q, k, v, **options)
+    wide = [t.repeat_interleave(4 // heads, 1) for t in (k, v)]
+    expected = attention_by_hand(q, *wide, added, 0.3)
+    tol = 1e-4 if dtype == torch.float32 else 1e-10
+    near(out, expected, tol)
+    if kind != "bool":  # the formula's gradients of rows that see nothing are NaN
+        wanted = [q, k, v] + ([mask] if kind == "float" else [])
+        grads = [torch.autograd.grad(y.sin().sum(), wanted) for y in (out, expected)]
+        for ours, theirs in zip(*grads, strict=True):
+            near(ours, theirs, tol)

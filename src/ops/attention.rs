@@ -3,12 +3,12 @@
 use smallvec::smallvec;
 
 use super::{Args, Body, F, Grads, Out, Outputs, Outs, Val, Value, arg, kernel, named};
-use crate::autograd::Ctx;
-use crate::cpu::attention::{Attention, Head};
+use crate::autograd::{Ctx, grad_enabled};
+use crate::cpu::attention::{Attention, Head, HeadGrads};
 use crate::cpu::gemm::{Gemm, Mat};
 use crate::cpu::number::{Number, Real};
 use crate::tensor::{DType, Dims, Element, Tensor, broadcast_shapes};
-use crate::{Result, call, ensure, grads, ops};
+use crate::{Result, call, call_all, ensure, grads, ops};
 
 /// Operands must agree in dtype, and have at least a length and a size.
 fn check(query: &Tensor, key: &Tensor, value: &Tensor) -> Result<()> {
@@ -241,43 +241,135 @@ fn attention_kernel(a: Args, outs: &[Tensor]) -> Result<()> {
     }
 }
 
-fn attend<T: Element + Gemm + Number<Acc = T> + Real>(a: Args, out: &Tensor) -> Result<()> {
-    if out.numel() == 0 {
-        return Ok(());
-    }
-    let (q, k, v) = (a.t(0)?, a.t(1)?, a.t(2)?);
-    let lead = lead(a)?;
-    let bias = match a.opt_t(3)? {
-        Some(bias) => {
-            let sizes = [q.shape()[q.ndim() - 2], k.shape()[k.ndim() - 2]];
-            let scores: Dims = lead.iter().copied().chain(sizes).collect();
-            Some(bias.alias(bias.layout().expand(&scores)?)?)
+/// Heads in memory, as the kernels take them.
+struct Operands<'a> {
+    q: Steps<'a>,
+    k: Steps<'a>,
+    v: Steps<'a>,
+    bias: Option<Steps<'a>>,
+}
+
+impl Operands<'_> {
+    fn head<T: Element>(&self, index: i64, out: Mat<*mut T>) -> Head<T> {
+        Head {
+            q: self.q.head::<T>(index).into(),
+            k: self.k.head::<T>(index).into(),
+            v: self.v.head::<T>(index).into(),
+            bias: self
+                .bias
+                .as_ref()
+                .map(|steps| steps.head::<T>(index).into()),
+            out,
         }
-        None => None,
+    }
+}
+
+/// What is added to the scores, expanded to them.
+fn expanded_bias(a: Args, lead: &[i64]) -> Result<Option<Tensor>> {
+    let Some(bias) = a.opt_t(3)? else {
+        return Ok(None);
     };
-    let [of_q, of_k, of_v, of_out] = [q, k, v, out].map(|t| Steps::new(t, &lead));
-    let of_bias = bias.as_ref().map(|bias| Steps::new(bias, &lead));
+    let (q, k) = (a.t(0)?, a.t(1)?);
+    let sizes = [q.shape()[q.ndim() - 2], k.shape()[k.ndim() - 2]];
+    let scores: Dims = lead.iter().copied().chain(sizes).collect();
+    bias.alias(bias.layout().expand(&scores)?).map(Some)
+}
+
+fn operands<'a>(a: Args<'a>, bias: Option<&'a Tensor>, lead: &'a [i64]) -> Result<Operands<'a>> {
+    Ok(Operands {
+        q: Steps::new(a.t(0)?, lead),
+        k: Steps::new(a.t(1)?, lead),
+        v: Steps::new(a.t(2)?, lead),
+        bias: bias.map(|bias| Steps::new(bias, lead)),
+    })
+}
+
+fn common<T: Real>(a: Args) -> Result<Attention<T>> {
+    let (q, k, v) = (a.t(0)?, a.t(1)?, a.t(2)?);
     let size = |t: &Tensor, back: usize| t.shape()[t.ndim() - back] as usize;
-    let attention = Attention {
+    Ok(Attention {
         queries: size(q, 2),
         keys: size(k, 2),
         size: size(q, 1),
         value_size: size(v, 1),
         scale: T::of_f64(a.float(5)?),
         causal: a.bool(4)?,
-    };
+    })
+}
+
+fn attend<T: Element + Gemm + Number<Acc = T> + Real>(a: Args, out: &Tensor) -> Result<()> {
+    if out.numel() == 0 {
+        return Ok(());
+    }
+    let lead = lead(a)?;
+    let bias = expanded_bias(a, &lead)?;
+    let (operands, outputs) = (operands(a, bias.as_ref(), &lead)?, Steps::new(out, &lead));
     let head = |index: usize| {
         let index = index as i64;
-        Head {
-            q: of_q.head::<T>(index).into(),
-            k: of_k.head::<T>(index).into(),
-            v: of_v.head::<T>(index).into(),
-            bias: of_bias.as_ref().map(|steps| steps.head::<T>(index).into()),
-            out: of_out.head::<T>(index),
-        }
+        operands.head::<T>(index, outputs.head::<T>(index))
     };
     // SAFETY: meta checked the sizes; the output was made for this call.
-    unsafe { attention.run(lead.iter().product::<i64>() as usize, head) };
+    unsafe { common::<T>(a)?.run(lead.iter().product::<i64>() as usize, head) };
+    Ok(())
+}
+
+/// Gradients of queries, keys and values for all heads of the result.
+fn backward_meta(a: Args) -> Result<Outs> {
+    let outs = attention_meta(a)?;
+    let lead = lead(a)?;
+    let like = |t: &Tensor| {
+        let shape: Dims = lead
+            .iter()
+            .chain(&t.shape()[t.ndim() - 2..])
+            .copied()
+            .collect();
+        Out::new(&shape, t.dtype())
+    };
+    ensure!(
+        a.t(7)?.shape() == &outs[0].shape[..],
+        Runtime,
+        "attention: the gradient must have the sizes of the result"
+    );
+    Ok([like(a.t(0)?), like(a.t(1)?), like(a.t(2)?)]
+        .into_iter()
+        .collect())
+}
+
+fn backward_kernel(a: Args, outs: &[Tensor]) -> Result<()> {
+    match a.t(0)?.dtype() {
+        DType::F32 => attend_backward::<f32>(a, outs),
+        _ => attend_backward::<f64>(a, outs),
+    }
+}
+
+fn attend_backward<T: Element + Gemm + Number<Acc = T> + Real>(
+    a: Args,
+    outs: &[Tensor],
+) -> Result<()> {
+    for out in outs {
+        // SAFETY: the output was made for this call.
+        unsafe { out.as_mut_slice::<T>()?.fill(<T as Gemm>::ZERO) };
+    }
+    let (lead, grad) = (lead(a)?, a.t(7)?);
+    if grad.numel() == 0 {
+        return Ok(());
+    }
+    let bias = expanded_bias(a, &lead)?;
+    let operands = operands(a, bias.as_ref(), &lead)?;
+    let [of_q, of_k, of_v, of_grad] =
+        [&outs[0], &outs[1], &outs[2], grad].map(|t| Steps::new(t, &lead));
+    let head = |index: usize| {
+        let index = index as i64;
+        let grads = HeadGrads {
+            out: of_grad.head::<T>(index).into(),
+            q: of_q.head::<T>(index),
+            k: of_k.head::<T>(index),
+            v: of_v.head::<T>(index),
+        };
+        (operands.head::<T>(index, grads.q), grads)
+    };
+    // SAFETY: meta checked the sizes; the outputs were made for this call.
+    unsafe { common::<T>(a)?.backward(lead.iter().product::<i64>() as usize, head) };
     Ok(())
 }
 
@@ -294,10 +386,6 @@ fn attention_grad(c: &Ctx) -> Grads {
         Ok(mask) => mask,
         Err(e) => return failed(e),
     };
-    let weights = match heads.weights(&q, &k, mask.as_ref()) {
-        Ok(weights) => weights,
-        Err(e) => return failed(e),
-    };
     // Gradients of repeated heads are added up.
     let gathered = |grad: Val, like: &Val| {
         if !gqa {
@@ -308,6 +396,35 @@ fn attention_grad(c: &Ctx) -> Grads {
         shape.insert(n - 2, shape[n - 3] / own);
         shape[n - 3] = own;
         grad.reshape(shape).sum([-3_i64], false)
+    };
+    if !grad_enabled() && !c.needs(3) {
+        let all = call_all!(
+            "_attention_backward",
+            &q,
+            &k,
+            &v,
+            mask,
+            causal,
+            scale,
+            gqa,
+            g
+        );
+        return match all {
+            Ok(list) => {
+                let [dq, dk, dv] = [0, 1, 2].map(|i| Val(list[i].clone().into_tensor()));
+                grads![
+                    c.when(0, || dq),
+                    c.when(1, || gathered(dk, &k)),
+                    c.when(2, || gathered(dv, &v)),
+                    None
+                ]
+            }
+            Err(e) => failed(e),
+        };
+    }
+    let weights = match heads.weights(&q, &k, mask.as_ref()) {
+        Ok(weights) => weights,
+        Err(e) => return failed(e),
     };
     let to_weights = g.matmul(heads.repeated(&v, &q).transpose(-2_i64, -1_i64));
     let to_scores = Val(call!(
@@ -335,6 +452,9 @@ ops! {
     "_attention(Tensor query, Tensor key, Tensor value, Tensor? bias, bool causal, float scale, bool shared) -> Tensor",
     0, kernel(attention_meta, attention_kernel),
     grad named("ScaledDotProductAttentionBackward0", arg(0) | arg(1) | arg(2) | arg(3), attention_grad);
+    /// The gradients of query, key and value, for each head of the result.
+    "_attention_backward(Tensor query, Tensor key, Tensor value, Tensor? bias, bool causal, float scale, bool shared, Tensor grad) -> (Tensor, Tensor, Tensor)",
+    0, kernel(backward_meta, backward_kernel);
     /// Values averaged with the softmax of the scaled products of queries and keys as weights.
     "nn.functional.scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor",
     F, Body::Composite(attention);
