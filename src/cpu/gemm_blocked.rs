@@ -2,31 +2,30 @@
 //! registers, and scaled, added and rounded once when they are complete.
 
 use super::alloc;
-use super::convert::{narrow_bf16, narrow_f16, widen_bf16, widen_f16};
 use super::gemm::{Fixed, Mat, Product};
-use super::gemm_kernels::{Bf16x32, F32x8, F32x16, F64x4, F64x8, Simd};
-use super::gemm_pack::{Pack, SLACK, Square, Strip, pack};
+use super::gemm_kernels::{Simd, Tile, is_exact};
+use super::gemm_pack::{Pack, SLACK, Strip};
 use super::pool::{self, grain};
-use half::{bf16, f16};
-use std::arch::x86_64::*;
 use std::marker::PhantomData;
 use std::ops::{Add, Mul, Range};
 use std::ptr::NonNull;
 
-type Packed<K> = <K as Pack>::Packed;
-type Sum<K> = <<K as Kernel>::Simd as Simd>::Sum;
+pub type Packed<K> = <K as Pack>::Packed;
+pub type Sum<K> = <<K as Kernel>::Simd as Simd>::Sum;
 
 /// An element type on an instruction set.
 pub trait Kernel: Pack<Packed: Send + Sync> + 'static {
     type Simd: Simd<Packed = <Self as Pack>::Packed, Sum: Number>;
+    /// Sums are elements: tiles may be read and written in place.
+    const IN_PLACE: bool;
     fn widen(x: Self::Element) -> Sum<Self>;
     fn narrow(x: Sum<Self>) -> Self::Element;
 
     /// # Safety
-    /// As for [`pack`], and the instruction set is there.
+    /// As for [`super::gemm_pack::pack`], and the instruction set is there.
     unsafe fn pack_rows(strip: &Strip<Self::Element>, out: *mut Packed<Self>);
     /// # Safety
-    /// As for [`pack`], and the instruction set is there.
+    /// As for [`super::gemm_pack::pack`], and the instruction set is there.
     unsafe fn pack_columns(strip: &Strip<Self::Element>, out: *mut Packed<Self>);
     /// # Safety
     /// As for [`finish`], and the instruction set is there.
@@ -36,14 +35,22 @@ pub trait Kernel: Pack<Packed: Send + Sync> + 'static {
 /// What sums are made of.
 pub trait Number: Copy + PartialEq + Add<Output = Self> + Mul<Output = Self> + Send + Sync {
     const ZERO: Self;
+    const ONE: Self;
 }
 
 impl Number for f32 {
     const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+}
+
+impl Number for std::num::Wrapping<i32> {
+    const ZERO: Self = std::num::Wrapping(0);
+    const ONE: Self = std::num::Wrapping(1);
 }
 
 impl Number for f64 {
     const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
 }
 
 /// Where a tile goes: `c = alpha * tile + beta * start`.
@@ -61,11 +68,13 @@ const BANDS: usize = 12;
 /// Rows and columns of a part of the result that is computed by itself, which bounds the memory for panels.
 const PART: usize = 3072;
 
-const fn rows<K: Kernel>() -> usize {
+#[inline(always)]
+pub const fn rows<K: Kernel>() -> usize {
     <K::Simd as Simd>::ROWS
 }
 
-const fn cols<K: Kernel>() -> usize {
+#[inline(always)]
+pub const fn cols<K: Kernel>() -> usize {
     <K::Simd as Simd>::WIDE * <K::Simd as Simd>::LANES
 }
 
@@ -294,24 +303,57 @@ impl<K: Kernel> Block<'_, K> {
         let (row, col) = (i * rows::<K>(), j * cols::<K>());
         let size = (rows::<K>().min(p.m - row), cols::<K>().min(p.n - col));
         let panel = self.columns.wrapping_add(j * self.stride);
+        let out = Output::<K> {
+            c: p.c.at(row, col),
+            start: self.start.at(row, col),
+            alpha: K::widen(p.alpha),
+            beta: K::widen(p.beta),
+        };
+        let in_place = out.is_in_place(size);
+        let width = cols::<K>() as isize;
+        let (mut from, mut from_row) = (tile.cast_const(), width);
+        if self.steps.start == 0 {
+            from = std::ptr::null();
+            if in_place && out.beta != Sum::<K>::ZERO {
+                (from, from_row) = (out.start.ptr.cast(), out.start.row);
+            }
+        }
+        let last = self.steps.end == p.k;
+        let (to, to_row) = if in_place && last {
+            (out.c.ptr.cast(), out.c.row)
+        } else {
+            (tile, width)
+        };
+        let sums = Tile {
+            from,
+            from_row,
+            to,
+            to_row,
+        };
         // SAFETY: the caller's promise.
         unsafe {
-            K::Simd::tile(size, depth, band, panel, tile, self.steps.start > 0);
-            if self.steps.end == p.k {
-                let out = Output::<K> {
-                    c: p.c.at(row, col),
-                    start: self.start.at(row, col),
-                    alpha: K::widen(p.alpha),
-                    beta: K::widen(p.beta),
-                };
+            K::Simd::tile(size, depth, band, panel, sums);
+            if last && !in_place {
                 K::finish(tile, size, &out);
             }
         }
     }
 }
 
+impl<K: Kernel> Output<K> {
+    /// Can registers start from what is added, and end where the result is?
+    fn is_in_place(&self, (rows, cols): (usize, usize)) -> bool {
+        let added = self.beta == Sum::<K>::ONE && self.start.col == 1;
+        K::IN_PLACE
+            && self.c.col == 1
+            && self.alpha == Sum::<K>::ONE
+            && (self.beta == Sum::<K>::ZERO || added)
+            && is_exact::<K::Simd>(rows, cols)
+    }
+}
+
 /// `parallel_for`, unless there is one thread only.
-fn spread(n: usize, grain: usize, threads: usize, body: impl Fn(Range<usize>) + Sync) {
+pub fn spread(n: usize, grain: usize, threads: usize, body: impl Fn(Range<usize>) + Sync) {
     if threads > 1 {
         pool::parallel_for(n, grain, body);
     } else {
@@ -324,7 +366,11 @@ fn spread(n: usize, grain: usize, threads: usize, body: impl Fn(Range<usize>) + 
 /// # Safety
 /// The tile has `size` rows and columns, and so have the matrices of the output.
 #[inline(always)]
-unsafe fn finish<K: Kernel>(tile: *const Sum<K>, (height, width): (usize, usize), out: &Output<K>) {
+pub unsafe fn finish<K: Kernel>(
+    tile: *const Sum<K>,
+    (height, width): (usize, usize),
+    out: &Output<K>,
+) {
     let (alpha, beta) = (out.alpha, out.beta);
     for i in 0..height {
         let (c, start) = (out.c.at(i, 0), out.start.at(i, 0));
@@ -382,6 +428,7 @@ impl<T> Scratch<T> {
         }
     }
 
+    #[inline(always)]
     fn at(&self, index: usize) -> *mut T {
         self.block.as_ptr().cast::<T>().wrapping_add(index)
     }
@@ -393,107 +440,3 @@ impl<T> Drop for Scratch<T> {
         unsafe { alloc::dealloc(self.block, self.bytes) };
     }
 }
-
-/// Declares the kernels of an element type: how it is packed, and the registers that multiply it.
-macro_rules! kernel {
-    ($name:ident: $T:ty, $Simd:ty, $features:literal, $steps:literal,
-     one $one:expr, several $several:expr, widen $widen:expr, narrow $narrow:expr) => {
-        pub struct $name;
-
-        impl Pack for $name {
-            type Element = $T;
-            type Packed = <$Simd as Simd>::Packed;
-            const STEPS: usize = $steps;
-
-            #[inline(always)]
-            unsafe fn one(from: *const $T, step: isize, steps: usize) -> Self::Packed {
-                // SAFETY: the caller's promise.
-                unsafe { $one(from, step, steps) }
-            }
-            #[inline(always)]
-            unsafe fn several(from: *const $T) -> <Self::Packed as Square>::Register {
-                // SAFETY: the caller's promise.
-                unsafe { $several(from) }
-            }
-        }
-
-        impl Kernel for $name {
-            type Simd = $Simd;
-
-            #[inline(always)]
-            fn widen(x: $T) -> Sum<Self> {
-                $widen(x)
-            }
-            #[inline(always)]
-            fn narrow(x: Sum<Self>) -> $T {
-                $narrow(x)
-            }
-            #[target_feature(enable = $features)]
-            unsafe fn pack_rows(strip: &Strip<$T>, out: *mut Packed<Self>) {
-                // SAFETY: the caller's promise.
-                unsafe { pack::<Self>(strip, rows::<Self>(), out) }
-            }
-            #[target_feature(enable = $features)]
-            unsafe fn pack_columns(strip: &Strip<$T>, out: *mut Packed<Self>) {
-                // SAFETY: the caller's promise.
-                unsafe { pack::<Self>(strip, cols::<Self>(), out) }
-            }
-            #[target_feature(enable = $features)]
-            unsafe fn finish(tile: *const Sum<Self>, size: (usize, usize), out: &Output<Self>) {
-                // SAFETY: the caller's promise.
-                unsafe { finish(tile, size, out) }
-            }
-        }
-    };
-}
-
-macro_rules! kernels {
-    ($features:literal: $F32:ident $F64:ident $Bf16:ident $F16:ident, $Single:ty, $Double:ty) => {
-        kernel!(
-            $F32: f32, $Single, $features, 1,
-            one |x: *const f32, _, _| *x, several |x| _mm256_loadu_ps(x),
-            widen |x| x, narrow |x| x
-        );
-        kernel!(
-            $F64: f64, $Double, $features, 1,
-            one |x: *const f64, _, _| *x, several |x| _mm256_loadu_pd(x),
-            widen |x| x, narrow |x| x
-        );
-        kernel!(
-            $Bf16: bf16, $Single, $features, 1,
-            one |x: *const bf16, _, _| widen_bf16((*x).to_bits()),
-            several |x: *const bf16| {
-                let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.cast()));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
-            },
-            widen |x: bf16| widen_bf16(x.to_bits()), narrow |x| bf16::from_bits(narrow_bf16(x))
-        );
-        kernel!(
-            $F16: f16, $Single, $features, 1,
-            one |x: *const f16, _, _| widen_f16((*x).to_bits()),
-            several |x: *const f16| {
-                let mut wide = [0.0f32; 8];
-                for i in 0..8 {
-                    wide[i] = widen_f16((*x.add(i)).to_bits());
-                }
-                _mm256_loadu_ps(wide.as_ptr())
-            },
-            widen |x: f16| widen_f16(x.to_bits()), narrow |x| f16::from_bits(narrow_f16(x))
-        );
-    };
-}
-
-kernels!("avx2,fma": F32Avx2 F64Avx2 Bf16Avx2 F16Avx2, F32x8, F64x4);
-kernels!(
-    "avx512f,avx512bw,avx512dq,avx512vl,fma":
-    F32Avx512 F64Avx512 Bf16Avx512 F16Avx512, F32x16, F64x8
-);
-kernel!(
-    Bf16Pairs: bf16, Bf16x32, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma", 2,
-    one |x: *const bf16, step: isize, steps: usize| {
-        let low = u32::from((*x).to_bits());
-        if steps == 2 { low | u32::from((*x.offset(step)).to_bits()) << 16 } else { low }
-    },
-    several |x: *const bf16| _mm256_loadu_ps(x.cast()),
-    widen |x: bf16| widen_bf16(x.to_bits()), narrow |x| bf16::from_bits(narrow_bf16(x))
-);

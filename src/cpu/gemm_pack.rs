@@ -1,6 +1,7 @@
 //! Panels for the tiles: strips of a matrix, side by side in the order in which the innermost loop reads them.
 
 use std::arch::x86_64::*;
+use std::num::Wrapping;
 
 /// `lanes` rows (or columns) of a matrix with `steps` elements each.
 #[derive(Clone, Copy)]
@@ -15,6 +16,7 @@ pub struct Strip<T> {
 }
 
 impl<T> Strip<T> {
+    #[inline(always)]
     fn at(&self, lane: usize, step: usize) -> *const T {
         self.ptr
             .wrapping_offset(lane as isize * self.lane + step as isize * self.step)
@@ -174,7 +176,7 @@ unsafe fn pack_square<P: Pack>(
 }
 
 macro_rules! square_of_eight {
-    ($($T:ty, $zero:literal;)*) => {$(
+    ($($T:ty, $zero:expr;)*) => {$(
         impl Square for $T {
             type Register = __m256;
             const SIZE: usize = 8;
@@ -202,6 +204,7 @@ macro_rules! square_of_eight {
 square_of_eight! {
     f32, 0.0;
     u32, 0;
+    Wrapping<i32>, Wrapping(0);
 }
 
 impl Square for f64 {

@@ -19,6 +19,10 @@ fn check<T: Gemm + PartialEq + std::fmt::Debug>(from: impl Fn(i32) -> T + Copy) 
         (1, 19, 40),
         (40, 33, 65),
         (9, 70, 0),
+        // Thin, odd, and with more steps than are multiplied at once.
+        (3, 9, 101),
+        (11, 6, 301),
+        (13, 50, 1101),
     ] {
         for turned in 0..8 {
             let strides = |on: usize, rows: usize, cols: usize| {
