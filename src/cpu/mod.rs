@@ -1,8 +1,8 @@
 //! The CPU engine: memory, threads and the kernels of each family.
 
 pub mod alloc;
-mod bits;
 pub mod attention;
+mod bits;
 pub mod columns;
 pub mod complex;
 pub mod conv;
