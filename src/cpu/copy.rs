@@ -1,7 +1,10 @@
 //! Copies between strided tensors, with conversion of dtype and of lazy bits.
 
+use crate::cpu::convert::{
+    Convert, Rect, converter, narrow_bf16, narrow_f16, widen_bf16, widen_f16,
+};
 use crate::cpu::iter::Plan;
-use crate::cpu::{pool, transpose};
+use crate::cpu::pool;
 use crate::tensor::{Bool, DType, Element, Tensor, bf16, c64, c128, f16};
 use crate::{Result, dispatch};
 
@@ -14,8 +17,8 @@ macro_rules! casts {
     (@from $S:ty, $v:ident => $real:expr, $re:expr, $im:expr, $truth:expr) => {
         casts!(@to $S, $v => $real; u8 i8 i16 i32 i64 u16 u32 u64 f32 f64);
         impl Cast<$S> for Bool { #[inline(always)] fn cast($v: $S) -> Self { Bool::from($truth) } }
-        impl Cast<$S> for f16 { #[inline(always)] fn cast($v: $S) -> Self { f16::from_f32($real as f32) } }
-        impl Cast<$S> for bf16 { #[inline(always)] fn cast($v: $S) -> Self { bf16::from_f32($real as f32) } }
+        impl Cast<$S> for f16 { #[inline(always)] fn cast($v: $S) -> Self { f16::from_bits(narrow_f16($real as f32)) } }
+        impl Cast<$S> for bf16 { #[inline(always)] fn cast($v: $S) -> Self { bf16::from_bits(narrow_bf16($real as f32)) } }
         impl Cast<$S> for c64 { #[inline(always)] fn cast($v: $S) -> Self { c64::new($re as f32, $im as f32) } }
         impl Cast<$S> for c128 { #[inline(always)] fn cast($v: $S) -> Self { c128::new($re as f64, $im as f64) } }
     };
@@ -35,8 +38,8 @@ macro_rules! plain_sources {
 }
 plain_sources!(u8 i8 i16 i32 i64 u16 u32 u64 f32 f64);
 casts!(@from Bool, v => u8::from(v.get()), u8::from(v.get()), 0u8, v.get());
-casts!(@from f16, v => v.to_f32(), v.to_f32(), 0u8, v.to_f32() != 0.0);
-casts!(@from bf16, v => v.to_f32(), v.to_f32(), 0u8, v.to_f32() != 0.0);
+casts!(@from f16, v => widen_f16(v.to_bits()), widen_f16(v.to_bits()), 0u8, widen_f16(v.to_bits()) != 0.0);
+casts!(@from bf16, v => widen_bf16(v.to_bits()), widen_bf16(v.to_bits()), 0u8, widen_bf16(v.to_bits()) != 0.0);
 casts!(@from c64, v => v.re, v.re, v.im, v.re != 0.0 || v.im != 0.0);
 casts!(@from c128, v => v.re, v.re, v.im, v.re != 0.0 || v.im != 0.0);
 
@@ -44,31 +47,113 @@ casts!(@from c128, v => v.re, v.re, v.im, v.re != 0.0 || v.im != 0.0);
 pub fn copy(target: &Tensor, source: &Tensor) -> Result<()> {
     let conj = source.lazy().conj != target.lazy().conj && source.dtype().is_complex();
     let neg = source.lazy().neg != target.lazy().neg;
-    let plan = Plan::new(target.shape(), [target.strides(), source.strides()]);
+    let mut plan = Plan::new(target.shape(), [target.strides(), source.strides()]);
     if plan.dims.iter().any(|&(size, _)| size == 0) {
         return Ok(());
     }
-    if target.dtype() == source.dtype() && !conj && !neg {
-        dispatch!(bytes target.dtype(), T => {
-            let (to, from) = (target.data_ptr().cast::<T>(), source.data_ptr().cast::<T>());
-            // SAFETY: the plan walks layouts that lie within their storages; a partial overlap was refused.
-            if !unsafe { transpose::copy(&plan, to, from) } {
-                run::<T, T>(&plan, to, from, |v| v);
-            }
+    let sides = Sides {
+        target: target.data_ptr(),
+        target_size: target.dtype().size(),
+        source: source.data_ptr(),
+        source_size: source.dtype().size(),
+    };
+    if conj || neg {
+        dispatch!(all source.dtype(), S => {
+            let finish = converter(source.dtype(), target.dtype());
+            transformed(&plan, &sides, finish, |v: S| transform(v, conj, neg));
         });
         return Ok(());
     }
-    dispatch!(all source.dtype(), S => {
-        let source_ptr = source.ptr::<S>();
-        dispatch!(all target.dtype(), T => {
-            if conj || neg {
-                run(&plan, target.ptr::<T>(), source_ptr, move |v: S| <T as Cast<S>>::cast(transform(v, conj, neg)));
-            } else {
-                run(&plan, target.ptr::<T>(), source_ptr, <T as Cast<S>>::cast);
-            }
+    let convert = converter(source.dtype(), target.dtype());
+    let (size, steps) = plan.inner();
+    if plan.dims.len() == 1 {
+        pool::parallel_for(size as usize, pool::grain::COPY, |range| {
+            let start = range.start as i64;
+            let rect = sides.rect(&plan, [start * steps[0], start * steps[1]], 1, range.len());
+            // SAFETY: the plan walks layouts that lie within their storages.
+            unsafe { convert(&rect) };
+        });
+        return Ok(());
+    }
+    let crossing = plan.crossing(1, sides.source_size);
+    plan.group(crossing.unwrap_or_else(|| plan.longest_outer()));
+    let grain = (pool::grain::COPY / size as usize).max(1);
+    pool::parallel_for(plan.outer_count() as usize, grain, |range| {
+        plan.for_each_stretch(range, usize::MAX >> 1, |offsets, rows| {
+            let rect = sides.rect(&plan, offsets, rows, size as usize);
+            // SAFETY: the plan walks layouts that lie within their storages.
+            unsafe { convert(&rect) };
         });
     });
     Ok(())
+}
+
+/// Where the two tensors of a copy lie.
+struct Sides {
+    target: *mut u8,
+    target_size: usize,
+    source: *const u8,
+    source_size: usize,
+}
+
+// SAFETY: disjoint ranges of the target are written by different tasks, the source is only read.
+unsafe impl Sync for Sides {}
+
+impl Sides {
+    fn rect(&self, plan: &Plan<2>, [t, s]: [i64; 2], rows: usize, cols: usize) -> Rect {
+        let (_, inner) = plan.inner();
+        let outer = match plan.dims.len() {
+            1 => [0, 0],
+            n => plan.dims[n - 2].1,
+        };
+        Rect {
+            rows,
+            cols,
+            source: self
+                .source
+                .wrapping_offset(s as isize * self.source_size as isize),
+            source_steps: [outer[1] as isize, inner[1] as isize],
+            target: self
+                .target
+                .wrapping_offset(t as isize * self.target_size as isize),
+            target_steps: [outer[0] as isize, inner[0] as isize],
+        }
+    }
+}
+
+/// A copy that changes each element before its conversion, in blocks.
+fn transformed<S: Element>(
+    plan: &Plan<2>,
+    sides: &Sides,
+    finish: Convert,
+    change: impl Fn(S) -> S + Sync,
+) {
+    const BLOCK: usize = 256;
+    let (size, steps) = plan.inner();
+    let grain = (pool::grain::COPY / size as usize).max(1);
+    pool::parallel_for(plan.outer_count() as usize, grain, |range| {
+        let mut block = [S::zeroed(); BLOCK];
+        plan.for_each_outer(range.start as i64..range.end as i64, |[t, s]| {
+            for start in (0..size).step_by(BLOCK) {
+                let n = BLOCK.min((size - start) as usize);
+                let at = [t + start * steps[0], s + start * steps[1]];
+                let rect = sides.rect(plan, at, 1, n);
+                let source = rect.source.cast::<S>();
+                for (i, value) in block[..n].iter_mut().enumerate() {
+                    // SAFETY: the plan walks layouts that lie within their storages.
+                    let read = unsafe {
+                        source
+                            .wrapping_offset(i as isize * steps[1] as isize)
+                            .read()
+                    };
+                    *value = change(read);
+                }
+                let source = block.as_ptr().cast();
+                // SAFETY: as above; the block holds `n` elements.
+                unsafe { finish(&Rect::line(source, 1, rect.target, steps[0] as isize, n)) };
+            }
+        });
+    });
 }
 
 /// Carries out the lazy bits of one element.
@@ -90,47 +175,4 @@ fn transform<S: Element>(value: S, conj: bool, neg: bool) -> S {
         _ => {}
     }
     value
-}
-
-struct Pair<T, S>(*mut T, *const S);
-// SAFETY: disjoint ranges of the target are written by different tasks, the source is only read.
-unsafe impl<T, S> Sync for Pair<T, S> {}
-
-fn run<T: Copy, S: Copy>(
-    plan: &Plan<2>,
-    target: *mut T,
-    source: *const S,
-    convert: impl Fn(S) -> T + Sync,
-) {
-    let (size, [step_t, step_s]) = plan.inner();
-    let pair = Pair(target, source);
-    let pair = &pair;
-    let row = |t: i64, s: i64, from: i64, to: i64| {
-        // SAFETY: the plan walks layouts that lie within their storages.
-        unsafe {
-            let (t, s) = (pair.0.offset(t as isize), pair.1.offset(s as isize));
-            if step_t == 1 && step_s == 1 {
-                for i in from as usize..to as usize {
-                    *t.add(i) = convert(*s.add(i));
-                }
-            } else {
-                for i in from as isize..to as isize {
-                    *t.offset(i * step_t as isize) = convert(*s.offset(i * step_s as isize));
-                }
-            }
-        }
-    };
-    let rows = plan.outer_count();
-    if rows == 1 {
-        pool::parallel_for(size as usize, pool::grain::COPY, |range| {
-            row(0, 0, range.start as i64, range.end as i64);
-        });
-        return;
-    }
-    let grain = (pool::grain::COPY as i64 / size.max(1)).max(1) as usize;
-    pool::parallel_for(rows as usize, grain, |range| {
-        plan.for_each_outer(range.start as i64..range.end as i64, |[t, s]| {
-            row(t, s, 0, size);
-        });
-    });
 }

@@ -1,5 +1,6 @@
 //! Writes that read nothing: one value everywhere, or values in the order of memory.
 
+use super::convert::repeat;
 use super::iter::Plan;
 use super::pool;
 use crate::dispatch;
@@ -31,7 +32,7 @@ fn fill_with<T: Copy + Send + Sync>(target: &Tensor, value: T) {
         unsafe {
             let start = pointer.0.offset(offset as isize);
             if step == 1 {
-                std::slice::from_raw_parts_mut(start.add(from), to - from).fill(value);
+                repeat(value, start.add(from), to - from);
             } else {
                 (from..to).for_each(|i| *start.offset(i as isize * step as isize) = value);
             }

@@ -46,6 +46,63 @@ impl<const N: usize> Plan<N> {
             .product()
     }
 
+    /// The outer dimension of the largest size; the plan must have one.
+    #[must_use]
+    pub fn longest_outer(&self) -> usize {
+        let outer = 0..self.dims.len() - 1;
+        outer.max_by_key(|&d| self.dims[d].0).unwrap_or(0)
+    }
+
+    /// Moves an outer dimension next to the innermost one.
+    pub fn group(&mut self, d: usize) {
+        let last = self.dims.len() - 2;
+        self.dims[d..=last].rotate_left(1);
+    }
+
+    /// The outer dimension along which operand `k`, of elements of so many bytes, is denser than along
+    /// the innermost one, if it jumps there from cache line to cache line.
+    #[must_use]
+    pub fn crossing(&self, k: usize, bytes: usize) -> Option<usize> {
+        const LEAST: i64 = 8;
+        let (cols, steps) = self.inner();
+        if cols < LEAST || steps[k].unsigned_abs() as usize * bytes < 64 {
+            return None;
+        }
+        let outer = self.dims[..self.dims.len() - 1].iter().enumerate();
+        let denser = outer
+            .filter(|(_, (size, at))| *size >= LEAST && at[k] != 0 && at[k].abs() < steps[k].abs());
+        denser
+            .min_by_key(|(_, (_, at))| at[k].abs())
+            .map(|(d, _)| d)
+    }
+
+    /// Calls `body` with stretches of a range of inner loops: the operands' offsets at the start, and
+    /// how many loops follow each other along the last outer dimension, at most `most`.
+    pub fn for_each_stretch(
+        &self,
+        range: std::ops::Range<usize>,
+        most: usize,
+        mut body: impl FnMut([i64; N], usize),
+    ) {
+        let (group, row_steps) = self.dims[self.dims.len() - 2];
+        let outer = Plan {
+            dims: self.dims[..self.dims.len() - 1].into(),
+        };
+        let mut row = range.start as i64;
+        while row < range.end as i64 {
+            let (index, first) = (row / group, row % group);
+            let end = group.min(first + range.end as i64 - row);
+            outer.for_each_outer(index..index + 1, |offsets| {
+                for start in (first..end).step_by(most) {
+                    let rows = (end - start).min(most as i64) as usize;
+                    let at = std::array::from_fn(|k| offsets[k] + start * row_steps[k]);
+                    body(at, rows);
+                }
+            });
+            row += end - first;
+        }
+    }
+
     /// Calls `body` with the operands' offsets at the start of each inner loop in a range of them.
     pub fn for_each_outer(&self, range: std::ops::Range<i64>, mut body: impl FnMut([i64; N])) {
         let outer = &self.dims[..self.dims.len() - 1];

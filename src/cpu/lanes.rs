@@ -124,6 +124,10 @@ pub trait Int: Ordered {
     fn bitwise_not(self) -> Self;
     fn shift_left(self, count: Self) -> Self;
     fn shift_right(self, count: Self) -> Self;
+}
+
+/// Functions of integers that are loops of their own: one lane type serves all widths.
+pub trait Factored: Int {
     fn gcd(self, other: Self) -> Self;
     fn lcm(self, other: Self) -> Self;
 }
@@ -140,7 +144,7 @@ pub(crate) use field_functions;
 /// Functions of one real argument.
 macro_rules! real_functions {
     ($then:ident $($head:tt)*) => {
-        $then! { $($head)* frac erf erfc erfinv erfcx lgamma digamma trigamma
+        $then! { $($head)* frac gelu_erf erf erfc erfinv erfcx lgamma digamma trigamma
             i0 i0e i1 i1e ndtr ndtri log_ndtr entr bessel_j0 bessel_j1 bessel_y0 bessel_y1 modified_bessel_i0
             modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 scaled_modified_bessel_k0
             scaled_modified_bessel_k1 spherical_bessel_j0 airy_ai }
@@ -205,10 +209,12 @@ impl<T: Real> Wide for T {}
 pub trait Rare: Real {}
 impl<T: Real> Rare for T {}
 
-/// [`Field`] where one loop in `f64` serves all real floats.
-pub trait WideField: Field {}
-impl<T: Field> WideField for T {}
-
-/// [`Ordered`] for integer divisions and the like, which do not vectorise.
-pub trait Divided: Ordered {}
-impl<T: Ordered> Divided for T {}
+/// [`Ordered`] for divisions with a whole quotient and their remainders.
+pub trait Divided: Ordered {
+    /// The lanes whose remainders hold for any quotient.
+    type Slow: Divided;
+    fn slow(self) -> Self::Slow;
+    fn from_slow(value: Self::Slow) -> Self;
+    /// Is the quotient too large for `self - quotient * other` in one step?
+    fn is_far(self, other: Self) -> bool;
+}

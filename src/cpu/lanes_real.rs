@@ -2,10 +2,40 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::lanes::{Field, Num, Ordered, Real, field_functions, real_functions, real_functions2};
+use super::lanes::{
+    Divided, Field, Num, Ordered, Real, field_functions, real_functions, real_functions2,
+};
+
+/// The next representable number after `x` towards `y`.
+macro_rules! next_after {
+    ($t:ident) => {
+        #[inline(always)]
+        pub fn nextafter(x: $t, y: $t) -> $t {
+            let away = (y > x) == (x > 0.0);
+            let bits = x.to_bits();
+            let bits = if away {
+                bits.wrapping_add(1)
+            } else {
+                bits.wrapping_sub(1)
+            };
+            let least = $t::from_bits(1).copysign(y);
+            let next = if x == 0.0 { least } else { $t::from_bits(bits) };
+            let next = if x == y { y } else { next };
+            if x.is_nan() | y.is_nan() {
+                $t::NAN
+            } else {
+                next
+            }
+        }
+    };
+}
 
 /// The functions of `f64` by the names of the lanes.
 mod of64 {
+    pub use crate::cpu::math_normal::{
+        entr, erfinv64 as erfinv, gelu64 as gelu_erf, log_ndtr, ndtr64 as ndtr, ndtri,
+    };
+    pub use crate::cpu::math_pow::pow64 as pow;
     pub use crate::cpu::math64::*;
     pub use crate::cpu::math64_inverse::*;
     pub use crate::cpu::math64_more::*;
@@ -13,10 +43,7 @@ mod of64 {
     pub use crate::cpu::special_bessel::*;
     pub use crate::cpu::special_gamma::*;
 
-    #[inline(always)]
-    pub fn nextafter(x: f64, y: f64) -> f64 {
-        libm::nextafter(x, y)
-    }
+    next_after!(f64);
     /// The neighbours of values in half precision.
     pub fn next_bf16(x: f64, y: f64) -> f64 {
         f64::from(super::of32::next_bf16(x as f32, y as f32))
@@ -38,6 +65,8 @@ mod of64 {
 /// The functions of `f32`: those of `math32`, the rest computed in `f64`.
 mod of32 {
     use super::of64;
+    pub use crate::cpu::math_normal::{erfinv32 as erfinv, gelu32 as gelu_erf, ndtr32 as ndtr};
+    pub use crate::cpu::math_pow::pow32 as pow;
     pub use crate::cpu::math32::*;
 
     macro_rules! widened {
@@ -52,7 +81,7 @@ mod of32 {
             pub fn $name(x: f32, y: f32) -> f32 { of64::$name(f64::from(x), f64::from(y)) as f32 }
         )* };
     }
-    widened! { lgamma digamma trigamma i0 i0e i1 i1e ndtr ndtri log_ndtr entr bessel_j0 bessel_j1 bessel_y0 bessel_y1
+    widened! { lgamma digamma trigamma i0 i0e i1 i1e ndtri log_ndtr entr bessel_j0 bessel_j1 bessel_y0 bessel_y1
     modified_bessel_i0 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 scaled_modified_bessel_k0
     scaled_modified_bessel_k1 spherical_bessel_j0 airy_ai wild_sin wild_cos wild_tan }
     widened2! { zeta polygamma igamma igammac chebyshev_polynomial_t chebyshev_polynomial_u chebyshev_polynomial_v
@@ -60,9 +89,7 @@ mod of32 {
     shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w hermite_polynomial_h hermite_polynomial_he
     laguerre_polynomial_l legendre_polynomial_p }
 
-    pub fn nextafter(x: f32, y: f32) -> f32 {
-        libm::nextafterf(x, y)
-    }
+    next_after!(f32);
 
     macro_rules! next_half {
         ($name:ident $half:ident) => {
@@ -185,28 +212,37 @@ macro_rules! real_lane {
             fn div_trunc(self, other: Self) -> Self {
                 (self / other).trunc()
             }
-            /// Python's `//`: the quotient of what `fmod` leaves, corrected as CPython does.
             #[inline(always)]
             fn div_floor(self, other: Self) -> Self {
-                let modulus = self % other;
-                let div = (self - modulus) / other;
-                let low = (modulus != 0.0) & ((other < 0.0) != (modulus < 0.0));
-                let div = if low { div - 1.0 } else { div };
-                let floor = div.floor();
-                let rounded = if div - floor > 0.5 { floor + 1.0 } else { floor };
-                let zero = (0.0 as $t).copysign(self / other);
-                let result = if div != 0.0 { rounded } else { zero };
-                if other == 0.0 { self / other } else { result }
+                self.div_floor_by(other, Ordered::fmod(self, other))
             }
             #[inline(always)]
             fn fmod(self, other: Self) -> Self {
-                self % other
+                let (a, b) = (self.abs(), other.abs());
+                // Exact but for a quotient that was rounded up to the next whole number.
+                let rest = (-(a / b).trunc()).mul_add(b, a);
+                let rest = if rest < 0.0 { rest + b } else { rest };
+                (if b.is_infinite() { a } else { rest }).copysign(self)
             }
             #[inline(always)]
             fn remainder(self, other: Self) -> Self {
-                let modulus = self % other;
-                let wrong = (modulus != 0.0) & ((other < 0.0) != (modulus < 0.0));
-                if wrong { modulus + other } else { modulus }
+                self.remainder_by(other, Ordered::fmod(self, other))
+            }
+        }
+
+        impl Divided for $t {
+            type Slow = Exact<$t>;
+            #[inline(always)]
+            fn slow(self) -> Exact<$t> {
+                Exact(self)
+            }
+            #[inline(always)]
+            fn from_slow(value: Exact<$t>) -> $t {
+                value.0
+            }
+            #[inline(always)]
+            fn is_far(self, other: Self) -> bool {
+                !((self / other).abs() < 0.25 / $t::EPSILON)
             }
         }
 
@@ -262,6 +298,26 @@ macro_rules! real_lane {
             fn wild_tan(self) -> Self {
                 $module::wild_tan(self)
             }
+            #[inline(always)]
+            fn wild_fmod(self, other: Self) -> Self {
+                self % other
+            }
+            #[inline(always)]
+            fn div_floor_by(self, other: Self, modulus: Self) -> Self {
+                let div = (self - modulus) / other;
+                let low = (modulus != 0.0) & ((other < 0.0) != (modulus < 0.0));
+                let div = if low { div - 1.0 } else { div };
+                let floor = div.floor();
+                let rounded = if div - floor > 0.5 { floor + 1.0 } else { floor };
+                let zero = (0.0 as $t).copysign(self / other);
+                let result = if div != 0.0 { rounded } else { zero };
+                if other == 0.0 { self / other } else { result }
+            }
+            #[inline(always)]
+            fn remainder_by(self, other: Self, modulus: Self) -> Self {
+                let wrong = (modulus != 0.0) & ((other < 0.0) != (modulus < 0.0));
+                if wrong { modulus + other } else { modulus }
+            }
         }
     };
 }
@@ -269,11 +325,16 @@ macro_rules! real_lane {
 real_lane!(f32 of32);
 real_lane!(f64 of64);
 
-/// Trigonometry of any argument, at the price of a call.
-pub trait Wild: Real<Mask = bool> {
+/// Trigonometry and remainders of any argument, at the price of a call.
+pub trait Wild: Real<Mask = bool> + Divided {
     fn wild_sin(self) -> Self;
     fn wild_cos(self) -> Self;
     fn wild_tan(self) -> Self;
+    fn wild_fmod(self, other: Self) -> Self;
+    /// Python's `//` from what `fmod` leaves, corrected as CPython does.
+    fn div_floor_by(self, other: Self, modulus: Self) -> Self;
+    /// Python's `%` from what `fmod` leaves.
+    fn remainder_by(self, other: Self, modulus: Self) -> Self;
 }
 
 /// A real number whose sine, cosine and tangent hold for any argument.
@@ -349,7 +410,29 @@ impl<T: Wild> Ordered for Exact<T> {
         self.0.signbit()
     }
     exact_unary!(abs sign floor ceil trunc round);
-    exact_binary!(div_trunc div_floor fmod remainder);
+    exact_binary!(div_trunc);
+    fn fmod(self, other: Self) -> Self {
+        Exact(self.0.wild_fmod(other.0))
+    }
+    fn div_floor(self, other: Self) -> Self {
+        Exact(self.0.div_floor_by(other.0, self.0.wild_fmod(other.0)))
+    }
+    fn remainder(self, other: Self) -> Self {
+        Exact(self.0.remainder_by(other.0, self.0.wild_fmod(other.0)))
+    }
+}
+
+impl<T: Wild> Divided for Exact<T> {
+    type Slow = Self;
+    fn slow(self) -> Self {
+        self
+    }
+    fn from_slow(value: Self) -> Self {
+        value
+    }
+    fn is_far(self, _: Self) -> bool {
+        false
+    }
 }
 
 impl<T: Wild> Field for Exact<T> {

@@ -9,7 +9,7 @@ const MAGIC: f32 = 12_582_912.0;
 pub const TRIG_LIMIT: f32 = 60_000.0;
 
 #[inline(always)]
-fn horner<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+pub(super) fn horner<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
     let mut sum = coefficients[0];
     let mut i = 1;
     while i < N {
@@ -21,13 +21,13 @@ fn horner<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
 
 /// `min(max(x, low), high)` that keeps NaN.
 #[inline(always)]
-fn bound(x: f32, low: f32, high: f32) -> f32 {
+pub(super) fn bound(x: f32, low: f32, high: f32) -> f32 {
     let x = if x > high { high } else { x };
     if x < low { low } else { x }
 }
 
 #[inline(always)]
-fn round_magic(x: f32) -> f32 {
+pub(super) fn round_magic(x: f32) -> f32 {
     (x + MAGIC) - MAGIC
 }
 
@@ -39,7 +39,7 @@ fn pow2(k: f32) -> f32 {
 
 /// `u * 2^k` in two steps, so that results may overflow or be subnormal.
 #[inline(always)]
-fn scale(u: f32, k: f32) -> f32 {
+pub(super) fn scale(u: f32, k: f32) -> f32 {
     let half = round_magic(k * 0.5);
     u * pow2(half) * pow2(k - half)
 }
@@ -68,6 +68,12 @@ fn expm1_reduced(r: f32) -> f32 {
     (r * r).mul_add(q, r)
 }
 
+/// 2^r for |r| <= 1/2.
+#[inline(always)]
+pub(super) fn exp2_reduced(r: f32) -> f32 {
+    expm1_reduced(r * std::f32::consts::LN_2) + 1.0
+}
+
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     let (k, r) = reduce_ln2(bound(x, -104.0, 89.0));
@@ -78,7 +84,7 @@ pub fn exp(x: f32) -> f32 {
 pub fn exp2(x: f32) -> f32 {
     let x = bound(x, -151.0, 129.0);
     let k = round_magic(x);
-    scale(expm1_reduced((x - k) * std::f32::consts::LN_2) + 1.0, k)
+    scale(exp2_reduced(x - k), k)
 }
 
 #[inline(always)]
@@ -163,7 +169,12 @@ pub fn log2(x: f32) -> f32 {
 
 #[inline(always)]
 pub fn log10(x: f32) -> f32 {
-    math64::log10(f64::from(x)) as f32
+    let (k, f) = split(x);
+    let tail = log_tail(f);
+    // The logarithms of 2 and e, each in a part of few bits and the rest.
+    let low = k.mul_add(2.487_456_6e-4, (tail + f) * 7.007_319_3e-4);
+    let high = f.mul_add(0.433_593_75, tail.mul_add(0.433_593_75, low));
+    log_edges(x, k.mul_add(0.300_781_25, high))
 }
 
 /// Quadrant and reduced argument of `x`, |x| < [`TRIG_LIMIT`].
@@ -218,7 +229,11 @@ pub fn tanh(x: f32) -> f32 {
 
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
+    // The largest argument whose exponential needs one scaling only.
+    const EDGE: f32 = 88.37;
+    let (k, r) = reduce_ln2(bound(-x, -EDGE, EDGE));
+    let y = 1.0 / expm1_reduced(r).mul_add(pow2(k), pow2(k) + 1.0);
+    if x < -EDGE { 0.0 } else { y }
 }
 
 /// `exp(x²) erfc(x)` for `x >= 0`: a Chebyshev fit in `(x - 3.75) / (x + 3.75)`.
@@ -288,6 +303,73 @@ pub fn erfc(x: f32) -> f32 {
     if a < 0.5 { 1.0 - erf_near(x) } else { far }
 }
 
+#[inline(always)]
+pub fn atanh(x: f32) -> f32 {
+    let a = x.abs();
+    (0.5 * log1p(2.0 * a / (1.0 - a))).copysign(x)
+}
+
+/// atan(num / den) for `num >= 0`, `den >= 0`, in 0..=pi/2, by the polynomial of Cephes.
+#[inline(always)]
+fn atan_ratio(num: f32, den: f32) -> f32 {
+    const QUARTER: f32 = std::f32::consts::FRAC_PI_4;
+    const QUARTER_LOW: f32 = -2.185_569_5e-8;
+    let above = num > 2.414_213_6 * den;
+    let middle = num > 0.414_213_57 * den;
+    let (n, d) = if middle {
+        (num - den, num + den)
+    } else {
+        (num, den)
+    };
+    let (n, d) = if above { (-den, num) } else { (n, d) };
+    let quarters = if middle { 1.0 } else { 0.0 };
+    let quarters = if above { 2.0 } else { quarters };
+    let t = n / d;
+    let z = t * t;
+    let p = horner(
+        z,
+        [
+            8.053_744_5e-2,
+            -1.387_768_5e-1,
+            1.997_771_1e-1,
+            -3.333_295e-1,
+        ],
+    );
+    let tail = (p * z).mul_add(t, quarters * QUARTER_LOW);
+    quarters.mul_add(QUARTER, tail + t)
+}
+
+#[inline(always)]
+pub fn atan(x: f32) -> f32 {
+    atan_ratio(bound(x.abs(), 0.0, 1e30), 1.0).copysign(x)
+}
+
+#[inline(always)]
+pub fn atan2(y: f32, x: f32) -> f32 {
+    use std::f32::consts::{FRAC_PI_2, PI};
+    const PI_LOW: f32 = -8.742_278e-8;
+    let both = x.is_infinite() & y.is_infinite();
+    let (num, den) = if both { (1.0, 1.0) } else { (y.abs(), x.abs()) };
+    // Scaled against overflow of the sum and underflow of the quotient.
+    let large = (num > 1e37) | (den > 1e37);
+    let small = (num < 1e-30) & (den < 1e-30);
+    let factor = if large { 1e-8 } else { 1.0 };
+    let factor = if small { 1e15 } else { factor };
+    let angle = atan_ratio(num * factor, den * factor);
+    let flat = (num == 0.0) | (den == f32::INFINITY);
+    let angle = if flat { 0.0 } else { angle };
+    let upright = (num == f32::INFINITY) & !both;
+    let angle = if upright { FRAC_PI_2 } else { angle };
+    let left = x.is_sign_negative();
+    let angle = if left { PI - (angle - PI_LOW) } else { angle };
+    let angle = if x.is_nan() | y.is_nan() {
+        f32::NAN
+    } else {
+        angle
+    };
+    angle.copysign(y)
+}
+
 /// Functions computed in `f64` and rounded.
 macro_rules! through_f64 {
     ($module:ident: $($name:ident)*) => { $(
@@ -305,7 +387,6 @@ macro_rules! through_f64 {
 }
 
 through_f64!(math64: tan);
-through_f64!(math64_inverse: asin acos atan);
-through_f64!(math64_more: sinh cosh asinh acosh atanh erfcx erfinv);
-through_f64!(math64_inverse, 2: atan2);
-through_f64!(math64_more, 2: pow hypot);
+through_f64!(math64_inverse: asin acos);
+through_f64!(math64_more: sinh cosh asinh acosh erfcx);
+through_f64!(math64_more, 2: hypot);

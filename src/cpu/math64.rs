@@ -23,7 +23,7 @@ pub(super) fn horner<const N: usize>(x: f64, coefficients: [f64; N]) -> f64 {
 }
 
 #[inline(always)]
-fn round_magic(x: f64) -> f64 {
+pub(super) fn round_magic(x: f64) -> f64 {
     (x + MAGIC) - MAGIC
 }
 
@@ -36,13 +36,13 @@ pub(super) fn bound(x: f64, low: f64, high: f64) -> f64 {
 
 /// 2^k for an integral `k` in -1022..=1023.
 #[inline(always)]
-fn pow2(k: f64) -> f64 {
+pub(super) fn pow2(k: f64) -> f64 {
     f64::from_bits(((k + MAGIC).to_bits() << 52).wrapping_add(1023 << 52))
 }
 
 /// `u * 2^k` in two steps, so that results may overflow or be subnormal.
 #[inline(always)]
-fn scale(u: f64, k: f64) -> f64 {
+pub(super) fn scale(u: f64, k: f64) -> f64 {
     let half = round_magic(k * 0.5);
     u * pow2(half) * pow2(k - half)
 }
@@ -82,15 +82,6 @@ pub fn exp(x: f64) -> f64 {
     scale(exp_reduced(r), k)
 }
 
-/// exp of an unevaluated sum, `low` being small against `high`.
-#[inline(always)]
-pub(super) fn exp_two(high: f64, low: f64) -> f64 {
-    let low = if high.abs() < 750.0 { low } else { 0.0 };
-    let (k, r) = reduce_ln2(bound(high, -750.0, 750.0));
-    let e = exp_reduced(r);
-    scale(e.mul_add(low, e), k)
-}
-
 #[inline(always)]
 pub fn exp2(x: f64) -> f64 {
     let x = bound(x, -1080.0, 1080.0);
@@ -124,7 +115,7 @@ pub fn expm1(x: f64) -> f64 {
 
 /// A positive finite `x` as `2^k * (1 + f)` with `1 + f` in sqrt(1/2)..sqrt(2).
 #[inline(always)]
-fn split(x: f64) -> (f64, f64) {
+pub(super) fn split(x: f64) -> (f64, f64) {
     const SQRT_HALF: u64 = 0x3fe6_a09e_667f_3bcd;
     let tiny = x < f64::MIN_POSITIVE;
     let x = if tiny {
@@ -137,13 +128,6 @@ fn split(x: f64) -> (f64, f64) {
     let k = f64::from_bits((bits >> 52) | MAGIC.to_bits()) - MAGIC - shift;
     let m = f64::from_bits((bits & 0x000f_ffff_ffff_ffff) + SQRT_HALF);
     (k, m - 1.0)
-}
-
-/// [`split`] with the mantissa itself.
-#[inline(always)]
-pub(super) fn exponent_and_mantissa(x: f64) -> (f64, f64) {
-    let (k, f) = split(x);
-    (k, f + 1.0)
 }
 
 /// `(f²/2, ln(1 + f) - f + f²/2)` of fdlibm's log.

@@ -1,6 +1,6 @@
 //! Every vector function against the C library, with a bound in units in the last place.
 
-use super::{math32, math64, math64_inverse, math64_more};
+use super::{math_normal, math_pow, math32, math64, math64_inverse, math64_more};
 
 /// Distance in representable values; NaN equals NaN.
 fn ulps64(a: f64, b: f64) -> f64 {
@@ -161,7 +161,17 @@ fn elementary_functions_of_f32_are_within_two_ulp() {
         check32("tanh", 12.0, 2.5, math32::tanh, f64::tanh),
         check32("erf", 5.0, 1.5, math32::erf, libm::erf),
         check32("erfc", 10.5, 4.0, math32::erfc, libm::erfc),
-        check32("atan", 50.0, 0.6, math32::atan, f64::atan),
+        check32("log10", 1e9, 2.0, math32::log10, f64::log10),
+        check32("atan", 50.0, 2.0, math32::atan, f64::atan),
+        check32("atanh", 1.0, 2.5, math32::atanh, libm::atanh),
+        check32("ndtr", 6.0, 4.0, math_normal::ndtr32, math_normal::ndtr64),
+        check32(
+            "erfinv",
+            1.0,
+            3.0,
+            math_normal::erfinv32,
+            math_normal::erfinv64,
+        ),
     ];
     assert!(good.iter().all(|&g| g));
 }
@@ -186,11 +196,11 @@ fn functions_of_two_arguments_follow_c() {
     values.extend([2.0, 3.0, -3.0, 0.5, 1e-200, 1e200, 1023.0]);
     for &x in &values {
         for &y in &values {
-            let e = ulps64(math64_more::pow(x, y), x.powf(y));
+            let e = ulps64(math_pow::pow64(x, y), x.powf(y));
             assert!(
                 e <= 1.0,
                 "pow({x:e}, {y:e}): {e} ulp, {:e} {:e}",
-                math64_more::pow(x, y),
+                math_pow::pow64(x, y),
                 x.powf(y)
             );
             let e = ulps64(math64_inverse::atan2(y, x), y.atan2(x));
@@ -207,6 +217,29 @@ fn functions_of_two_arguments_follow_c() {
                 math64_more::hypot(y, x),
                 y.hypot(x)
             );
+        }
+    }
+}
+
+#[test]
+fn powers_of_f32_are_within_one_ulp() {
+    let values: Vec<f64> = samples(30.0).into_iter().step_by(397).collect();
+    for &x in &values {
+        for &y in &values {
+            let (x, y) = (x as f32, y as f32);
+            let e = ulps32(math_pow::pow32(x, y), f64::from(x).powf(f64::from(y)));
+            assert!(e <= 1.0, "pow({x:e}, {y:e}): {e} ulp");
+        }
+    }
+}
+
+#[test]
+fn the_inverse_error_function_undoes_the_error_function() {
+    for x in samples(5.0) {
+        let y = libm::erf(x);
+        if y.abs() < 0.9 {
+            let e = ulps64(math_normal::erfinv64(y), x);
+            assert!(e <= 8.0 || x.abs() < 1e-300, "erfinv({y:e}): {e} ulp");
         }
     }
 }

@@ -40,7 +40,10 @@ fn detect() -> Isa {
     };
     let best = if wide.into_iter().all(has) {
         Isa::Avx512
-    } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+    } else if is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+    {
         Isa::Avx2
     } else {
         Isa::Plain

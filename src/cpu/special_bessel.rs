@@ -1,6 +1,7 @@
 //! Bessel functions of order 0 and 1 and the Airy function: Cephes' rational approximations,
 //! as PyTorch uses them.
 
+use super::math64::exp;
 use super::special_bessel_tables::*;
 use std::f64::consts::{FRAC_PI_4, PI};
 
@@ -83,45 +84,51 @@ pub fn bessel_y1(x: f64) -> f64 {
 }
 
 /// Chebyshev series at `x / 2`, highest term first.
-fn chebyshev(x: f64, coefficients: &[f64]) -> f64 {
+#[inline(always)]
+fn chebyshev<const N: usize>(x: f64, coefficients: &[f64; N]) -> f64 {
     let (mut b0, mut b1, mut b2) = (coefficients[0], 0.0, 0.0);
-    for c in &coefficients[1..] {
+    let mut i = 1;
+    while i < N {
         (b1, b2) = (b0, b1);
-        b0 = x * b1 - b2 + c;
+        b0 = x.mul_add(b1, coefficients[i] - b2);
+        i += 1;
     }
     0.5 * (b0 - b2)
 }
 
+#[inline(always)]
 pub fn i0e(x: f64) -> f64 {
-    let x = x.abs();
-    if x <= 8.0 {
-        return chebyshev(x / 2.0 - 2.0, &I0_A);
-    }
-    chebyshev(32.0 / x - 2.0, &I0_B) / x.sqrt()
+    let a = x.abs();
+    let near = chebyshev(a / 2.0 - 2.0, &I0_A);
+    let far = chebyshev(32.0 / a - 2.0, &I0_B) / a.sqrt();
+    if a <= 8.0 { near } else { far }
 }
 
+#[inline(always)]
 pub fn i0(x: f64) -> f64 {
-    x.abs().exp() * i0e(x)
+    exp(x.abs()) * i0e(x)
 }
 
+#[inline(always)]
 pub fn i1e(x: f64) -> f64 {
     let a = x.abs();
-    let y = if a <= 8.0 {
-        chebyshev(a / 2.0 - 2.0, &I1_A) * a
-    } else {
-        chebyshev(32.0 / a - 2.0, &I1_B) / a.sqrt()
-    };
+    let near = chebyshev(a / 2.0 - 2.0, &I1_A) * a;
+    let far = chebyshev(32.0 / a - 2.0, &I1_B) / a.sqrt();
+    let y = if a <= 8.0 { near } else { far };
     if x < 0.0 { -y } else { y }
 }
 
+#[inline(always)]
 pub fn i1(x: f64) -> f64 {
-    x.abs().exp() * i1e(x)
+    exp(x.abs()) * i1e(x)
 }
 
+#[inline(always)]
 pub fn modified_bessel_i0(x: f64) -> f64 {
     i0(x)
 }
 
+#[inline(always)]
 pub fn modified_bessel_i1(x: f64) -> f64 {
     i1(x)
 }
@@ -145,7 +152,7 @@ fn k1_near(x: f64) -> f64 {
     (0.5 * x).ln() * i1(x) + chebyshev(x * x - 2.0, &K1_A) / x
 }
 
-fn far(x: f64, table: &[f64]) -> f64 {
+fn far<const N: usize>(x: f64, table: &[f64; N]) -> f64 {
     chebyshev(8.0 / x - 2.0, table) / x.sqrt()
 }
 

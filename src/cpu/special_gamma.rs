@@ -1,5 +1,6 @@
 //! The gamma function's relatives, by the algorithms of Cephes and SciPy that PyTorch uses.
 
+use super::math64;
 use super::special_gamma_tables::ASYMPTOTIC;
 use std::f64::consts::{E, PI};
 
@@ -13,41 +14,46 @@ pub fn lgamma(x: f64) -> f64 {
     libm::lgamma(x)
 }
 
+/// The asymptotic series from 10 on; smaller arguments are shifted there, negative ones reflected.
+#[inline(always)]
 pub fn digamma(x: f64) -> f64 {
-    const PSI_10: f64 = 2.251_752_589_066_721;
-    const A: [f64; 7] = [
-        8.333_333_333_333_333e-2,
-        -2.109_279_609_279_609_4e-2,
-        7.575_757_575_757_576e-3,
-        -4.166_666_666_666_667e-3,
-        3.968_253_968_253_968e-3,
-        -8.333_333_333_333_333e-3,
-        8.333_333_333_333_333e-2,
-    ];
+    const SHIFT: f64 = 10.0;
+    let a = if x < 0.0 { 1.0 - x } else { x };
+    // The sum of 1 / (a + i) as one quotient.
+    let (mut num, mut den) = (0.0, 1.0);
+    let mut i = 0.0;
+    while i < SHIFT {
+        let t: f64 = a + i;
+        num = t.mul_add(num, den);
+        den *= t;
+        i += 1.0;
+    }
+    let near = a < SHIFT;
+    let lost = if near { num / den } else { 0.0 };
+    let z = if near { a + SHIFT } else { a };
+    let w = 1.0 / (z * z);
+    let series = w * math64::horner(
+        w,
+        [
+            8.333_333_333_333_333e-2,
+            -2.109_279_609_279_609_4e-2,
+            7.575_757_575_757_576e-3,
+            -4.166_666_666_666_667e-3,
+            3.968_253_968_253_968e-3,
+            -8.333_333_333_333_333e-3,
+            8.333_333_333_333_333e-2,
+        ],
+    );
+    let y = math64::log(z) - 0.5 / z - series - lost;
+    let reflected = y - PI / math64::tan(PI * (x - x.trunc()));
+    let y = if x < 0.0 { reflected } else { y };
+    let pole = (x < 0.0) & (x == x.trunc());
+    let y = if pole { f64::NAN } else { y };
     if x == 0.0 {
-        return f64::INFINITY.copysign(-x);
-    }
-    if x < 0.0 {
-        if x == x.trunc() {
-            return f64::NAN;
-        }
-        return digamma(1.0 - x) - PI / (PI * x.fract()).tan();
-    }
-    let (mut x, mut result) = (x, 0.0);
-    while x < 10.0 {
-        result -= 1.0 / x;
-        x += 1.0;
-    }
-    if x == 10.0 {
-        return result + PSI_10;
-    }
-    let z = 1.0 / (x * x);
-    let y = if x < 1e17 {
-        z * A.iter().fold(0.0, |sum, c| sum * z + c)
+        f64::INFINITY.copysign(-x)
     } else {
-        0.0
-    };
-    result + x.ln() - 0.5 / x - y
+        y
+    }
 }
 
 pub fn trigamma(x: f64) -> f64 {

@@ -94,7 +94,7 @@ pointwise! {
     "nn.functional.silu(Tensor self) -> Tensor", FULL, keep Field "silu_cpu" (x) => x * x.sigmoid(),
     grad (g, x, y) as "SiluBackward0" => [g * silu_slope(x).conj()];
     /// The element times the tanh of its softplus.
-    "nn.functional.mish(Tensor self) -> Tensor", FULL, keep Wide "mish_cpu" (x) => x * log1p_exp(x).tanh(),
+    "nn.functional.mish(Tensor self) -> Tensor", FULL, keep Real "mish_cpu" (x) => x * log1p_exp(x).tanh(),
     grad (g, x, y) as "MishBackward0" => [{
         let t = log1p_exp(x).tanh();
         g * (t + x * (E::ONE - t * t) * x.sigmoid())
@@ -130,11 +130,10 @@ pointwise! {
     grad (g, x, y) as "LogSigmoidBackward0" => [g * (-x).sigmoid()];
     /// GELU by the error function.
     "_gelu_erf(Tensor self) -> Tensor", 0, keep Real "GeluKernelImpl"
-    (x) => x * E::lit(0.5) * (E::ONE + (x * E::lit(FRAC_1_SQRT_2)).erf()),
+    (x) => x.gelu_erf(),
     grad (g, x, y) as "GeluBackward0" => [{
-        let cdf = E::lit(0.5) * (E::ONE + (x * E::lit(FRAC_1_SQRT_2)).erf());
         let pdf = E::lit(0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2) * (x * x * E::lit(-0.5)).exp();
-        g * (cdf + x * pdf)
+        g * (x.ndtr() + x * pdf)
     }];
     /// GELU approximated by tanh.
     "_gelu_tanh(Tensor self) -> Tensor", 0, keep Real "GeluKernelImpl"

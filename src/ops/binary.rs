@@ -58,26 +58,26 @@ pointwise! {
     grad (g, a, b, y) => [g / b.conj(), -g * (a / b / b).conj()];
     /// Quotient rounded towards zero.
     "_div_trunc(Tensor self, Tensor|Scalar other) -> Tensor", INNER, keep Divided "div_trunc_cpu"
-    (a, b) => a.div_trunc(b), check not_bool, before nonzero_divisor,
+    (a, b) => a.div_trunc(b), check not_bool, before nonzero_divisor, wild quotients,
     grad (g, a, b, y) as "DivBackward1" => [E::ZERO, E::ZERO];
     /// Quotient rounded down.
     "_div_floor(Tensor self, Tensor|Scalar other) -> Tensor", INNER, keep Divided "div_floor_cpu"
-    (a, b) => a.div_floor(b), check not_bool, before nonzero_divisor,
+    (a, b) => a.div_floor(b), check not_bool, before nonzero_divisor, wild quotients,
     grad (g, a, b, y) as "DivBackward1" => [E::ZERO, E::ZERO];
     /// Quotient rounded down.
     "floor_divide(Tensor self, Tensor|Scalar other) -> Tensor", ALL, keep Divided "div_floor_cpu"
-    (a, b) => a.div_floor(b), check not_bool, before nonzero_divisor;
+    (a, b) => a.div_floor(b), check not_bool, before nonzero_divisor, wild quotients;
     /// Remainder with the sign of the dividend.
     "fmod(Tensor self, Tensor|Scalar other) -> Tensor", ALL, keep Divided "fmod_cpu"
-    (a, b) => a.fmod(b), check not_bool, before nonzero_divisor,
+    (a, b) => a.fmod(b), check not_bool, before nonzero_divisor, wild quotients,
     grad (g, a, b, y) => [g, -g * a.div_trunc(b)];
     /// Remainder with the sign of the divisor.
     "remainder(Tensor self, Tensor|Scalar other) -> Tensor", ALL, keep Divided "remainder_cpu"
-    (a, b) => a.remainder(b), check not_bool, before nonzero_divisor,
+    (a, b) => a.remainder(b), check not_bool, before nonzero_divisor, wild quotients,
     grad (g, a, b, y) => [g, -g * a.div_floor(b)];
     /// Remainder of a number divided by each element.
     "remainder/scalar(Tensor|Scalar self, Tensor other) -> Tensor", F, keep Divided "remainder_cpu"
-    (a, b) => a.remainder(b), check not_bool, before nonzero_divisor,
+    (a, b) => a.remainder(b), check not_bool, before nonzero_divisor, wild quotients,
     grad (g, a, b, y) => [g, -g * a.div_floor(b)];
     /// Power of each element.
     "pow(Tensor self, Tensor|Scalar exponent) -> Tensor", ALL, keep Num "pow" (a, b) => a.pow(b),
@@ -94,13 +94,13 @@ pointwise! {
         E::select(a.eq(E::ZERO) & (y.eq(E::ZERO) | y.eq(E::ONE)), E::ZERO, g * (y * a.log()).conj()),
     ];
     /// Angle of the point (other, self).
-    "atan2(Tensor self, Tensor other) -> Tensor", ALL, float Wide "atan2_cpu" (a, b) => a.atan2(b),
+    "atan2(Tensor self, Tensor other) -> Tensor", ALL, float Real "atan2_cpu" (a, b) => a.atan2(b),
     grad (g, a, b, y) => [
         { let d = a * a + b * b; E::select(d.eq(E::ZERO), E::ZERO, g * b / d) },
         { let d = a * a + b * b; E::select(d.eq(E::ZERO), E::ZERO, -g * a / d) },
     ];
     /// Length of the vector (self, other).
-    "hypot(Tensor self, Tensor other) -> Tensor", ALL, keep Wide "hypot_cpu" (a, b) => a.hypot(b),
+    "hypot(Tensor self, Tensor other) -> Tensor", ALL, keep Real "hypot_cpu" (a, b) => a.hypot(b),
     grad (g, a, b, y) => [g * a / y, g * b / y];
     /// The first number with the sign of the second.
     "copysign(Tensor self, Tensor|Scalar other) -> Tensor", ALL, float Real "copysign_cpu" (a, b) => a.copysign(b),
@@ -134,19 +134,19 @@ pointwise! {
     check ordered,
     grad (g, a, b, y) => [share(g, a, b, !(a.le(b) | b.is_nan())), share(g, a, b, a.lt(b) | b.is_nan())];
     /// ln(exp(self) + exp(other)).
-    "logaddexp(Tensor self, Tensor other) -> Tensor", F | M | O, keep WideField "logaddexp_cpu" (a, b) => a.logaddexp(b),
+    "logaddexp(Tensor self, Tensor other) -> Tensor", F | M | O, keep Field "logaddexp_cpu" (a, b) => a.logaddexp(b),
     grad (g, a, b, y) => [g / (E::ONE + (b - a).exp()).conj(), g / (E::ONE + (a - b).exp()).conj()];
     /// log2(2^self + 2^other).
-    "logaddexp2(Tensor self, Tensor other) -> Tensor", F | M | O, keep Wide "logaddexp2_cpu" (a, b) => logaddexp2(a, b),
+    "logaddexp2(Tensor self, Tensor other) -> Tensor", F | M | O, keep Real "logaddexp2_cpu" (a, b) => logaddexp2(a, b),
     grad (g, a, b, y) => [g / (E::ONE + (b - a).exp2()), g / (E::ONE + (a - b).exp2())];
     /// 0 below zero, 1 above, and the given value at zero.
     "heaviside(Tensor self, Tensor values) -> Tensor", ALL, keep Ordered "heaviside_cpu" (a, b) =>
         E::select(a.eq(E::ZERO), b, E::indicator(a.gt(E::ZERO))),
     check super::pointwise_checks::same_dtype;
     /// Greatest common divisor.
-    "gcd(Tensor self, Tensor other) -> Tensor", ALL, keep Int "gcd_cpu" (a, b) => a.gcd(b), check not_bool;
+    "gcd(Tensor self, Tensor other) -> Tensor", ALL, keep Factored "gcd_cpu" (a, b) => a.gcd(b), check not_bool;
     /// Least common multiple.
-    "lcm(Tensor self, Tensor other) -> Tensor", ALL, keep Int "lcm_cpu" (a, b) => a.lcm(b), check not_bool;
+    "lcm(Tensor self, Tensor other) -> Tensor", ALL, keep Factored "lcm_cpu" (a, b) => a.lcm(b), check not_bool;
     /// Bits that are set in both.
     "bitwise_and(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", ALL, keep Int "bitwise_and_cpu" (a, b) => a.bitwise_and(b),
     check super::pointwise_checks::a_tensor;

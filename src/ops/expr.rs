@@ -233,7 +233,7 @@ impl Ordered for Expr {
 }
 
 impl Int for Expr {
-    binary_methods!(bitwise_and bitwise_or bitwise_xor gcd lcm);
+    binary_methods!(bitwise_and bitwise_or bitwise_xor);
     unary_methods!(bitwise_not);
     fn shift_left(self, count: Expr) -> Expr {
         binary("bitwise_left_shift", self, count)

@@ -1,33 +1,53 @@
 //! The pointwise family: from one formula, an op's promotion, kernel, fused backward pass, and the
 //! same gradient as recorded ops where it is to be differentiated again or runs on another device.
 
-use std::mem::MaybeUninit;
-
 use smallvec::SmallVec;
 
 use super::expr::Tree;
 use super::replay::replay;
 use super::{Args, Grads, Out, Val, Value, arg, out, result_type};
 use crate::autograd::{Ctx, grad_enabled};
-use crate::cpu::convert::converter;
-use crate::cpu::pointwise::{Operand, Run, apply};
+use crate::cpu::pointwise::{Input, Run};
+use crate::cpu::pointwise_walk::{Operand, Splat, apply, repeated};
 use crate::tensor::{
     Category, DType, Dims, FromScalar, Scalar, Tensor, broadcast_shapes, default_dtype,
 };
 use crate::{Result, dispatch, fail};
 
-/// A formula's loops, by lane type: f32, f64, complex128, i64.
-pub type Loops = [Option<Run>; 4];
+/// A formula's loops, by lane type: f32, f64, complex128, i64, i32, i16, i8, u8.
+pub type Loops = [Option<Run>; 8];
 
 /// The loop for elements of a dtype, and the lane type in which it computes.
 fn loop_for(loops: &Loops, dtype: DType) -> Option<(Run, DType)> {
     let pick = |index: usize, lane: DType| loops[index].map(|run| (run, lane));
-    match dtype.category() {
+    let own = match dtype {
+        DType::F64 => None,
+        DType::I32 => pick(4, DType::I32),
+        DType::I16 => pick(5, DType::I16),
+        DType::I8 => pick(6, DType::I8),
+        DType::U8 | DType::Bool => pick(7, DType::U8),
+        _ if dtype.is_float() => pick(0, DType::F32),
+        _ => None,
+    };
+    own.or_else(|| match dtype.category() {
         Category::Bool | Category::Int => pick(3, DType::I64),
         Category::Complex => pick(2, DType::C128),
-        Category::Float if dtype == DType::F64 => pick(1, DType::F64),
-        Category::Float => pick(0, DType::F32).or_else(|| pick(1, DType::F64)),
+        Category::Float => pick(1, DType::F64),
+    })
+}
+
+/// [`loop_for`], but in 64 bits where an integer parameter does not fit the dtype.
+fn loop_with(loops: &Loops, dtype: DType, params: &[Value]) -> Option<(Run, DType)> {
+    let fits = |value: &Value| match value {
+        Value::Num(s) => {
+            dispatch!(all dtype, T => <T as FromScalar>::from_scalar(*s).to_scalar().to_f64() == s.to_f64())
+        }
+        _ => true,
+    };
+    if dtype.is_integral(false) && dtype != DType::I64 && !params.iter().all(fits) {
+        return loops[3].map(|run| (run, DType::I64));
     }
+    loop_for(loops, dtype)
 }
 
 /// What integers become, and the dtype of the result.
@@ -140,10 +160,12 @@ impl Spec {
             before(args, common)?;
         }
         let chosen = self.choose.and_then(|choose| choose(args, common));
-        let Some((run, lane)) = loop_for(chosen.unwrap_or(&self.loops), common) else {
+        let params = args.0.get(self.operands..self.operands + self.params);
+        let params = params.unwrap_or_default();
+        let Some((run, lane)) = loop_with(chosen.unwrap_or(&self.loops), common, params) else {
             return Ok(());
         };
-        let params = scalars(lane, args.0.iter().skip(self.operands).take(self.params))?;
+        let params = scalars(lane, params.iter())?;
         let lanes = Lanes {
             operands: lane,
             result: self.result(lane),
@@ -358,20 +380,19 @@ unsafe fn run_small<const K: usize>(
     n: usize,
     params: *const u8,
 ) {
-    let mut repeated = [MaybeUninit::<[u128; SMALL]>::uninit(); K];
-    let mut inputs = [std::ptr::null(); K];
+    let mut splats = [Splat::uninit(); K];
+    let mut inputs = places.map(|place| Input {
+        ptr: place.ptr,
+        step: 1,
+    });
     for k in 1..K {
-        inputs[k - 1] = places[k].ptr.cast_const();
         if operands.get(k - 1).is_some_and(|v| v.tensor().is_none()) {
-            let buffer = repeated[k].as_mut_ptr().cast::<u8>();
-            let fill = converter(places[k].dtype, places[k].dtype);
-            // SAFETY: a number has one element, the buffer room for `SMALL` of any type.
-            unsafe { fill(places[k].ptr, 0, buffer, 1, n) };
-            inputs[k - 1] = buffer;
+            // SAFETY: a number has one element.
+            inputs[k] = unsafe { repeated(places[k].ptr, places[k].lane, &mut splats[k]) };
         }
     }
     // SAFETY: the caller's promise.
-    unsafe { run(inputs.as_ptr(), places[0].ptr, n, params) }
+    unsafe { run(inputs[1..].as_ptr(), places[0].ptr, n, params) }
 }
 
 /// Strides of the target and of the operands broadcast to it.

@@ -1,7 +1,7 @@
 //! What pointwise ops reject, with PyTorch's messages.
 
 use super::Args;
-use crate::tensor::{DType, FromScalar, Scalar, Tensor};
+use crate::tensor::{DType, Scalar, Tensor};
 use crate::{Result, dispatch, ensure, fail};
 
 pub(super) fn not_bool(_: Args, dtype: DType) -> Result<()> {
@@ -119,13 +119,19 @@ pub(super) fn nonzero_divisor(args: Args, common: DType) -> Result<()> {
 }
 
 fn has_zero(t: &Tensor) -> bool {
-    let mut found = false;
+    const CHUNK: usize = 1024;
     let layout = t.layout();
-    dispatch!(all t.dtype(), T => {
+    let mut found = false;
+    dispatch!(bytes t.dtype(), T => {
+        let zero = <T as bytemuck::Zeroable>::zeroed();
+        if layout.is_contiguous() {
+            // SAFETY: the layout is this many elements in a row.
+            let values = unsafe { std::slice::from_raw_parts(t.data_ptr().cast::<T>(), t.numel() as usize) };
+            return values.chunks(CHUNK).any(|part| part.iter().fold(false, |any, x| any | (*x == zero)));
+        }
         crate::cpu::iter::for_each_offset(&layout.shape, &layout.strides, |offset| {
             // SAFETY: the layout lies within the storage.
-            let value = unsafe { *t.ptr::<T>().offset(offset as isize) };
-            found |= !value.to_scalar().to_bool();
+            found |= unsafe { *t.data_ptr().cast::<T>().offset(offset as isize) } == zero;
         });
     });
     found

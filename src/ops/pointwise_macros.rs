@@ -1,7 +1,7 @@
 //! The macro that declares pointwise ops.
 
 /// Declares pointwise ops: doc, schema, variants, then kind, lanes, the kernel's name and the formula;
-/// options in this order: `untyped n`, `check f`, `before f`, `choose f`, `angles exact`, `grad (g, operands.., result; params..) => [one per operand]`.
+/// options in this order: `untyped n`, `check f`, `before f`, `choose f`, `wild angles` or `wild quotients`, `grad (g, operands.., result; params..) => [one per operand]`.
 #[macro_export]
 macro_rules! pointwise {
     ($(
@@ -9,7 +9,7 @@ macro_rules! pointwise {
         $schema:literal, $variants:expr,
         $kind:ident $lanes:ident $kernel:literal $args:tt => $body:expr
         $(, untyped $untyped:literal)? $(, check $check:expr)? $(, before $before:expr)? $(, choose $choose:expr)?
-        $(, angles $trig:ident)?
+        $(, wild $trig:ident)?
         $(, grad $gargs:tt $(as $name:literal)? => [$($grad:expr),+ $(,)?])?;
     )*) => {
         pub static OPS: &[$crate::ops::Op] = &[$({
@@ -68,7 +68,7 @@ macro_rules! formula {
         }
     };
     (@trig [] $E:ident, $n:expr, $p:expr) => {};
-    (@trig [exact] $E:ident, $n:expr, $p:expr) => {
+    (@trig [angles] $E:ident, $n:expr, $p:expr) => {
         #[inline(always)]
         fn is_wild(x: [$E; $n]) -> bool {
             x.into_iter().fold(false, |any, x| any | $crate::cpu::lanes::Field::is_wild(x))
@@ -76,6 +76,16 @@ macro_rules! formula {
         fn at_wild(x: [$E; $n], p: [$E; $p]) -> $E {
             let exact = $crate::cpu::lanes::Field::exact;
             $crate::cpu::lanes::Field::inexact(formula(x.map(exact), p.map(exact)))
+        }
+    };
+    (@trig [quotients] $E:ident, $n:expr, $p:expr) => {
+        #[inline(always)]
+        fn is_wild([a, b]: [$E; $n]) -> bool {
+            $crate::cpu::lanes::Divided::is_far(a, b)
+        }
+        fn at_wild(x: [$E; $n], p: [$E; $p]) -> $E {
+            let slow = $crate::cpu::lanes::Divided::slow;
+            $crate::cpu::lanes::Divided::from_slow(formula(x.map(slow), p.map(slow)))
         }
     };
     (@count) => { 0usize };
@@ -100,58 +110,92 @@ macro_rules! formula {
     (@option $value:expr) => { Some($value) };
     (@grain Num) => { $crate::cpu::pool::grain::POINTWISE };
     (@grain Ordered) => { $crate::cpu::pool::grain::POINTWISE };
+    (@grain Int) => { $crate::cpu::pool::grain::POINTWISE };
     (@grain $lanes:ident) => { $crate::cpu::pool::grain::MATH };
     (@run $f:ty, $t:ty, $n:expr, $p:expr) => {
-        Some($crate::cpu::pointwise::run::<$f, $t, { $n }, { $p }> as $crate::cpu::pointwise::Run)
+        Some($crate::cpu::pointwise::run::<$f, $t, { $n }, { $p }, { $crate::cpu::pointwise::HEAVY }>
+            as $crate::cpu::pointwise::Run)
+    };
+    (@light $f:ty, $t:ty, $n:expr, $p:expr) => {
+        Some($crate::cpu::pointwise::run::<$f, $t, { $n }, { $p }, { $crate::cpu::pointwise::STRIP }>
+            as $crate::cpu::pointwise::Run)
     };
     (@plain $f:ty, $t:ty, $n:expr, $p:expr) => {
         Some($crate::cpu::pointwise::run_plain::<$f, $t, { $n }, { $p }> as $crate::cpu::pointwise::Run)
     };
-    // f32, f64, complex128, i64; what is missing is computed in a wider one.
+    // In the order of `Loops`; what is missing is computed in a wider type.
     (@loops Real $f:ty, $n:expr, $p:expr) => {
-        [$crate::formula!(@run $f, f32, $n, $p), $crate::formula!(@run $f, f64, $n, $p), None, None]
+        [
+            $crate::formula!(@run $f, f32, $n, $p),
+            $crate::formula!(@run $f, f64, $n, $p),
+            None, None, None, None, None, None,
+        ]
     };
-    (@loops Wide $f:ty, $n:expr, $p:expr) => { [None, $crate::formula!(@run $f, f64, $n, $p), None, None] };
-    (@loops Rare $f:ty, $n:expr, $p:expr) => { [None, $crate::formula!(@plain $f, f64, $n, $p), None, None] };
+    (@loops Wide $f:ty, $n:expr, $p:expr) => {
+        [None, $crate::formula!(@run $f, f64, $n, $p), None, None, None, None, None, None]
+    };
+    (@loops Rare $f:ty, $n:expr, $p:expr) => {
+        [None, $crate::formula!(@plain $f, f64, $n, $p), None, None, None, None, None, None]
+    };
     (@loops Field $f:ty, $n:expr, $p:expr) => {
         [
             $crate::formula!(@run $f, f32, $n, $p),
             $crate::formula!(@run $f, f64, $n, $p),
             $crate::formula!(@plain $f, $crate::tensor::c128, $n, $p),
-            None,
+            None, None, None, None, None,
         ]
     };
-    (@loops WideField $f:ty, $n:expr, $p:expr) => {
+    (@loops Int $f:ty, $n:expr, $p:expr) => {
         [
-            None,
-            $crate::formula!(@run $f, f64, $n, $p),
-            $crate::formula!(@plain $f, $crate::tensor::c128, $n, $p),
-            None,
+            None, None, None,
+            $crate::formula!(@light $f, std::num::Wrapping<i64>, $n, $p),
+            $crate::formula!(@light $f, std::num::Wrapping<i32>, $n, $p),
+            $crate::formula!(@light $f, std::num::Wrapping<i16>, $n, $p),
+            $crate::formula!(@light $f, std::num::Wrapping<i8>, $n, $p),
+            $crate::formula!(@light $f, std::num::Wrapping<u8>, $n, $p),
         ]
     };
-    (@loops Int $f:ty, $n:expr, $p:expr) => { [None, None, None, $crate::formula!(@run $f, std::num::Wrapping<i64>, $n, $p)] };
+    (@loops Factored $f:ty, $n:expr, $p:expr) => {
+        [
+            None, None, None,
+            $crate::formula!(@plain $f, std::num::Wrapping<i64>, $n, $p),
+            None, None, None, None,
+        ]
+    };
     (@loops Ordered $f:ty, $n:expr, $p:expr) => {
         [
-            $crate::formula!(@run $f, f32, $n, $p),
-            $crate::formula!(@run $f, f64, $n, $p),
+            $crate::formula!(@light $f, f32, $n, $p),
+            $crate::formula!(@light $f, f64, $n, $p),
             None,
-            $crate::formula!(@run $f, std::num::Wrapping<i64>, $n, $p),
+            $crate::formula!(@light $f, std::num::Wrapping<i64>, $n, $p),
+            $crate::formula!(@light $f, std::num::Wrapping<i32>, $n, $p),
+            $crate::formula!(@light $f, std::num::Wrapping<i16>, $n, $p),
+            $crate::formula!(@light $f, std::num::Wrapping<i8>, $n, $p),
+            $crate::formula!(@light $f, std::num::Wrapping<u8>, $n, $p),
         ]
     };
     (@loops Divided $f:ty, $n:expr, $p:expr) => {
         [
-            $crate::formula!(@plain $f, f32, $n, $p),
-            $crate::formula!(@plain $f, f64, $n, $p),
+            $crate::formula!(@run $f, f32, $n, $p),
+            $crate::formula!(@run $f, f64, $n, $p),
             None,
             $crate::formula!(@plain $f, std::num::Wrapping<i64>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i32>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i16>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i8>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<u8>, $n, $p),
         ]
     };
     (@loops Num $f:ty, $n:expr, $p:expr) => {
         [
-            $crate::formula!(@run $f, f32, $n, $p),
-            $crate::formula!(@run $f, f64, $n, $p),
+            $crate::formula!(@light $f, f32, $n, $p),
+            $crate::formula!(@light $f, f64, $n, $p),
             $crate::formula!(@plain $f, $crate::tensor::c128, $n, $p),
-            $crate::formula!(@run $f, std::num::Wrapping<i64>, $n, $p),
+            $crate::formula!(@light $f, std::num::Wrapping<i64>, $n, $p),
+            $crate::formula!(@light $f, std::num::Wrapping<i32>, $n, $p),
+            $crate::formula!(@light $f, std::num::Wrapping<i16>, $n, $p),
+            $crate::formula!(@light $f, std::num::Wrapping<i8>, $n, $p),
+            $crate::formula!(@light $f, std::num::Wrapping<u8>, $n, $p),
         ]
     };
     (@grad $this:ident $lanes:ident $trig:tt) => { None };
@@ -195,9 +239,8 @@ macro_rules! derivative {
     }};
     (Num $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field Real $trig $gargs $grad) };
     (Field $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field Real $trig $gargs $grad) };
-    (WideField $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field Wide $trig $gargs $grad) };
     (Wide $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real Wide $trig $gargs $grad) };
     (Rare $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real Rare $trig $gargs $grad) };
-    (Divided $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real Rare $trig $gargs $grad) };
+    (Divided $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real Wide [] $gargs $grad) };
     ($lanes:ident $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real Real $trig $gargs $grad) };
 }

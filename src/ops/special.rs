@@ -12,48 +12,48 @@ const SQRT_2PI: f64 = 2.506_628_274_631_000_5;
 
 pointwise! {
     /// Modified Bessel function of order 0.
-    "i0(Tensor self) -> Tensor", FULL, float Rare "i0" (x) => x.i0(),
+    "i0(Tensor self) -> Tensor", FULL, float Real "i0" (x) => x.i0(),
     grad (g, x, y) => [g * x.i1()];
     /// i0 scaled by exp(-|x|).
-    "special.i0e(Tensor self) -> Tensor", FN, float Rare "i0e" (x) => x.i0e(),
+    "special.i0e(Tensor self) -> Tensor", FN, float Real "i0e" (x) => x.i0e(),
     grad (g, x, y) => [g * (x.i1e() - x.sign() * y)];
     /// Modified Bessel function of order 1.
-    "special.i1(Tensor self) -> Tensor", FN, float Rare "i1" (x) => x.i1(),
+    "special.i1(Tensor self) -> Tensor", FN, float Real "i1" (x) => x.i1(),
     grad (g, x, y) => [{
         // The branch that is not taken must stay finite: its gradient is multiplied by 0.
         let safe = E::select(x.eq(E::ZERO), E::ONE, x);
         g * E::select(x.eq(E::ZERO), E::lit(0.5), x.i0() - y / safe)
     }];
     /// i1 scaled by exp(-|x|).
-    "special.i1e(Tensor self) -> Tensor", FN, float Rare "i1e" (x) => x.i1e(),
+    "special.i1e(Tensor self) -> Tensor", FN, float Real "i1e" (x) => x.i1e(),
     grad (g, x, y) => [{
         let safe = E::select(x.eq(E::ZERO), E::ONE, x);
         g * E::select(x.eq(E::ZERO), E::lit(0.5), x.i0e() - y * (x.sign() + safe.reciprocal()))
     }];
     /// Cumulative distribution function of the normal distribution.
-    "special.ndtr(Tensor self) -> Tensor", FN, float Rare "ndtr" (x) => x.ndtr(),
+    "special.ndtr(Tensor self) -> Tensor", FN, float Real "ndtr" (x) => x.ndtr(),
     grad (g, x, y) => [g * (x * x * E::lit(-0.5)).exp() / E::lit(SQRT_2PI)];
     /// Inverse of ndtr.
-    "special.ndtri(Tensor self) -> Tensor", FN, float Rare "ndtri" (x) => x.ndtri(),
+    "special.ndtri(Tensor self) -> Tensor", FN, float Real "ndtri" (x) => x.ndtri(),
     grad (g, x, y) => [g * E::lit(SQRT_2PI) * (y * y * E::lit(0.5)).exp()];
     /// Logarithm of ndtr.
-    "special.log_ndtr(Tensor self) -> Tensor", FN, float Rare "log_ndtr" (x) => x.log_ndtr(),
+    "special.log_ndtr(Tensor self) -> Tensor", FN, float Real "log_ndtr" (x) => x.log_ndtr(),
     grad (g, x, y) => [g * E::lit(FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * 0.5) * (-(y + x * x * E::lit(0.5))).exp()];
     /// exp(x²) erfc(x).
-    "special.erfcx(Tensor self) -> Tensor", FN, float Rare "erfcx" (x) => x.erfcx(),
+    "special.erfcx(Tensor self) -> Tensor", FN, float Real "erfcx" (x) => x.erfcx(),
     grad (g, x, y) => [g * (E::lit(2.0) * x * y - E::lit(FRAC_2_SQRT_PI))];
     /// -x ln(x), 0 at 0.
-    "special.entr(Tensor self) -> Tensor", FN, float Rare "entr" (x) => x.entr(),
+    "special.entr(Tensor self) -> Tensor", FN, float Real "entr" (x) => x.entr(),
     grad (g, x, y) => [-g * (E::ONE + x.log())];
     /// self ln(1 + other), 0 where self is 0.
-    "special.xlog1py(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", FN, float Rare "xlog1py_cpu"
+    "special.xlog1py(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", FN, float Real "xlog1py_cpu"
     (a, b) => xlog1py(a, b), check a_tensor,
     grad (g, a, b, y) => [
         E::select(a.eq(E::ZERO) & b.le(-E::ONE), E::ZERO, xlog1py(g, b)),
         g * a / (b + E::ONE),
     ];
     /// self ln(other), 0 where self is 0.
-    "xlogy(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", FULL, float Rare "xlogy_cpu" (a, b) => xlogy(a, b),
+    "xlogy(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", FULL, float Real "xlogy_cpu" (a, b) => xlogy(a, b),
     check a_tensor,
     grad (g, a, b, y) => [E::select(a.eq(E::ZERO) & b.le(E::ZERO), E::ZERO, xlogy(g, b)), g * a / b];
     /// Hurwitz zeta function.
@@ -70,7 +70,7 @@ pointwise! {
     "_polygamma(Tensor self, Scalar n) -> Tensor", 0, float Rare "polygamma" (x; n) => x.polygamma(n),
     grad (g, x, y; n) as "PolygammaBackward0" => [g * x.polygamma(n + E::ONE)];
     /// self 2^other.
-    "ldexp(Tensor self, Tensor other) -> Tensor", FULL, float WideField "ldexp" (a, b) => a * b.exp2(),
+    "ldexp(Tensor self, Tensor other) -> Tensor", FULL, float Field "ldexp" (a, b) => a * b.exp2(),
     grad (g, a, b, y) as "MulBackward0" => [g * b.exp2().conj(), g * y.conj() * E::lit(LN_2)];
     /// Bessel function of the first kind of order 0.
     "special.bessel_j0(Tensor self) -> Tensor", FN, float Rare "bessel_j0_cpu" (x) => x.bessel_j0(),
@@ -88,10 +88,10 @@ pointwise! {
     "special.bessel_y1(Tensor self) -> Tensor", FN, float Rare "bessel_y1_cpu" (x) => x.bessel_y1(),
     grad (g, x, y) => [g * (x.bessel_y0() - y / x)];
     /// Modified Bessel function of the first kind of order 0.
-    "special.modified_bessel_i0(Tensor self) -> Tensor", FN, float Rare "modified_bessel_i0_cpu" (x) => x.modified_bessel_i0(),
+    "special.modified_bessel_i0(Tensor self) -> Tensor", FN, float Real "modified_bessel_i0_cpu" (x) => x.modified_bessel_i0(),
     grad (g, x, y) => [g * x.modified_bessel_i1()];
     /// Modified Bessel function of the first kind of order 1.
-    "special.modified_bessel_i1(Tensor self) -> Tensor", FN, float Rare "modified_bessel_i1_cpu" (x) => x.modified_bessel_i1(),
+    "special.modified_bessel_i1(Tensor self) -> Tensor", FN, float Real "modified_bessel_i1_cpu" (x) => x.modified_bessel_i1(),
     grad (g, x, y) => [{
         let safe = E::select(x.eq(E::ZERO), E::ONE, x);
         g * E::select(x.eq(E::ZERO), E::lit(0.5), x.modified_bessel_i0() - y / safe)
