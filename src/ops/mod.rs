@@ -4,10 +4,12 @@ mod alias;
 mod assign;
 mod call;
 mod lookup;
+mod promotion;
 mod schema;
 mod survey;
 mod val;
 mod value;
+mod write;
 
 pub mod combine;
 pub mod copy;
@@ -110,11 +112,13 @@ use std::sync::OnceLock;
 use smallvec::SmallVec;
 
 pub use assign::{copy_into, resize, size_text};
-pub use call::{call, call_inplace, call_out, check_writable, flipped, resolve_lazy, result_type};
+pub use call::{call, flipped, resolve_lazy};
 pub use lookup::{find, find_overload};
+pub use promotion::result_type;
 pub use schema::{Param, Returns, Schema, Type};
 pub use val::Val;
 pub use value::{Args, MemoryFormat, Outputs, Value};
+pub use write::{call_inplace, call_out, check_writable};
 
 use crate::Result;
 use crate::autograd::Ctx;
