@@ -42,11 +42,10 @@ unsafe fn fill<T>(n: usize, out: *mut T, f: impl Fn(usize) -> T) {
     }
 }
 
-/// `at!(p, i)`: an element.
+/// `at!(p, i)`: an element; the index is below the number of features.
 macro_rules! at {
     ($p:expr, $i:expr) => {
-        // SAFETY: the index is below the number of features.
-        unsafe { *$p.add($i) }
+        *$p.add($i)
     };
 }
 

@@ -4,6 +4,7 @@ mod defaults;
 mod device;
 mod dtype;
 mod layout;
+mod make;
 mod scalar;
 mod storage;
 mod stride;
@@ -18,12 +19,14 @@ pub use defaults::{default_device, default_dtype, set_default_device, set_defaul
 pub use device::{Device, DeviceType};
 pub use dtype::{Bool, Category, DType, Element, bf16, c64, c128, f16};
 pub use layout::{Dims, Layout, broadcast_shapes, checked_numel, contiguous_strides, wrap_dim};
+pub use make::check_room;
 pub use scalar::{FromScalar, Scalar};
 pub use storage::{Owner, Storage};
 pub use stride::slice_bounds;
 
+use crate::Result;
 use crate::autograd::Meta;
-use crate::{Result, dispatch, ensure, err};
+use make::check_bounds;
 
 /// Transformations that a view applies when it is read (PyTorch's conjugate and negative bits).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,129 +104,6 @@ impl Tensor {
             meta: Mutex::new(None),
             object: AtomicPtr::new(std::ptr::null_mut()),
         }))
-    }
-
-    /// A tensor of fresh memory.
-    fn fresh(storage: Arc<Storage>, layout: Layout, dtype: DType) -> Tensor {
-        let flags = if crate::autograd::inference_enabled() {
-            INFERENCE
-        } else {
-            0
-        };
-        Tensor::build(layout, storage, dtype, Lazy::default(), None, flags)
-    }
-
-    /// A tensor over storage; the layout must lie within it.
-    pub fn from_storage(storage: Arc<Storage>, layout: Layout, dtype: DType) -> Result<Tensor> {
-        check_bounds(&layout, dtype, storage.nbytes())?;
-        Ok(Tensor::fresh(storage, layout, dtype))
-    }
-
-    /// Uninitialised memory on the CPU, row-major.
-    pub fn empty(shape: &[i64], dtype: DType) -> Result<Tensor> {
-        let storage = Storage::empty(byte_size(shape, dtype)?)?;
-        Ok(Tensor::fresh(storage, Layout::contiguous(shape), dtype))
-    }
-
-    /// Zeros on the CPU, row-major.
-    pub fn zeros(shape: &[i64], dtype: DType) -> Result<Tensor> {
-        let storage = Storage::zeroed(byte_size(shape, dtype)?)?;
-        Ok(Tensor::fresh(storage, Layout::contiguous(shape), dtype))
-    }
-
-    /// A 0-dim CPU tensor.
-    pub fn scalar(value: Scalar, dtype: DType) -> Result<Tensor> {
-        let t = Tensor::empty(&[], dtype)?;
-        dispatch!(all dtype, T => {
-            // SAFETY: the storage was just made for one element of this type.
-            unsafe { *t.ptr::<T>() = T::from_scalar(value) }
-        });
-        Ok(t)
-    }
-
-    /// A CPU tensor that holds a copy of the values.
-    pub fn from_slice<T: Element>(values: &[T], shape: &[i64]) -> Result<Tensor> {
-        ensure!(
-            checked_numel(shape)? == values.len() as i64,
-            Runtime,
-            "shape {shape:?} is invalid for {} values",
-            values.len()
-        );
-        let t = Tensor::empty(shape, T::DTYPE)?;
-        // SAFETY: the storage was just made for exactly these elements.
-        unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), t.ptr::<T>(), values.len()) }
-        Ok(t)
-    }
-
-    /// The elements in row-major order, widened or cut to the type asked for.
-    pub fn to_vec<T: Element + FromScalar>(&self) -> Result<Vec<T>> {
-        let source = self.resolved()?;
-        let layout = source.layout();
-        let mut out = Vec::with_capacity(layout.numel() as usize);
-        dispatch!(all source.dtype(), S => {
-            crate::cpu::iter::for_each_offset(&layout.shape, &layout.strides, |offset| {
-                // SAFETY: the layout lies within the storage, checked when the tensor was made.
-                let value = unsafe { *source.ptr::<S>().offset(offset as isize) };
-                out.push(T::from_scalar(value.to_scalar()));
-            });
-        });
-        Ok(out)
-    }
-
-    /// Another tensor on the same storage, as views are.
-    pub fn alias(&self, layout: Layout) -> Result<Tensor> {
-        let body = self.body();
-        check_bounds(&layout, body.dtype, body.storage.nbytes())?;
-        Ok(Tensor::build(
-            layout,
-            body.storage.clone(),
-            body.dtype,
-            body.lazy,
-            body.version.clone(),
-            self.inherited(),
-        ))
-    }
-
-    /// An alias read under another dtype; offset and strides are in its elements.
-    pub fn alias_as(&self, layout: Layout, dtype: DType, lazy: Lazy) -> Result<Tensor> {
-        let body = self.body();
-        check_bounds(&layout, dtype, body.storage.nbytes())?;
-        Ok(Tensor::build(
-            layout,
-            body.storage.clone(),
-            dtype,
-            lazy,
-            body.version.clone(),
-            self.inherited(),
-        ))
-    }
-
-    /// The same elements without history; writes are counted together (`x.detach()`).
-    #[must_use]
-    pub fn detached(&self) -> Tensor {
-        let body = self.body().clone();
-        Tensor::build(
-            body.layout,
-            body.storage,
-            body.dtype,
-            body.lazy,
-            body.version,
-            self.inherited(),
-        )
-    }
-
-    /// The same elements without history, whose writes autograd does not see (`x.data`).
-    #[must_use]
-    pub fn untracked(&self) -> Tensor {
-        let body = self.body().clone();
-        Tensor::build(
-            body.layout,
-            body.storage,
-            body.dtype,
-            body.lazy,
-            Some(Arc::new(AtomicU32::new(0))),
-            self.inherited(),
-        )
     }
 
     #[inline]
@@ -333,44 +213,6 @@ impl Tensor {
         debug_assert_eq!(T::DTYPE, self.dtype());
         self.data_ptr().cast()
     }
-
-    /// The elements of a contiguous CPU tensor.
-    ///
-    /// # Errors
-    /// The tensor has another dtype, is not contiguous, or lies on another device.
-    pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
-        self.check_slice::<T>()?;
-        // SAFETY: bounds were checked when the tensor was made; dtype, device and density just now.
-        Ok(unsafe { std::slice::from_raw_parts(self.ptr::<T>(), self.numel() as usize) })
-    }
-
-    /// The elements of a contiguous CPU tensor that a kernel fills.
-    ///
-    /// # Safety
-    /// Nothing else reads or writes them meanwhile.
-    #[allow(clippy::mut_from_ref)]
-    pub unsafe fn as_mut_slice<T: Element>(&self) -> Result<&mut [T]> {
-        self.check_slice::<T>()?;
-        // SAFETY: as in `as_slice`; exclusiveness is the caller's promise.
-        Ok(unsafe { std::slice::from_raw_parts_mut(self.ptr::<T>(), self.numel() as usize) })
-    }
-
-    fn check_slice<T: Element>(&self) -> Result<()> {
-        ensure!(
-            T::DTYPE == self.dtype(),
-            Runtime,
-            "expected scalar type {} but found {}",
-            T::DTYPE.scalar_name(),
-            self.dtype().scalar_name()
-        );
-        ensure!(
-            self.is_contiguous() && self.device().is_cpu() && !self.lazy().any(),
-            Runtime,
-            "expected a contiguous CPU tensor"
-        );
-        Ok(())
-    }
-
     /// How often the elements were written.
     #[inline]
     #[must_use]
@@ -474,28 +316,6 @@ impl Tensor {
     pub fn downgrade(&self) -> WeakTensor {
         WeakTensor(Arc::downgrade(&self.0))
     }
-
-    /// The tensor with its conjugate and negative bits carried out.
-    pub fn resolved(&self) -> Result<Tensor> {
-        if self.lazy().any() {
-            crate::ops::resolve_lazy(self)
-        } else {
-            Ok(self.clone())
-        }
-    }
-
-    /// The single element's value.
-    pub fn item(&self) -> Result<Scalar> {
-        ensure!(
-            self.numel() == 1,
-            Runtime,
-            "a Tensor with {} elements cannot be converted to Scalar",
-            self.numel()
-        );
-        let source = crate::backend::to_cpu(self)?.resolved()?;
-        // SAFETY: one element exists at the first address.
-        Ok(dispatch!(all source.dtype(), T => unsafe { *source.ptr::<T>() }.to_scalar()))
-    }
 }
 
 /// A [`Tensor`] that may be gone.
@@ -520,42 +340,4 @@ impl std::fmt::Debug for Tensor {
             self.device()
         )
     }
-}
-
-/// Fails where memory for so many elements cannot be had: for lists that are made before their tensor.
-pub fn check_room(count: i64, dtype: DType) -> Result<()> {
-    Tensor::empty(&[count], dtype).map(drop)
-}
-
-fn byte_size(shape: &[i64], dtype: DType) -> Result<usize> {
-    let bytes = checked_numel(shape)?.checked_mul(dtype.size() as i64);
-    bytes.map(|n| n as usize).ok_or_else(|| {
-        err!(
-            Runtime,
-            "Storage size calculation overflowed with sizes={shape:?}"
-        )
-    })
-}
-
-/// Every index must reach an element inside the storage.
-fn check_bounds(layout: &Layout, dtype: DType, nbytes: usize) -> Result<()> {
-    if layout.shape.contains(&0) {
-        return Ok(());
-    }
-    let room = (nbytes / dtype.size()) as i64;
-    let inside = layout
-        .extent()
-        .is_some_and(|(low, high)| low >= 0 && high < room);
-    ensure!(
-        inside,
-        Runtime,
-        "setStorage: sizes {:?}, strides {:?}, storage offset {}, and itemsize {} requiring a storage size of {} are out of bounds for storage of size {nbytes}",
-        &layout.shape[..],
-        &layout.strides[..],
-        layout.offset,
-        dtype.size(),
-        layout.extent().map_or(0, |(_, high)| (high + 1)
-            .saturating_mul(dtype.size() as i64))
-    );
-    Ok(())
 }
