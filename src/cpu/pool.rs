@@ -27,8 +27,11 @@ pub mod grain {
     pub const LINALG: usize = 128 * 1024;
 }
 
-/// Tasks per thread: enough that a thread that lost its core does not hold up the rest.
+/// Tasks per thread of long loops: enough that a thread that lost its core does not hold up the rest.
+/// Short loops get one, so that each thread finds its part of the data in its own cache the next time.
 const TASKS_PER_THREAD: usize = 4;
+/// Where items are elements, tasks start at cache lines, whatever the elements.
+const LINE: usize = 64;
 
 /// Threads in use; 0 until the first question.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -130,7 +133,12 @@ fn spread(n: usize, grain: usize, body: Body) {
         return;
     }
     let threads = threads();
-    let tasks = n.div_ceil(grain.max(1)).min(threads * TASKS_PER_THREAD);
+    let grains = n.div_ceil(grain.max(1));
+    let tasks = if grains < threads * TASKS_PER_THREAD {
+        grains.min(threads)
+    } else {
+        threads * TASKS_PER_THREAD
+    };
     if threads == 1 || tasks == 1 {
         return body(0..n);
     }
@@ -156,10 +164,18 @@ pub fn run_inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     }
 }
 
-/// Task `i` of `tasks` covers the items `n * i / tasks .. n * (i + 1) / tasks`.
+/// Task `i` of `tasks` covers about the items `n * i / tasks .. n * (i + 1) / tasks`.
 fn split(n: usize, which: Range<usize>, tasks: usize, body: Body) {
     if which.len() == 1 {
-        let bound = |i: usize| (n as u128 * i as u128 / tasks as u128) as usize;
+        let aligned = n / tasks >= 16 * LINE;
+        let bound = |i: usize| {
+            let at = (n as u128 * i as u128 / tasks as u128) as usize;
+            if aligned && i < tasks {
+                at & !(LINE - 1)
+            } else {
+                at
+            }
+        };
         return body(bound(which.start)..bound(which.end));
     }
     let middle = which.start + which.len() / 2;
