@@ -33,9 +33,9 @@ pub struct Input {
 pub type Run = unsafe fn(inputs: *const Input, output: *mut u8, n: usize, params: *const u8);
 
 /// The most results computed at a time: they are stored after all their operands were read, so that the
-/// loop vectorises without asking whether output and operands overlap. Formulas of many steps take
-/// strips of [`HEAVY`] results, which stay in registers; for light ones that would be unrolled away
-/// before the compiler finds the loop to vectorise.
+/// loop vectorises without asking whether output and operands overlap. Loops of light formulas need that
+/// many, else they are unrolled away before the compiler finds them to vectorise; for those of many steps
+/// [`HEAVY`] waste less on the ends of rows.
 pub const STRIP: usize = 64;
 pub const HEAVY: usize = 32;
 
@@ -105,6 +105,22 @@ unsafe fn strips<
     }
 }
 
+/// Element `i` of each operand; in a loop, because the library's `map` is inlined only across units.
+///
+/// # Safety
+/// All operands have that element.
+#[inline(always)]
+unsafe fn operands_at<E: Copy, const N: usize>(inputs: &[*const E; N], i: usize) -> [E; N] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut x = [inputs[0].add(i).read_unaligned(); N];
+        for k in 1..N {
+            x[k] = inputs[k].add(i).read_unaligned();
+        }
+        x
+    }
+}
+
 /// Computes one strip. Its size is known, so that results stay in registers on their way out.
 #[inline(always)]
 unsafe fn strip<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize, const W: usize>(
@@ -117,13 +133,13 @@ unsafe fn strip<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize, const 
     // SAFETY: operands and output have a strip of elements.
     unsafe {
         for (i, result) in results.iter_mut().enumerate() {
-            let x = inputs.map(|p| p.add(i).read_unaligned());
+            let x = operands_at(&inputs, i);
             wild |= F::is_wild(x);
             result.write(F::at(x, params));
         }
         if wild {
             for (i, result) in results.iter_mut().enumerate() {
-                let x = inputs.map(|p| p.add(i).read_unaligned());
+                let x = operands_at(&inputs, i);
                 if F::is_wild(x) {
                     result.write(F::at_wild(x, params));
                 }
@@ -179,7 +195,10 @@ pub unsafe fn run_plain<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize
         let inputs: [Lane<E>; N] = std::array::from_fn(|k| typed(&*inputs.add(k)));
         let params: [E; P] = std::array::from_fn(|k| params.cast::<E>().add(k).read_unaligned());
         for i in 0..n {
-            let x = inputs.map(|(p, step)| p.add(i * step).read_unaligned());
+            let mut x = [inputs[0].0.add(i * inputs[0].1).read_unaligned(); N];
+            for k in 1..N {
+                x[k] = inputs[k].0.add(i * inputs[k].1).read_unaligned();
+            }
             let result = if F::is_wild(x) {
                 F::at_wild(x, params)
             } else {
