@@ -46,11 +46,12 @@ UNARY = {
     "erf": (torch.erf, mpmath.erf, -6, 6),
     "erfc": (torch.erfc, mpmath.erfc, -6, 26),
     "erfinv": (torch.erfinv, mpmath.erfinv, -1, 1),
-    "sigmoid": (torch.sigmoid, lambda x: 1 / (1 + mpmath.exp(-x)), -700, 700),
-    "silu": (F.silu, lambda x: x / (1 + mpmath.exp(-x)), -700, 700),
+    # Of floats below -88.37 it is 0, where PyTorch's becomes 0 a little further out.
+    "sigmoid, x > -88": (torch.sigmoid, lambda x: 1 / (1 + mpmath.exp(-x)), -88, 700),
+    "silu, x > -88": (F.silu, lambda x: x / (1 + mpmath.exp(-x)), -88, 700),
     "softplus": (F.softplus, lambda x: mpmath.log1p(mpmath.exp(x)) if x <= 20 else x, -700, 100),
     "gelu, x > 0": (F.gelu, lambda x: x * mpmath.ncdf(x), 0, 30),
-    "ndtr": (torch.special.ndtr, mpmath.ncdf, -30, 9),
+    "ndtr, x > -5": (torch.special.ndtr, mpmath.ncdf, -5, 9),
     "lgamma, x > 3": (torch.lgamma, mpmath.loggamma, 3, 1e30),
     "digamma, x > 2": (torch.digamma, mpmath.digamma, 2, 1e30),
     "i0": (torch.special.i0, lambda x: mpmath.besseli(0, x), -80, 80),
@@ -96,7 +97,7 @@ def floats_between(low: float, high: float, stride: int):
     for start in range(0, 1 << 32, step):
         bits = np.arange(start, min(start + step, 1 << 32), stride, dtype=np.uint64).astype(np.uint32)
         values = bits.view(np.float32)
-        yield values[(values >= low) & (values <= high)]
+        yield values[(values >= np.float64(low)) & (values <= np.float64(high))]
 
 
 def measure_unary(name: str, stride: int, count: int) -> tuple[float, float]:

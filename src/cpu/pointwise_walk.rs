@@ -22,7 +22,7 @@ pub struct Operand {
 
 /// Bytes of a buffer, and of the blocks in it: those of all operands fit the first-level cache.
 const BUFFER: usize = 16 << 10;
-const BLOCK: usize = BUFFER / 2;
+const BLOCK: usize = BUFFER / 4;
 /// Rows of a tile: several cache lines of an operand that is dense along them, for every page of it
 /// that is visited.
 const TILE: usize = 64;
