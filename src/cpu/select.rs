@@ -3,6 +3,7 @@
 use num_traits::{Bounded, NumCast, Zero};
 
 use super::bits::{WORD, for_each_bit, word};
+use super::buffer::Buffer;
 use super::multiversion::multiversion;
 use super::sort_keys::{Packed, SortKey};
 
@@ -12,7 +13,7 @@ pub fn pays(k: usize, n: usize) -> bool {
 }
 
 /// Packs the `k` least elements of a line, or the greatest, the first of equal ones; in no order.
-pub fn least<T: SortKey, P: Packed>(line: &[T], k: usize, greatest: bool, items: &mut Vec<P>) {
+pub fn least<T: SortKey, P: Packed>(line: &[T], k: usize, greatest: bool, items: &mut Buffer<P>) {
     let flip = if greatest {
         T::Key::max_value()
     } else {
@@ -41,7 +42,7 @@ const COUNTED_BITS: u32 = 11;
 pub const COUNT_FROM: usize = 4096;
 
 /// Leaves the item that sorts to a place, by way of those that share its leading bits.
-pub fn nth<T: SortKey, P: Packed>(line: &[T], place: usize, items: &mut Vec<P>) {
+pub fn nth<T: SortKey, P: Packed>(line: &[T], place: usize, items: &mut Buffer<P>) {
     let shift = T::BITS.saturating_sub(COUNTED_BITS);
     let bin_of = |x: &T| (x.key() >> shift) as usize;
     let mut counts = [0usize; 1 << COUNTED_BITS];
@@ -58,14 +59,14 @@ pub fn nth<T: SortKey, P: Packed>(line: &[T], place: usize, items: &mut Vec<P>) 
 }
 
 /// Keeps the item that sorts to this place.
-pub fn keep<P: Packed>(items: &mut Vec<P>, place: usize) {
+pub fn keep<P: Packed>(items: &mut Buffer<P>, place: usize) {
     let item = *items.select_nth_unstable(place).1;
     items.clear();
     items.push(item);
 }
 
 /// Keeps the `k` least items; what follows counts only below the greatest of them.
-fn keep_least<T: SortKey, P: Packed>(items: &mut Vec<P>, k: usize) -> T::Key {
+fn keep_least<T: SortKey, P: Packed>(items: &mut Buffer<P>, k: usize) -> T::Key {
     items.select_nth_unstable(k - 1);
     items.truncate(k);
     NumCast::from(items[k - 1].key()).unwrap_or(T::Key::max_value())

@@ -1,10 +1,11 @@
 //! Sorting and selection along a dimension: sort, topk, k-th value, median, mode.
 
+use super::buffer::Buffer;
 use super::pool::{grain, parallel_for};
 use super::reduce::Pointer;
 use super::reduce_plan::{Lines, Walk};
 use super::select::{COUNT_FROM, keep, least, nth, pays};
-use super::sort_keys::{Packed, SortKey, sort_packed};
+use super::sort_keys::{Packed, RADIX_FROM, SortKey, sort_digits, sort_packed};
 
 /// What happens to each line.
 #[derive(Clone, Copy)]
@@ -74,7 +75,7 @@ unsafe fn each_line<T: SortKey, P: Packed>(
         |range| {
             let (src, values, indices) = (src, values, indices);
             let mut picker = Picker::<P>::new(pick);
-            let mut buffer = Vec::new();
+            let mut buffer = Buffer::new();
             let mut next = range.start;
             while next < range.end {
                 let walk = Walk::starting_at(&lines.plan.kept, next);
@@ -91,11 +92,11 @@ unsafe fn each_line<T: SortKey, P: Packed>(
                     for l in 0..together {
                         let line = &dense[l * lines.size..][..lines.size];
                         let to = walk.output + l as isize * apart;
-                        for (o, item) in picker.pick(line).iter().enumerate() {
+                        picker.pick(line, |o, position| {
                             let to = to + o as isize * lines.out;
-                            *values.0.offset(to) = line[item.position()];
-                            *indices.0.offset(to) = item.position() as i64;
-                        }
+                            *values.0.offset(to) = line[position];
+                            *indices.0.offset(to) = position as i64;
+                        });
                     }
                     next += together;
                 }
@@ -119,19 +120,14 @@ fn neighbours(lines: &Lines, next: usize, end: usize) -> (usize, isize) {
 }
 
 /// Copies neighbouring lines one behind the other.
-unsafe fn read_lines<T: Copy>(start: *const T, lines: &Lines, together: usize, to: &mut Vec<T>) {
+unsafe fn read_lines<T: Copy>(start: *const T, lines: &Lines, together: usize, to: &mut Buffer<T>) {
     let apart = lines.plan.kept.last().map_or(0, |inner| inner.stride);
-    to.clear();
-    to.reserve(together * lines.size);
+    let slots = to.uninit(together * lines.size);
     for i in 0..lines.size {
         for l in 0..together {
             let from = i as isize * lines.stride + l as isize * apart;
-            // SAFETY: the lines lie inside the layout, and there is room for all of them.
-            unsafe {
-                to.as_mut_ptr()
-                    .add(l * lines.size + i)
-                    .write(*start.offset(from))
-            };
+            // SAFETY: the lines lie inside the layout.
+            slots[l * lines.size + i].write(unsafe { *start.offset(from) });
         }
     }
     // SAFETY: all of them were written.
@@ -139,23 +135,33 @@ unsafe fn read_lines<T: Copy>(start: *const T, lines: &Lines, together: usize, t
 }
 
 /// Picks from one line after another, with buffers that last.
-struct Picker<P> {
+struct Picker<P: Packed> {
     pick: Pick,
-    items: Vec<P>,
-    scratch: Vec<P>,
+    items: Buffer<P>,
+    scratch: Buffer<P>,
+    /// For keys that fit with their positions in 64 bits once their common part is taken away.
+    tight: [Buffer<u64>; 2],
 }
 
 impl<P: Packed> Picker<P> {
     fn new(pick: Pick) -> Self {
         Picker {
             pick,
-            items: Vec::new(),
-            scratch: Vec::new(),
+            items: Buffer::new(),
+            scratch: Buffer::new(),
+            tight: [Buffer::new(), Buffer::new()],
         }
     }
 
-    /// The chosen items of a line, in the order of the results.
-    fn pick<T: SortKey>(&mut self, line: &[T]) -> &[P] {
+    /// Calls `found` with the position of each chosen item, in the order of the results.
+    fn pick<T: SortKey>(&mut self, line: &[T], mut found: impl FnMut(usize, usize)) {
+        if let Pick::Sort { .. } = self.pick
+            && T::BITS > 32
+            && line.len() >= RADIX_FROM
+            && self.sort_tight(line, &mut found)
+        {
+            return;
+        }
         let (n, items) = (line.len(), &mut self.items);
         match self.pick {
             Pick::Top { k, largest, sorted } if pays(k, n) => {
@@ -174,12 +180,38 @@ impl<P: Packed> Picker<P> {
                 } else {
                     0
                 };
-                items.clear();
-                items.extend((0..n).map(|i| P::pack(line[i].key() ^ flip, i)));
+                items.fill_with(n, |i| P::pack(line[i].key() ^ flip, i));
                 select(pick, items, &mut self.scratch, T::BITS, T::NAN_KEY);
             }
         }
-        &self.items
+        let positions = self.items.iter().map(|item| item.position());
+        positions.enumerate().for_each(|(o, i)| found(o, i));
+    }
+
+    /// Sorts a line whose keys span little: without what they have in common, key and position share an integer.
+    fn sort_tight<T: SortKey>(&mut self, line: &[T], found: &mut impl FnMut(usize, usize)) -> bool {
+        let (low, high) = line.iter().fold((u64::MAX, 0), |(low, high), x| {
+            (low.min(x.key()), high.max(x.key()))
+        });
+        let used = |x: u64| u64::BITS - x.leading_zeros();
+        let (key_bits, position_bits) = (used(high - low), used(line.len() as u64 - 1));
+        if key_bits + position_bits > u64::BITS {
+            return false;
+        }
+        let [items, scratch] = &mut self.tight;
+        let descending = self.pick.is_descending();
+        items.fill_with(line.len(), |i| {
+            let key = line[i].key();
+            let key = if descending { high - key } else { key - low };
+            key << position_bits | i as u64
+        });
+        sort_digits(items, scratch, position_bits, key_bits);
+        let positions = (1u64 << position_bits) - 1;
+        items
+            .iter()
+            .enumerate()
+            .for_each(|(o, item)| found(o, (item & positions) as usize));
+        true
     }
 }
 
@@ -190,8 +222,8 @@ fn has_nan<T: SortKey>(line: &[T]) -> bool {
 /// Leaves the chosen items, in the order of the results.
 fn select<P: Packed>(
     pick: Pick,
-    items: &mut Vec<P>,
-    scratch: &mut Vec<P>,
+    items: &mut Buffer<P>,
+    scratch: &mut Buffer<P>,
     bits: u32,
     nan: Option<u64>,
 ) {
@@ -229,7 +261,7 @@ fn select<P: Packed>(
     }
 }
 
-fn keep_at<P: Packed>(items: &mut Vec<P>, index: usize) {
+fn keep_at<P: Packed>(items: &mut Buffer<P>, index: usize) {
     let item = items[index];
     items.clear();
     items.push(item);

@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 use num_traits::{PrimInt, Unsigned};
 
+use super::buffer::Buffer;
 use super::number::Ordered;
 use crate::tensor::Bool;
 
@@ -95,7 +96,7 @@ const DIGIT_BITS: u32 = 8;
 const DIGITS: usize = 1 << DIGIT_BITS;
 
 /// Integers that a radix sort reads digit by digit.
-pub trait Digits: Copy + Ord + Default {
+pub trait Digits: Copy + Ord {
     fn digit(self, shift: u32) -> usize;
 }
 
@@ -155,15 +156,20 @@ impl Packed for u128 {
 }
 
 /// Below it a comparison sort wins over counting digits.
-const RADIX_FROM: usize = 2048;
+pub const RADIX_FROM: usize = 2048;
 
 /// Sorts packed keys of so many bits; their positions must ascend.
-pub fn sort_packed<P: Packed>(items: &mut Vec<P>, scratch: &mut Vec<P>, bits: u32) {
+pub fn sort_packed<P: Packed>(items: &mut Buffer<P>, scratch: &mut Buffer<P>, bits: u32) {
     sort_digits(items, scratch, P::KEY_FROM, bits);
 }
 
 /// Sorts by so many bits from bit `from` on; those below must ascend where these are equal, those above be zero.
-pub fn sort_digits<P: Digits>(items: &mut Vec<P>, scratch: &mut Vec<P>, from: u32, bits: u32) {
+pub fn sort_digits<P: Digits>(
+    items: &mut Buffer<P>,
+    scratch: &mut Buffer<P>,
+    from: u32,
+    bits: u32,
+) {
     if items.len() < RADIX_FROM {
         return items.sort_unstable();
     }
@@ -174,7 +180,6 @@ pub fn sort_digits<P: Digits>(items: &mut Vec<P>, scratch: &mut Vec<P>, from: u3
             counts[x.digit(from + pass as u32 * DIGIT_BITS)] += 1;
         }
     }
-    scratch.resize(items.len(), P::default());
     for (pass, starts) in counts.iter_mut().enumerate() {
         if starts.contains(&items.len()) {
             // All keys agree in this digit.
@@ -184,11 +189,14 @@ pub fn sort_digits<P: Digits>(items: &mut Vec<P>, scratch: &mut Vec<P>, from: u3
         for start in starts.iter_mut() {
             sum += std::mem::replace(start, sum);
         }
+        let target = scratch.uninit(items.len());
         for &x in items.iter() {
             let at = &mut starts[x.digit(from + pass as u32 * DIGIT_BITS)];
-            scratch[*at] = x;
+            target[*at].write(x);
             *at += 1;
         }
+        // SAFETY: the counts add up to the number of items.
+        unsafe { scratch.set_len(items.len()) };
         std::mem::swap(items, scratch);
     }
 }

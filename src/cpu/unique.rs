@@ -1,5 +1,6 @@
 //! Distinct values in ascending order: by counting where they span little, else by sorting keys.
 
+use super::buffer::Buffer;
 use super::sort::{Groups, group};
 use super::sort_keys::{Packed, SortKey, sort_digits, sort_packed};
 
@@ -63,8 +64,9 @@ fn bits(span: u64) -> u32 {
 }
 
 fn sort_keys<T: SortKey>(src: &[T], low: u64, span: u64) -> Distinct<T> {
-    let mut keys: Vec<u64> = src.iter().map(|x| x.key() - low).collect();
-    sort_digits(&mut keys, &mut Vec::new(), 0, bits(span));
+    let mut keys = Buffer::<u64>::new();
+    keys.fill_with(src.len(), |i| src[i].key() - low);
+    sort_digits(&mut keys, &mut Buffer::new(), 0, bits(span));
     let (mut values, mut counts) = (Vec::new(), Vec::new());
     for run in keys.chunk_by(|a, b| a == b) {
         let key = run[0] + low;
@@ -84,12 +86,9 @@ fn sort_keys<T: SortKey>(src: &[T], low: u64, span: u64) -> Distinct<T> {
 }
 
 fn sort_positions<T: SortKey, P: Packed>(src: &[T], low: u64, span: u64) -> Distinct<T> {
-    let mut items: Vec<P> = src
-        .iter()
-        .enumerate()
-        .map(|(i, x)| P::pack(x.key() - low, i))
-        .collect();
-    sort_packed(&mut items, &mut Vec::new(), bits(span));
+    let mut items = Buffer::<P>::new();
+    items.fill_with(src.len(), |i| P::pack(src[i].key() - low, i));
+    sort_packed(&mut items, &mut Buffer::new(), bits(span));
     let mut inverse = vec![0; src.len()];
     let Groups { first, counts } = group(
         items.iter().map(|x| x.position()),
@@ -100,6 +99,42 @@ fn sort_positions<T: SortKey, P: Packed>(src: &[T], low: u64, span: u64) -> Dist
         values: first.into_iter().map(|i| src[i]).collect(),
         counts,
         inverse: Some(inverse),
+    }
+}
+
+/// Runs of equal neighbours. Each NaN is a run of its own.
+pub fn runs<T: SortKey>(src: &[T], inverse: bool) -> Distinct<T> {
+    let Some(&first) = src.first() else {
+        return count(src, 0, 0, inverse);
+    };
+    let (mut values, mut ends) = (Buffer::new(), Buffer::new());
+    let mut places = inverse.then(|| vec![0i64; src.len()]);
+    let (value_slots, end_slots) = (values.uninit(src.len()), ends.uninit(src.len()));
+    let (mut run, mut last) = (0, first);
+    // Every element is written to its run, so that nothing depends on a branch that nobody can predict.
+    for (i, &x) in src.iter().enumerate() {
+        run += usize::from(i > 0 && x != last);
+        last = x;
+        value_slots[run].write(x);
+        end_slots[run].write(i as i64 + 1);
+        if let Some(places) = &mut places {
+            places[i] = run as i64;
+        }
+    }
+    // SAFETY: the slots of all runs were written.
+    unsafe {
+        values.set_len(run + 1);
+        ends.set_len(run + 1);
+    }
+    let starts = std::iter::once(&0).chain(ends.iter());
+    Distinct {
+        values: values.to_vec(),
+        counts: ends
+            .iter()
+            .zip(starts)
+            .map(|(end, start)| end - start)
+            .collect(),
+        inverse: places,
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::reduce_dims::{dispatch_widest, widest};
 use super::{Args, Body, F, O, Outputs, Val, Value};
+use crate::cpu::pool::{grain, parallel_for};
+use crate::cpu::reduce::Pointer;
 use crate::cpu::search::{less, partition_point};
 use crate::cpu::sort::{Groups, group};
-use crate::cpu::unique::distinct;
+use crate::cpu::unique::{distinct, runs};
 use crate::tensor::{Bool, DType, Element, Tensor, wrap_dim};
 use crate::{Result, call, dispatch, ensure, fail, ops};
 
@@ -31,26 +33,20 @@ fn if_wanted(wanted: bool, values: &[i64], shape: &[i64]) -> Result<Tensor> {
     }
 }
 
-/// Groups in the order of the elements, or in lexicographic order for complex ones; and each element's group.
-fn flat_groups(x: &Tensor, consecutive: bool) -> Result<(Groups, Vec<i64>)> {
+/// Groups of complex elements in their order or in lexicographic order; and each element's group.
+fn complex_groups(x: &Tensor, consecutive: bool) -> Result<(Groups, Vec<i64>)> {
     let mut inverse = vec![0i64; x.numel() as usize];
-    let x = &widest(x)?;
-    let groups = dispatch_widest!(x.dtype(), T => {
+    let groups = dispatch!(complex x.dtype(), T => {
         let elements = x.as_slice::<T>()?;
-        group(0..elements.len(), |a, b| elements[a] == elements[b], Some(&mut inverse))
-    }, else {
-        dispatch!(complex x.dtype(), T => {
-            let elements = x.as_slice::<T>()?;
-            let mut order: Vec<usize> = (0..elements.len()).collect();
-            if !consecutive {
-                order.sort_by(|&a, &b| {
-                    let (a, b) = (elements[a], elements[b]);
-                    a.re.total_cmp(&b.re).then(a.im.total_cmp(&b.im))
-                });
-            }
-            group(order.into_iter(), |a, b| elements[a] == elements[b], Some(&mut inverse))
-        }, else fail!(NotImplemented, "\"unique\" not implemented for '{}'", x.dtype().scalar_name()))
-    });
+        let mut order: Vec<usize> = (0..elements.len()).collect();
+        if !consecutive {
+            order.sort_by(|&a, &b| {
+                let (a, b) = (elements[a], elements[b]);
+                a.re.total_cmp(&b.re).then(a.im.total_cmp(&b.im))
+            });
+        }
+        group(order.into_iter(), |a, b| elements[a] == elements[b], Some(&mut inverse))
+    }, else fail!(NotImplemented, "\"unique\" not implemented for '{}'", x.dtype().scalar_name()));
     Ok((groups, inverse))
 }
 
@@ -69,10 +65,10 @@ fn unique_flat(x: &Tensor, consecutive: bool, wanted: Wanted) -> Result<Vec<Tens
         "contiguous",
         call!("reshape", x.detached().resolved()?, [-1])?
     )?;
-    if !consecutive && !x.dtype().is_complex() {
-        return distinct_elements(&flat, x.shape(), wanted);
+    if !x.dtype().is_complex() {
+        return distinct_elements(&flat, x.shape(), consecutive, wanted);
     }
-    let (groups, inverse) = flat_groups(&flat, consecutive)?;
+    let (groups, inverse) = complex_groups(&flat, consecutive)?;
     let values = call!("index_select", &flat, 0i64, positions(&groups)?)?;
     let counted = [groups.counts.len() as i64];
     Ok(vec![
@@ -83,10 +79,20 @@ fn unique_flat(x: &Tensor, consecutive: bool, wanted: Wanted) -> Result<Vec<Tens
 }
 
 /// The same by values instead of positions.
-fn distinct_elements(flat: &Tensor, shape: &[i64], wanted: Wanted) -> Result<Vec<Tensor>> {
+fn distinct_elements(
+    flat: &Tensor,
+    shape: &[i64],
+    consecutive: bool,
+    wanted: Wanted,
+) -> Result<Vec<Tensor>> {
     let wide = widest(flat)?;
     dispatch_widest!(wide.dtype(), T => {
-        let found = distinct(wide.as_slice::<T>()?, wanted.inverse);
+        let elements = wide.as_slice::<T>()?;
+        let found = if consecutive {
+            runs(elements, wanted.inverse)
+        } else {
+            distinct(elements, wanted.inverse)
+        };
         let counted = [found.values.len() as i64];
         let values = Tensor::from_slice(&found.values, &counted)?;
         Ok(vec![
@@ -218,17 +224,21 @@ fn isin(a: Args) -> Result<Outputs> {
         Val(call!("sort", flat(&tests)?)).contiguous().get()?,
     );
     let invert = a.bool(3)?;
-    let found: Vec<Bool> = dispatch_widest!(set.dtype(), T => {
-        let set = set.as_slice::<T>()?;
-        let contains = |x: &T| {
-            let at = partition_point(|i| set[i], set.len(), |y| less(y, *x));
-            set.get(at).is_some_and(|y| y == x)
-        };
-        values.as_slice::<T>()?.iter().map(|x| Bool::from(contains(x) != invert)).collect()
-    }, else Vec::new());
-    Ok(smallvec::smallvec![
-        Tensor::from_slice(&found, elements.shape())?.into()
-    ])
+    let found = Tensor::empty(elements.shape(), DType::Bool)?;
+    dispatch_widest!(set.dtype(), T => {
+        let (set, values) = (set.as_slice::<T>()?, values.as_slice::<T>()?);
+        let target = Pointer(found.ptr::<Bool>());
+        parallel_for(values.len(), grain::INDEX / 8, |range| {
+            let target = &target;
+            for i in range {
+                let at = partition_point(|k| set[k], set.len(), |y| less(y, values[i]));
+                let contains = set.get(at).is_some_and(|y| *y == values[i]);
+                // SAFETY: every element belongs to one task.
+                unsafe { *target.0.add(i) = Bool::from(contains != invert) };
+            }
+        });
+    }, else ());
+    Ok(smallvec::smallvec![found.into()])
 }
 
 ops! {
