@@ -3,6 +3,7 @@
 pub mod alloc;
 pub mod attention;
 mod bits;
+pub mod buffer;
 pub mod columns;
 pub mod complex;
 pub mod conv;
@@ -33,6 +34,7 @@ mod gemm_real;
 mod gemm_tests;
 #[cfg(target_arch = "x86_64")]
 mod gemm_thin;
+mod half_bits;
 pub mod index;
 pub mod iter;
 pub mod join;
@@ -103,4 +105,5 @@ pub mod stream;
 pub mod taps;
 mod tiles;
 pub mod transpose;
+pub mod triangle;
 pub mod unique;

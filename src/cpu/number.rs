@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 use num_complex::Complex;
 
+use super::half_bits::{narrow_bf16, narrow_f16, widen_bf16, widen_f16};
 use crate::tensor::Bool;
 
 /// Types in which sums and products are accumulated.
@@ -25,6 +26,10 @@ pub trait Number: Copy + Send + Sync + PartialEq + 'static {
     type Precise: Accumulator;
     /// Is it worth code for each instruction set?
     const HOT: bool = false;
+    /// The same for sums and extremes alone.
+    const COMMON: bool = Self::HOT;
+    /// Are sums exact?
+    const EXACT: bool = false;
     fn precise(self) -> Self::Precise;
     fn total_of_precise(acc: Self::Precise) -> Self::Total;
     fn widen(self) -> Self::Acc;
@@ -120,7 +125,7 @@ macro_rules! real {
             #[inline(always)]
             fn sqrt(self) -> Self { $t::sqrt(self) }
             #[inline(always)]
-            fn powf(self, p: Self) -> Self { $t::powf(self, p) }
+            fn powf(self, p: Self) -> Self { crate::cpu::math64_more::pow(f64::from(self), f64::from(p)) as $t }
             #[inline(always)]
             fn exp(self) -> Self { crate::cpu::$math::exp(self) }
             #[inline(always)]
@@ -147,7 +152,7 @@ macro_rules! real {
 real!(f32 math32 f64 math64);
 
 macro_rules! half_precision {
-    ($($t:ident $widen:ident)*) => {$(
+    ($($t:ident $widen:ident $narrow:ident)*) => {$(
         impl Number for $t {
             type Acc = f32;
             type Total = $t;
@@ -156,13 +161,13 @@ macro_rules! half_precision {
             #[inline(always)]
             fn precise(self) -> f32 { self.widen() }
             #[inline(always)]
-            fn total_of_precise(acc: f32) -> $t { $t::from_f32(acc) }
+            fn total_of_precise(acc: f32) -> $t { $t::from_bits($narrow(acc)) }
             #[inline(always)]
             fn widen(self) -> f32 { $widen(self.to_bits()) }
             #[inline(always)]
-            fn narrow(acc: f32) -> $t { $t::from_f32(acc) }
+            fn narrow(acc: f32) -> $t { $t::from_bits($narrow(acc)) }
             #[inline(always)]
-            fn total(acc: f32) -> $t { $t::from_f32(acc) }
+            fn total(acc: f32) -> $t { $t::from_bits($narrow(acc)) }
         }
         impl Ordered for $t {
             type Rank = f32;
@@ -171,7 +176,7 @@ macro_rules! half_precision {
             #[inline(always)]
             fn rank(self) -> f32 { self.widen() }
             #[inline(always)]
-            fn of_rank(rank: f32) -> $t { $t::from_f32(rank) }
+            fn of_rank(rank: f32) -> $t { $t::from_bits($narrow(rank)) }
         }
         impl Magnitude for $t {
             type Real = f32;
@@ -181,32 +186,11 @@ macro_rules! half_precision {
             #[inline(always)]
             fn square(self) -> f32 { let x = self.widen(); x * x }
             #[inline(always)]
-            fn out(x: f32) -> $t { $t::from_f32(x) }
+            fn out(x: f32) -> $t { $t::from_bits($narrow(x)) }
         }
     )*};
 }
-half_precision!(f16 widen_f16 bf16 widen_bf16);
-
-/// Branch-free, so that a loop over it vectorises (half's own conversion asks for the CPU's features).
-#[inline(always)]
-fn widen_f16(bits: u16) -> f32 {
-    let sign = u32::from(bits & 0x8000) << 16;
-    let magnitude = u32::from(bits & 0x7fff) << 13;
-    let scaled = (f32::from_bits(magnitude) * f32::from_bits((254 - 15) << 23)).to_bits();
-    let finite = magnitude < 0x7c00 << 13;
-    f32::from_bits(
-        sign | if finite {
-            scaled
-        } else {
-            magnitude | 0x7f80_0000
-        },
-    )
-}
-
-#[inline(always)]
-fn widen_bf16(bits: u16) -> f32 {
-    f32::from_bits(u32::from(bits) << 16)
-}
+half_precision!(f16 widen_f16 narrow_f16 bf16 widen_bf16 narrow_bf16);
 
 impl Accumulator for i64 {
     const ZERO: Self = 0;
@@ -235,6 +219,8 @@ macro_rules! integer {
             type Acc = i64;
             type Total = i64;
             type Precise = i64;
+            const COMMON: bool = true;
+            const EXACT: bool = true;
             #[inline(always)]
             fn precise(self) -> i64 { self as i64 }
             #[inline(always)]
@@ -342,19 +328,3 @@ macro_rules! complex {
     )*};
 }
 complex!(f32 f64);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_half_widens_exactly() {
-        for bits in 0..=u16::MAX {
-            let (mine, want) = (widen_f16(bits), f16::from_bits(bits).to_f32());
-            assert!(
-                mine == want && mine.is_sign_negative() == want.is_sign_negative()
-                    || want.is_nan() && mine.is_nan()
-            );
-        }
-    }
-}

@@ -14,6 +14,8 @@ pub trait Reduction<T>: Copy + Send + Sync {
     type Out: Copy + Send + Sync;
     /// Compile it for each instruction set? Costs code; for element types that are summed by the million.
     const SIMD: bool;
+    /// Does the order not matter at all? Then a plain loop is what compilers vectorise best.
+    const EXACT: bool = false;
     fn identity(&self) -> Self::Acc;
     fn map(&self, x: T) -> Self::Acc;
     fn combine(&self, a: Self::Acc, b: Self::Acc) -> Self::Acc;
@@ -87,14 +89,8 @@ pub unsafe fn reduce<T: Copy + Send + Sync, R: Reduction<T>>(
     }
     parallel_for(outputs, grain, |range| {
         let out = out;
-        let mut walk = Walk::starting_at(&plan.kept, range.start);
-        // SAFETY: every range of outputs is written by one task only; the walk stays inside the plan.
-        unsafe {
-            task.fold(range, 0..units(&plan.reduced), |acc| {
-                *out.0.offset(walk.output) = r.finish(acc);
-                walk.advance();
-            });
-        }
+        // SAFETY: every range of outputs is written by one task only; it lies inside the plan.
+        unsafe { task.write(range, out.0) };
     });
 }
 
@@ -117,19 +113,16 @@ impl<T: Copy + Send + Sync, R: Reduction<T>> Task<'_, T, R> {
             .max(1)
             .next_multiple_of(if per_unit == outputs { BLOCK } else { 1 });
         let parts = total.div_ceil(part).max(1);
-        let mut partial = vec![self.r.identity(); parts * outputs];
+        let mut partial = vec![MaybeUninit::<R::Acc>::uninit(); parts * outputs];
         let accs = Pointer(partial.as_mut_ptr());
         parallel_for(parts, 1, |range| {
             let accs = accs;
             for i in range {
                 let units = i * part..((i + 1) * part).min(total);
-                let mut next = i * outputs;
                 // SAFETY: part i writes its own row of accumulators.
                 unsafe {
-                    self.fold(0..outputs, units, |acc| {
-                        *accs.0.add(next) = acc;
-                        next += 1;
-                    });
+                    let own = std::slice::from_raw_parts_mut(accs.0.add(i * outputs), outputs);
+                    self.fold(0..outputs, units, own);
                 }
             }
         });
@@ -140,30 +133,55 @@ impl<T: Copy + Send + Sync, R: Reduction<T>> Task<'_, T, R> {
                 .iter()
                 .skip(o)
                 .step_by(outputs)
-                .for_each(|&acc| cascade.push(acc));
+                // SAFETY: every part wrote its row.
+                .for_each(|acc| cascade.push(unsafe { acc.assume_init() }));
             // SAFETY: the walk stays inside the plan.
             unsafe { *out.0.offset(walk.output) = self.r.finish(cascade.finish()) };
             walk.advance();
         }
     }
 
-    /// Folds `units` of the reduced dimensions for a range of outputs; `sink` gets their accumulators in order.
-    #[inline]
+    /// Folds everything into a range of outputs.
+    unsafe fn write(&self, outputs: Range<usize>, out: *mut R::Out) {
+        let (plan, units) = (self.plan, 0..units(&self.plan.reduced));
+        let mut accs = [MaybeUninit::uninit(); COLUMNS];
+        let mut next = outputs.start;
+        let mut walk = Walk::starting_at(&plan.kept, next);
+        while next < outputs.end {
+            // SAFETY: as the caller's; a chunk initialises its accumulators, those of columns lie in one run.
+            unsafe {
+                let count = self.fold_chunk(next..outputs.end, units.clone(), &mut accs);
+                next += count;
+                if let (true, Some(inner)) = (plan.folds_columns(), plan.kept.last()) {
+                    let out = out.offset(walk.output);
+                    for (c, acc) in accs[..count].iter().enumerate() {
+                        *out.offset(c as isize * inner.out) = self.r.finish(acc.assume_init());
+                    }
+                    walk = Walk::starting_at(&plan.kept, next);
+                } else {
+                    for acc in &accs[..count] {
+                        *out.offset(walk.output) = self.r.finish(acc.assume_init());
+                        walk.advance();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Folds `units` of the reduced dimensions for a range of outputs, whose accumulators come in order.
     unsafe fn fold(
         &self,
         outputs: Range<usize>,
         units: Range<usize>,
-        mut sink: impl FnMut(R::Acc),
+        to: &mut [MaybeUninit<R::Acc>],
     ) {
         let mut accs = [MaybeUninit::uninit(); COLUMNS];
         let mut next = outputs.start;
         while next < outputs.end {
-            // SAFETY: as the caller's; a chunk initialises its accumulators.
-            unsafe {
-                let count = self.fold_chunk(next..outputs.end, units.clone(), &mut accs);
-                accs[..count].iter().for_each(|acc| sink(acc.assume_init()));
-                next += count;
-            }
+            // SAFETY: as the caller's.
+            let count = unsafe { self.fold_chunk(next..outputs.end, units.clone(), &mut accs) };
+            to[next - outputs.start..][..count].copy_from_slice(&accs[..count]);
+            next += count;
         }
     }
 

@@ -98,10 +98,6 @@ impl<T: Copy> Columns<T> {
         units: Range<usize>,
         acc: &mut [MaybeUninit<R::Acc>; COLUMNS],
     ) {
-        let mut levels = [[MaybeUninit::uninit(); COLUMNS]; LEVELS];
-        for level in &mut levels {
-            level[..self.width].fill(MaybeUninit::new(r.identity()));
-        }
         let (outer, inner) = match reduced {
             [outer @ .., inner] if !outer.is_empty() => (outer, *inner),
             _ => (
@@ -113,6 +109,16 @@ impl<T: Copy> Columns<T> {
                 },
             ),
         };
+        let rows = units.len() * inner.size;
+        let depth = match rows {
+            0..=LEVEL_ROWS => 1,
+            rows if rows <= LEVEL_ROWS * LEVEL_ROWS => 2,
+            _ => LEVELS,
+        };
+        let mut levels = [[MaybeUninit::uninit(); COLUMNS]; LEVELS];
+        for level in &mut levels[..depth] {
+            level[..self.width].fill(MaybeUninit::new(r.identity()));
+        }
         let mut walk = Walk::starting_at(outer, units.start);
         let mut batch = Batch {
             rows: [0; LEVEL_ROWS],
@@ -123,18 +129,18 @@ impl<T: Copy> Columns<T> {
             for i in 0..inner.size {
                 if batch.is_filled_by(walk.input + i as isize * inner.stride) {
                     // SAFETY: the rows lie inside the reduced dimensions; the levels are initialised up to `width`.
-                    unsafe { self.add_batch(r, &mut batch, &mut levels) };
+                    unsafe { self.add_batch(r, &mut batch, &mut levels[..depth]) };
                 }
             }
             walk.advance();
         }
         // SAFETY: as above.
         unsafe { self.add_rows(r, &batch.rows[..batch.filled], &mut levels[0]) };
-        for low in 0..LEVELS - 1 {
+        for low in 0..depth - 1 {
             // SAFETY: as above.
             unsafe { self.carry(r, &mut levels, low) };
         }
-        acc[..self.width].copy_from_slice(&levels[LEVELS - 1][..self.width]);
+        acc[..self.width].copy_from_slice(&levels[depth - 1][..self.width]);
     }
 
     /// Adds a full batch, and moves the levels that are full.
@@ -142,7 +148,7 @@ impl<T: Copy> Columns<T> {
         &self,
         r: R,
         batch: &mut Batch,
-        levels: &mut [[MaybeUninit<R::Acc>; COLUMNS]; LEVELS],
+        levels: &mut [[MaybeUninit<R::Acc>; COLUMNS]],
     ) {
         // SAFETY: as the caller's.
         unsafe {
@@ -150,7 +156,7 @@ impl<T: Copy> Columns<T> {
             batch.filled = 0;
             batch.done += 1;
             let mut full = batch.done;
-            for low in 0..LEVELS - 1 {
+            for low in 0..levels.len() - 1 {
                 if !full.is_multiple_of(LEVEL_ROWS) {
                     break;
                 }
@@ -186,7 +192,7 @@ impl<T: Copy> Columns<T> {
     unsafe fn carry<R: Reduction<T>>(
         &self,
         r: R,
-        levels: &mut [[MaybeUninit<R::Acc>; COLUMNS]; LEVELS],
+        levels: &mut [[MaybeUninit<R::Acc>; COLUMNS]],
         low: usize,
     ) {
         let (below, above) = levels.split_at_mut(low + 1);
@@ -220,30 +226,48 @@ impl Batch {
 
 multiversion! {
 unsafe fn add_vector[T: Copy, R: Reduction<T>](r: R, src: *const T, rows: &[isize], acc: &mut [MaybeUninit<R::Acc>]) {
-    const WIDTH: usize = 64;
-    for (block, acc) in acc.chunks_mut(WIDTH).enumerate() {
-        let mut sums = [r.identity(); WIDTH];
-        for &row in rows {
-            // SAFETY: as the caller's. A full block has a constant width, so that its sums stay in registers.
-            unsafe {
-                let row = src.offset(row).add(block * WIDTH);
-                if acc.len() == WIDTH {
-                    for (lane, sum) in sums.iter_mut().enumerate() {
-                        *sum = r.combine(*sum, r.map(*row.add(lane)));
-                    }
-                } else {
-                    for (lane, sum) in sums[..acc.len()].iter_mut().enumerate() {
-                        *sum = r.combine(*sum, r.map(*row.add(lane)));
-                    }
-                }
-            }
+    let (width, acc) = (acc.len(), acc.as_mut_ptr());
+    let mut start = 0;
+    // SAFETY: as the caller's.
+    unsafe {
+        while start + 64 <= width {
+            add_block::<T, R, 64>(r, src.add(start), rows, acc.add(start));
+            start += 64;
         }
-        for (a, sum) in acc.iter_mut().zip(sums) {
-            // SAFETY: acc is initialised.
-            a.write(r.combine(unsafe { a.assume_init() }, sum));
+        while start + 8 <= width {
+            add_block::<T, R, 8>(r, src.add(start), rows, acc.add(start));
+            start += 8;
+        }
+        while start < width {
+            add_block::<T, R, 1>(r, src.add(start), rows, acc.add(start));
+            start += 1;
         }
     }
 }
+}
+
+/// A block of columns of constant width, so that its sums stay in registers.
+#[inline(always)]
+unsafe fn add_block<T: Copy, R: Reduction<T>, const WIDTH: usize>(
+    r: R,
+    src: *const T,
+    rows: &[isize],
+    acc: *mut MaybeUninit<R::Acc>,
+) {
+    let mut sums = [r.identity(); WIDTH];
+    // SAFETY: as the caller's; the accumulators are initialised.
+    unsafe {
+        for &row in rows {
+            let row = src.offset(row);
+            for (lane, sum) in sums.iter_mut().enumerate() {
+                *sum = r.combine(*sum, r.map(*row.add(lane)));
+            }
+        }
+        for lane in 0..WIDTH {
+            let acc = &mut *acc.add(lane);
+            acc.write(r.combine(acc.assume_init(), sums[lane]));
+        }
+    }
 }
 
 multiversion! {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::multiversion::multiversion;
 use super::number::Ordered;
-use super::pool::{grain, parallel_for};
+use super::pool::{grain, parallel_for, threads};
 use super::reduce::{Pointer, Reduction};
 use super::reduce_kinds::{Max, Min};
 use super::reduce_plan::{Dim, Plan, Walk};
@@ -88,7 +88,7 @@ pub unsafe fn extreme<T: Ordered, E: Extreme<T>>(
             let src = src;
             // SAFETY: every range of outputs is written by one task only.
             unsafe {
-                if plan.is_vertical() {
+                if plan.folds_columns() {
                     columns(e, src.0, plan, line, range, found);
                 } else {
                     rows(e, src.0, plan, line, range, found);
@@ -111,7 +111,9 @@ unsafe fn rows<T: Ordered, E: Extreme<T>>(
         // SAFETY: the walk stays inside the plan.
         unsafe {
             let row = src.offset(walk.input);
-            let index = if line.stride == 1 && line.size >= LANES {
+            let index = if line.stride == 1 && line.size >= 2 * PART && plan.outputs() < threads() {
+                position_in_parts(e, row, line.size)
+            } else if line.stride == 1 && line.size >= LANES {
                 row_position(e, row, line.size)
             } else {
                 strided_position(e, row, line)
@@ -124,6 +126,36 @@ unsafe fn rows<T: Ordered, E: Extreme<T>>(
         }
         walk.advance();
     }
+}
+
+/// Elements of a part, where few rows are searched by several threads.
+const PART: usize = 64 * 1024;
+
+/// The position in a long row, whose parts are searched in parallel; the first of equal ones.
+unsafe fn position_in_parts<T: Ordered, E: Extreme<T>>(e: E, row: *const T, n: usize) -> usize {
+    let mut found = vec![0usize; n.div_ceil(PART)];
+    let (places, row) = (Pointer(found.as_mut_ptr()), Pointer(row.cast_mut()));
+    parallel_for(found.len(), 1, |range| {
+        let (places, row) = (places, row);
+        for i in range {
+            let start = i * PART;
+            // SAFETY: n elements from row on; every part has a place of its own.
+            unsafe {
+                let at = row_position(e, row.0.add(start), PART.min(n - start));
+                *places.0.add(i) = start + at;
+            }
+        }
+    });
+    // SAFETY: as above.
+    let rank = |i: usize| unsafe { (*row.0.add(i)).rank() };
+    let better = |best: usize, i: usize| {
+        if e.beats(rank(i), rank(best)) {
+            i
+        } else {
+            best
+        }
+    };
+    found.into_iter().reduce(better).unwrap_or(0)
 }
 
 unsafe fn row_position<T: Ordered, E: Extreme<T>>(e: E, row: *const T, n: usize) -> usize {
@@ -189,7 +221,7 @@ unsafe fn block_vector[T: Ordered, E: Extreme<T>](e: E, src: *const T, n: usize)
 unsafe fn block_extreme<T: Ordered, E: Extreme<T>>(e: E, src: *const T, n: usize) -> T::Rank {
     // SAFETY: n elements from src on.
     unsafe {
-        if n < LANES {
+        if E::EXACT || n < LANES {
             return (1..n).fold((*src).rank(), |best, i| {
                 e.combine(best, (*src.add(i)).rank())
             });
@@ -242,56 +274,133 @@ unsafe fn columns<T: Ordered, E: Extreme<T>>(
         // SAFETY: `width` columns from here lie in one run of the innermost kept dimension.
         unsafe {
             let block = src.offset(at.input);
-            if E::SIMD {
-                column_vector(e, block, *inner, line, width, at.output, found);
+            let mut best = Best::new(block, inner.stride, width);
+            let is_dense = inner.stride == 1 && line.stride == width as isize;
+            if is_dense && width <= COLUMNS / 4 && line.size >= COLUMNS {
+                narrow_columns(e, block, line.size, width, &mut best);
             } else {
-                column_block(e, block, *inner, line, width, at.output, found);
+                scan_columns(e, block, inner.stride, line, width, &mut best);
+            }
+            for c in 0..width {
+                let value = T::of_rank(best.rank[c].assume_init());
+                found.put(at.output + c as isize * inner.out, value, best.index[c]);
             }
         }
         next += width;
     }
 }
 
-multiversion! {
-unsafe fn column_vector[T: Ordered, E: Extreme<T>](e: E, src: *const T, inner: Dim, line: Dim, width: usize, out: isize, found: Found<T>) {
+/// The best elements of neighbouring columns so far, and their rows.
+struct Best<R> {
+    rank: [MaybeUninit<R>; COLUMNS],
+    index: [i64; COLUMNS],
+}
+
+impl<R: Copy> Best<R> {
+    /// Starts with the first row.
+    unsafe fn new<T: Ordered<Rank = R>>(src: *const T, step: isize, width: usize) -> Self {
+        let mut rank = [MaybeUninit::uninit(); COLUMNS];
+        for (c, rank) in rank[..width].iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            rank.write(unsafe { (*src.offset(c as isize * step)).rank() });
+        }
+        Best {
+            rank,
+            index: [0; COLUMNS],
+        }
+    }
+}
+
+/// Short rows without gaps: several are one long row, and its columns meet in the end.
+unsafe fn narrow_columns<T: Ordered, E: Extreme<T>>(
+    e: E,
+    src: *const T,
+    rows: usize,
+    width: usize,
+    best: &mut Best<T::Rank>,
+) {
+    let joined = COLUMNS / width;
+    let long = Dim {
+        size: rows / joined,
+        stride: (joined * width) as isize,
+        out: 0,
+    };
+    // SAFETY: the rows lie in the plan; `Best` and the scan initialise as many ranks as they are wide.
+    unsafe {
+        let mut wide = Best::new(src, 1, joined * width);
+        scan_columns(e, src, 1, long, joined * width, &mut wide);
+        let mut meet = |c: usize, rank: T::Rank, row: i64| {
+            let old = best.rank[c].assume_init();
+            let wins = e.beats(rank, old) || (row < best.index[c] && !e.beats(old, rank));
+            if wins {
+                best.rank[c].write(rank);
+                best.index[c] = row;
+            }
+        };
+        for place in 0..joined * width {
+            let row = wide.index[place] * joined as i64 + (place / width) as i64;
+            meet(place % width, wide.rank[place].assume_init(), row);
+        }
+        for row in long.size * joined..rows {
+            for c in 0..width {
+                meet(c, (*src.add(row * width + c)).rank(), row as i64);
+            }
+        }
+    }
+}
+
+unsafe fn scan_columns<T: Ordered, E: Extreme<T>>(
+    e: E,
+    src: *const T,
+    step: isize,
+    line: Dim,
+    width: usize,
+    best: &mut Best<T::Rank>,
+) {
     // SAFETY: as the caller's.
-    unsafe { column_block(e, src, inner, line, width, out, found) }
+    unsafe {
+        if E::SIMD {
+            scan_vector(e, src, step, line, width, best);
+        } else {
+            scan_block(e, src, step, line, width, best);
+        }
+    }
+}
+
+multiversion! {
+unsafe fn scan_vector[T: Ordered, E: Extreme<T>](e: E, src: *const T, step: isize, line: Dim, width: usize, best: &mut Best<T::Rank>) {
+    // SAFETY: as the caller's.
+    unsafe {
+        if step == 1 {
+            scan_block(e, src, 1, line, width, best);
+        } else {
+            scan_block(e, src, step, line, width, best);
+        }
+    }
 }
 }
 
 #[inline(always)]
-unsafe fn column_block<T: Ordered, E: Extreme<T>>(
+unsafe fn scan_block<T: Ordered, E: Extreme<T>>(
     e: E,
     src: *const T,
-    inner: Dim,
+    step: isize,
     line: Dim,
     width: usize,
-    out: isize,
-    found: Found<T>,
+    best: &mut Best<T::Rank>,
 ) {
-    let mut best = [MaybeUninit::<T::Rank>::uninit(); COLUMNS];
-    let mut index = [0i64; COLUMNS];
-    // SAFETY: rows and columns lie inside the plan; best is initialised up to `width`.
-    unsafe {
-        for (c, best) in best[..width].iter_mut().enumerate() {
-            best.write((*src.offset(c as isize * inner.stride)).rank());
-        }
-        for i in 1..line.size {
+    let (rank, index) = (&mut best.rank[..width], &mut best.index[..width]);
+    for i in 1..line.size {
+        // SAFETY: rows and columns lie inside the plan; the ranks are initialised up to `width`.
+        unsafe {
             let row = src.offset(i as isize * line.stride);
             for c in 0..width {
-                let x = (*row.offset(c as isize * inner.stride)).rank();
-                let old = best[c].assume_init();
+                let x = (*row.offset(c as isize * step)).rank();
+                let old = rank[c].assume_init();
                 let wins = e.beats(x, old);
-                best[c].write(if wins { x } else { old });
+                rank[c].write(if wins { x } else { old });
                 index[c] = if wins { i as i64 } else { index[c] };
             }
-        }
-        for c in 0..width {
-            found.put(
-                out + c as isize * inner.out,
-                T::of_rank(best[c].assume_init()),
-                index[c],
-            );
         }
     }
 }

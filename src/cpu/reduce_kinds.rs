@@ -19,11 +19,12 @@ pub struct Mean(pub f64);
 pub struct Prod;
 
 macro_rules! folded {
-    ($($name:ident: $out:ident, $identity:ident, $combine:ident, |$self:ident, $x:ident| $map:expr, |$acc:ident| $finish:expr;)*) => {$(
+    ($($name:ident($simd:ident): $out:ident, $identity:ident, $combine:ident, |$self:ident, $x:ident| $map:expr, |$acc:ident| $finish:expr;)*) => {$(
         impl<T: Number> Reduction<T> for $name {
             type Acc = T::Acc;
             type Out = T::$out;
-            const SIMD: bool = T::HOT;
+            const SIMD: bool = T::$simd;
+            const EXACT: bool = T::EXACT;
             #[inline(always)]
             fn identity(&self) -> T::Acc { T::Acc::$identity }
             #[inline(always)]
@@ -36,10 +37,10 @@ macro_rules! folded {
     )*};
 }
 folded! {
-    Sum: Total, ZERO, add, |self, x| x.widen(), |acc| T::total(acc);
-    NanSum: Total, ZERO, add, |self, x| if x.is_nan() { T::Acc::ZERO } else { x.widen() }, |acc| T::total(acc);
-    Mean: Total, ZERO, add, |self, x| x.widen(), |acc| T::total(acc.over(self.0));
-    Prod: Total, ONE, mul, |self, x| x.widen(), |acc| T::total(acc);
+    Sum(COMMON): Total, ZERO, add, |self, x| x.widen(), |acc| T::total(acc);
+    NanSum(HOT): Total, ZERO, add, |self, x| if x.is_nan() { T::Acc::ZERO } else { x.widen() }, |acc| T::total(acc);
+    Mean(HOT): Total, ZERO, add, |self, x| x.widen(), |acc| T::total(acc.over(self.0));
+    Prod(HOT): Total, ONE, mul, |self, x| x.widen(), |acc| T::total(acc);
 }
 
 /// The greatest element; NaN wins.
@@ -55,7 +56,8 @@ macro_rules! extremum {
         impl<T: Ordered> Reduction<T> for $name {
             type Acc = T::Rank;
             type Out = T;
-            const SIMD: bool = T::HOT;
+            const SIMD: bool = T::COMMON;
+            const EXACT: bool = T::EXACT;
             #[inline(always)]
             fn identity(&self) -> T::Rank { T::$identity }
             #[inline(always)]
@@ -226,11 +228,11 @@ macro_rules! norm {
     )*};
 }
 norm! {
-    Norm0(false): T::Real::ZERO, |self, x| if x.is_zero() { T::Real::ZERO } else { T::Real::ONE }, |a, b| a.add(b), |acc| acc;
+    Norm0(true): T::Real::ZERO, |self, x| if x.is_zero() { T::Real::ZERO } else { T::Real::ONE }, |a, b| a.add(b), |acc| acc;
     Norm1(true): T::Real::ZERO, |self, x| x.magnitude(), |a, b| a.add(b), |acc| acc;
     Norm2(true): T::Real::ZERO, |self, x| x.square(), |a, b| a.add(b), |acc| acc.sqrt();
     NormInf(true): T::Real::ZERO, |self, x| x.magnitude(), |a, b| if (a >= b) | (a != a) { a } else { b }, |acc| acc;
     NormNegInf(false): T::Real::INFINITY, |self, x| x.magnitude(), |a, b| if (a <= b) | (a != a) { a } else { b }, |acc| acc;
-    NormP(false): T::Real::ZERO, |self, x| x.magnitude().powf(T::Real::of_f64(self.0)), |a, b| a.add(b),
+    NormP(true): T::Real::ZERO, |self, x| x.magnitude().powf(T::Real::of_f64(self.0)), |a, b| a.add(b),
         |acc| acc.powf(T::Real::of_f64(1.0 / self.0));
 }

@@ -1,6 +1,7 @@
 //! Folding one run of elements: in lanes that stay apart, blocked so that rounding errors grow with log n.
 
 use std::mem::{MaybeUninit, size_of};
+use std::ops::Range;
 
 use super::multiversion::multiversion;
 use super::reduce::Reduction;
@@ -59,7 +60,9 @@ multiversion! {
 unsafe fn fold_vector[T: Copy, R: Reduction<T>](r: R, src: *const T, n: usize) -> R::Acc {
     // SAFETY: n elements from src on.
     unsafe {
-        if n < 64 {
+        if R::EXACT {
+            (0..n).fold(r.identity(), |acc, i| r.combine(acc, r.map(*src.add(i))))
+        } else if n < 64 {
             fold_lanes::<T, R, 8>(r, src, n, 1)
         } else if size_of::<R::Acc>() <= 4 {
             fold_levels::<T, R, 64>(r, src, n)
@@ -83,8 +86,8 @@ unsafe fn fold_levels<T: Copy, R: Reduction<T>, const LANES: usize>(
     let whole = n / (LANES * CHAIN);
     let mut levels = [[r.identity(); LANES]; 3];
     let meet = |above: &mut [R::Acc; LANES], below: &[R::Acc; LANES]| {
-        for (a, &b) in above.iter_mut().zip(below) {
-            *a = r.combine(*a, b);
+        for lane in 0..LANES {
+            above[lane] = r.combine(above[lane], below[lane]);
         }
     };
     for block in 0..whole {
@@ -121,6 +124,27 @@ unsafe fn fold_levels<T: Copy, R: Reduction<T>, const LANES: usize>(
     r.combine(tree(r, high), rest)
 }
 
+/// The elements that do not fill all lanes: a few lanes, then one by one.
+#[inline(always)]
+unsafe fn fold_tail<T: Copy, R: Reduction<T>>(
+    r: R,
+    src: *const T,
+    range: Range<usize>,
+    stride: isize,
+) -> R::Acc {
+    const LANES: usize = 8;
+    // SAFETY: the range lies in the run.
+    let at = |i: usize| r.map(unsafe { *src.offset(i as isize * stride) });
+    let single = range.start + range.len() / LANES * LANES;
+    let mut acc = [r.identity(); LANES];
+    for start in (range.start..single).step_by(LANES) {
+        for (lane, a) in acc.iter_mut().enumerate() {
+            *a = r.combine(*a, at(start + lane));
+        }
+    }
+    (single..range.end).fold(tree(r, acc), |acc, i| r.combine(acc, at(i)))
+}
+
 /// Combines lanes pairwise.
 #[inline(always)]
 fn tree<T, R: Reduction<T>, const LANES: usize>(r: R, mut acc: [R::Acc; LANES]) -> R::Acc {
@@ -144,10 +168,7 @@ unsafe fn fold_lanes<T: Copy, R: Reduction<T>, const LANES: usize>(
     // SAFETY: n elements from src on, `stride` apart.
     unsafe {
         let whole = n / LANES * LANES;
-        let mut rest = r.identity();
-        for i in whole..n {
-            rest = r.combine(rest, r.map(*src.offset(i as isize * stride)));
-        }
+        let rest = fold_tail(r, src, whole..n, stride);
         if whole == 0 {
             return rest;
         }

@@ -142,7 +142,7 @@ pub unsafe fn scan<T: Copy + Send + Sync, S: Scan<T>>(
             let (src, out) = (src, out);
             // SAFETY: every range of lines is written by one task only.
             unsafe {
-                if lines.plan.is_vertical() {
+                if lines.plan.folds_columns() {
                     columns(s, src.0, lines, range, out.0);
                 } else {
                     rows(s, src.0, lines, range, out.0);

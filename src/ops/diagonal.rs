@@ -1,12 +1,12 @@
 //! Triangles of matrices, and diagonals written into new ones.
 
-use super::index::{like_self, start_from};
+use super::index::like_self;
 use super::view::diagonal_dims;
 use super::{
     Args, Body, EXACT, F, I, M, O, Out, Outputs, Outs, STRIDED, Val, kernel, output, rule,
 };
 use crate::tensor::{Dims, Tensor};
-use crate::{Result, call, cpu, dispatch, ensure, fail, grads, ops};
+use crate::{Result, call, cpu, ensure, fail, grads, ops};
 
 fn triangle_meta(a: Args, name: &str) -> Result<Outs> {
     ensure!(
@@ -17,26 +17,9 @@ fn triangle_meta(a: Args, name: &str) -> Result<Outs> {
     like_self(a)
 }
 
-/// Copies, then clears what lies above (or below) a diagonal.
 fn triangle(a: Args, out: &Tensor, lower: bool) -> Result<()> {
-    start_from(out, a.t(0)?)?;
-    let (layout, k) = (out.layout(), a.int(1)?);
-    let n = layout.ndim();
-    let (rows, cols) = (layout.shape[n - 2], layout.shape[n - 1]);
-    let (step_r, step_c) = (layout.strides[n - 2], layout.strides[n - 1]);
-    dispatch!(bytes out.dtype(), T => {
-        cpu::iter::for_each_offset(&layout.shape[..n - 2], &layout.strides[..n - 2], |matrix| {
-            for row in 0..rows {
-                let edge = row.saturating_add(k).saturating_add(i64::from(lower)).clamp(0, cols);
-                let cleared = if lower { edge..cols } else { 0..edge };
-                for col in cleared {
-                    let offset = matrix + row * step_r + col * step_c;
-                    // SAFETY: the index lies within the tensor's sizes.
-                    unsafe { *out.data_ptr().cast::<T>().offset(offset as isize) = bytemuck::Zeroable::zeroed() }
-                }
-            }
-        });
-    });
+    let x = a.t(0)?.resolved()?;
+    cpu::triangle::triangle(out, &x, a.int(1)?, lower);
     Ok(())
 }
 
@@ -73,6 +56,12 @@ fn diag_embed(a: Args, outs: &[Tensor]) -> Result<()> {
 }
 
 fn clear(out: &Tensor) -> Result<()> {
+    if out.is_contiguous() {
+        let bytes = out.numel() as usize * out.dtype().size();
+        // SAFETY: the tensor was made for this call, and its elements lie without gaps.
+        unsafe { out.data_ptr().write_bytes(0, bytes) };
+        return Ok(());
+    }
     let zero = Tensor::zeros(&[], out.dtype())?;
     cpu::copy::copy(out, &zero.alias(zero.layout().expand(out.shape())?)?)
 }
