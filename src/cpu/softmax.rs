@@ -2,39 +2,22 @@
 
 use std::ops::Range;
 
-use super::lane_fold::{fold, sum};
+use super::buffer::Buffer;
+use super::lane_fold::fold;
 use super::multiversion::multiversion;
 use super::number::{Accumulator, Number, Real};
 use super::pool::{grain, parallel_for};
 use super::reduce::Pointer;
-use super::reduce_plan::{Lines, Walk};
+use super::reduce_plan::{Dim, Lines, Walk};
 
 /// Exponentials taken at once.
 const LANES: usize = 16;
+/// Neighbouring lines that are computed together.
+const COLUMNS: usize = 64;
 
 /// Elements that softmax takes.
 pub trait Soft: Number<Acc: Real> {}
 impl<T: Number<Acc: Real>> Soft for T {}
-
-/// A line's elements, as accumulators.
-#[derive(Clone, Copy)]
-struct View<T> {
-    at: *const T,
-    stride: isize,
-}
-
-impl<T: Soft> View<T> {
-    #[inline(always)]
-    unsafe fn get(self, i: usize) -> T::Acc {
-        // SAFETY: i lies in the line.
-        unsafe { (*self.at.offset(i as isize * self.stride)).widen() }
-    }
-}
-
-#[inline(always)]
-fn greater<A: Real>(a: A, b: A) -> A {
-    if (a >= b) | a.is_nan() { a } else { b }
-}
 
 /// Softmax (or its logarithm) of every line.
 ///
@@ -49,115 +32,23 @@ pub unsafe fn softmax<T: Soft>(log: bool, src: *const T, lines: &Lines, out: *mu
             let (src, out) = (src, out);
             // SAFETY: every range of lines is written by one task only.
             unsafe {
-                if lines.plan.folds_columns() {
-                    forward_columns(log, src.0, lines, range, out.0);
+                if has_columns(lines) {
+                    for_columns(lines, range, |walk, inner, width| {
+                        forward_columns(
+                            log,
+                            src.0.offset(walk.input),
+                            lines,
+                            inner,
+                            width,
+                            out.0.offset(walk.output),
+                        );
+                    });
                 } else {
                     forward_lines(log, src.0, lines, range, out.0);
                 }
             }
         },
     );
-}
-
-/// May the exponentials wait in the output? Half precision would round them.
-const fn keeps<T: Number>() -> bool {
-    size_of::<T>() == size_of::<T::Acc>()
-}
-
-multiversion! {
-unsafe fn forward_lines[T: Soft](log: bool, src: *const T, lines: &Lines, range: Range<usize>, out: *mut T) {
-    let mut walk = Walk::starting_at(&lines.plan.kept, range.start);
-    let unit = lines.stride == 1 && lines.out == 1;
-    for _ in range {
-        // SAFETY: the walk stays inside the layout.
-        unsafe {
-            let (x, y) = (View { at: src.offset(walk.input), stride: lines.stride }, out.offset(walk.output));
-            if unit {
-                forward(log, View { stride: 1, ..x }, lines.size, y, 1);
-            } else {
-                forward(log, x, lines.size, y, lines.out);
-            }
-        }
-        walk.advance();
-    }
-}
-}
-
-/// exp(x - max) of the elements from `start` on, zero beyond the line's end.
-#[inline(always)]
-unsafe fn powers<T: Soft>(x: View<T>, start: usize, n: usize, max: T::Acc) -> [T::Acc; LANES] {
-    let mut lanes = [T::Acc::ZERO; LANES];
-    // SAFETY: the line has n elements.
-    unsafe {
-        if start + LANES <= n {
-            for (lane, power) in lanes.iter_mut().enumerate() {
-                *power = x.get(start + lane).sub(max).exp();
-            }
-        } else {
-            let mut rest = [max; LANES];
-            for (lane, value) in rest[..n - start].iter_mut().enumerate() {
-                *value = x.get(start + lane);
-            }
-            for (power, value) in lanes.iter_mut().zip(rest) {
-                *power = value.sub(max).exp();
-            }
-            lanes[n - start..].fill(T::Acc::ZERO);
-        }
-    }
-    lanes
-}
-
-/// The sum of exp(x - max) over a line; `each` gets the powers with their position and count.
-#[inline(always)]
-unsafe fn sum_powers<T: Soft>(
-    x: View<T>,
-    n: usize,
-    max: T::Acc,
-    each: impl Fn(usize, &[T::Acc]),
-) -> T::Acc {
-    let mut sums = [T::Acc::ZERO; LANES];
-    for start in (0..n).step_by(LANES) {
-        // SAFETY: as the caller's.
-        let powers = unsafe { powers(x, start, n, max) };
-        for (sum, &power) in sums.iter_mut().zip(&powers) {
-            *sum = sum.add(power);
-        }
-        if start + LANES <= n {
-            each(start, &powers);
-        } else {
-            each(start, &powers[..n - start]);
-        }
-    }
-    sum(LANES, |lane| sums[lane])
-}
-
-#[inline(always)]
-unsafe fn forward<T: Soft>(log: bool, x: View<T>, n: usize, y: *mut T, stride: isize) {
-    let out = View {
-        at: y.cast_const(),
-        stride,
-    };
-    // SAFETY: the line has n elements.
-    unsafe {
-        let put = |i: usize, value: T::Acc| *y.offset(i as isize * stride) = T::narrow(value);
-        let max = fold(n, T::Acc::of_f64(f64::NEG_INFINITY), |i| x.get(i), greater);
-        if log {
-            let offset = sum_powers(x, n, max, |_, _| ()).ln();
-            (0..n).for_each(|i| put(i, x.get(i).sub(max).sub(offset)));
-        } else if keeps::<T>() {
-            let store = |start: usize, powers: &[T::Acc]| {
-                powers
-                    .iter()
-                    .enumerate()
-                    .for_each(|(i, &power)| put(start + i, power));
-            };
-            let scale = T::Acc::ONE.div(sum_powers(x, n, max, store));
-            (0..n).for_each(|i| put(i, out.get(i).mul(scale)));
-        } else {
-            let scale = T::Acc::ONE.div(sum_powers(x, n, max, |_, _| ()));
-            (0..n).for_each(|i| put(i, x.get(i).sub(max).exp().mul(scale)));
-        }
-    }
 }
 
 /// The logarithm of the sum of exp(x) of every line; infinite maxima stand for themselves.
@@ -173,8 +64,11 @@ pub unsafe fn log_sum_exp<T: Soft>(src: *const T, lines: &Lines, out: *mut T) {
             let (src, out) = (src, out);
             // SAFETY: every range of lines is written by one task only.
             unsafe {
-                if lines.plan.folds_columns() {
-                    log_sum_columns(src.0, lines, range, out.0);
+                if has_columns(lines) {
+                    for_columns(lines, range, |walk, inner, width| {
+                        let (src, out) = (src.0.offset(walk.input), out.0.offset(walk.output));
+                        log_sum_columns(src, lines, inner, width, out);
+                    });
                 } else {
                     log_sums(src.0, lines, range, out.0);
                 }
@@ -183,29 +77,46 @@ pub unsafe fn log_sum_exp<T: Soft>(src: *const T, lines: &Lines, out: *mut T) {
     );
 }
 
-multiversion! {
-unsafe fn log_sums[T: Soft](src: *const T, lines: &Lines, range: Range<usize>, out: *mut T) {
-    let mut walk = Walk::starting_at(&lines.plan.kept, range.start);
-    for _ in range {
-        // SAFETY: the walk stays inside the layout.
-        unsafe {
-            let x = View { at: src.offset(walk.input), stride: lines.stride };
-            let sum = if x.stride == 1 { log_sum(View { stride: 1, ..x }, lines.size) } else { log_sum(x, lines.size) };
-            *out.offset(walk.output) = T::narrow(sum);
-        }
-        walk.advance();
+/// Are there enough neighbouring lines to fill the lanes?
+fn has_columns(lines: &Lines) -> bool {
+    let side_by_side = lines.plan.kept.last().map_or(0, |inner| inner.size);
+    lines.plan.folds_columns() && side_by_side >= LANES / 2
+}
+
+/// Calls `body` for blocks of neighbouring lines: where they start, how they are apart, how many they are.
+fn for_columns(lines: &Lines, range: Range<usize>, body: impl Fn(Walk, Dim, usize)) {
+    let Some(&inner) = lines.plan.kept.last() else {
+        return;
+    };
+    let mut next = range.start;
+    while next < range.end {
+        let width = COLUMNS
+            .min(inner.size - next % inner.size)
+            .min(range.end - next);
+        body(Walk::starting_at(&lines.plan.kept, next), inner, width);
+        next += width;
     }
 }
+
+/// Is the element its own accumulator?
+const fn is_wide<T: Number>() -> bool {
+    size_of::<T>() == size_of::<T::Acc>()
 }
 
 #[inline(always)]
-unsafe fn log_sum<T: Soft>(x: View<T>, n: usize) -> T::Acc {
-    // SAFETY: the line has n elements.
-    unsafe {
-        let max = fold(n, T::Acc::of_f64(f64::NEG_INFINITY), |i| x.get(i), greater);
-        let shift = finite_or_zero(max);
-        sum_powers(x, n, shift, |_, _| ()).ln().add(shift)
-    }
+fn greater<A: Real>(a: A, b: A) -> A {
+    if (a >= b) | a.is_nan() { a } else { b }
+}
+
+#[inline(always)]
+unsafe fn maximum<A: Real>(x: *const A, n: usize) -> A {
+    // SAFETY: n values from x on.
+    fold(
+        n,
+        A::of_f64(f64::NEG_INFINITY),
+        |i| unsafe { *x.add(i) },
+        greater,
+    )
 }
 
 /// What is subtracted before exponentials are taken: no infinity, which would leave NaN.
@@ -218,32 +129,216 @@ fn finite_or_zero<A: Real>(max: A) -> A {
     }
 }
 
-/// Neighbouring lines that are computed together.
-const COLUMNS: usize = 64;
-
-multiversion! {
-unsafe fn forward_columns[T: Soft](log: bool, src: *const T, lines: &Lines, range: Range<usize>, out: *mut T) {
-    let Some(inner) = lines.plan.kept.last() else { return };
-    let mut next = range.start;
-    while next < range.end {
-        let width = COLUMNS.min(inner.size - next % inner.size).min(range.end - next);
-        let walk = Walk::starting_at(&lines.plan.kept, next);
-        // SAFETY: `width` columns from here lie in one run of the innermost kept dimension.
-        unsafe {
-            let (x, y) = (src.offset(walk.input), out.offset(walk.output));
-            if inner.stride == 1 && inner.out == 1 {
-                column_block(log, x, y, lines, (1, 1), width);
-            } else {
-                column_block(log, x, y, lines, (inner.stride, inner.out), width);
+/// The sum of exp(x - shift) over a dense line; the powers go to `powers` if there is such a place.
+#[inline(always)]
+unsafe fn sum_powers<A: Real>(x: *const A, n: usize, shift: A, powers: Option<*mut A>) -> A {
+    let mut sums = [A::ZERO; LANES];
+    let whole = n / LANES * LANES;
+    // SAFETY: n values from x and powers on.
+    unsafe {
+        for start in (0..whole).step_by(LANES) {
+            let mut lanes = [A::ZERO; LANES];
+            for lane in 0..LANES {
+                lanes[lane] = (*x.add(start + lane)).sub(shift).exp();
+            }
+            for lane in 0..LANES {
+                sums[lane] = sums[lane].add(lanes[lane]);
+            }
+            if let Some(powers) = powers {
+                for lane in 0..LANES {
+                    *powers.add(start + lane) = lanes[lane];
+                }
             }
         }
-        next += width;
+        if whole < n {
+            let mut lanes = [shift; LANES];
+            for lane in 0..n - whole {
+                lanes[lane] = *x.add(whole + lane);
+            }
+            for lane in 0..LANES {
+                lanes[lane] = lanes[lane].sub(shift).exp();
+            }
+            for lane in 0..n - whole {
+                sums[lane] = sums[lane].add(lanes[lane]);
+                if let Some(powers) = powers {
+                    *powers.add(whole + lane) = lanes[lane];
+                }
+            }
+        }
+    }
+    fold(LANES, A::ZERO, |lane| sums[lane], A::add)
+}
+
+/// Softmax of a dense line; `y` may be `x`.
+#[inline(always)]
+unsafe fn soften<A: Real>(log: bool, x: *const A, n: usize, y: *mut A) {
+    // SAFETY: n values from x and y on.
+    unsafe {
+        let max = maximum(x, n);
+        if log {
+            let offset = sum_powers(x, n, max, None).ln();
+            for i in 0..n {
+                *y.add(i) = (*x.add(i)).sub(max).sub(offset);
+            }
+        } else {
+            let scale = A::ONE.div(sum_powers(x, n, max, Some(y)));
+            for i in 0..n {
+                *y.add(i) = (*y.add(i)).mul(scale);
+            }
+        }
+    }
+}
+
+/// A line's elements, widened, one behind the other.
+#[inline(always)]
+unsafe fn read_line<T: Soft>(line: &mut Buffer<T::Acc>, from: *const T, n: usize, stride: isize) {
+    let slots = line.uninit(n);
+    // SAFETY: n elements from `from` on, `stride` apart.
+    unsafe {
+        if stride == 1 {
+            for i in 0..n {
+                slots[i].write((*from.add(i)).widen());
+            }
+        } else {
+            for i in 0..n {
+                slots[i].write((*from.offset(i as isize * stride)).widen());
+            }
+        }
+        line.set_len(n);
+    }
+}
+
+multiversion! {
+unsafe fn forward_lines[T: Soft](log: bool, src: *const T, lines: &Lines, range: Range<usize>, out: *mut T) {
+    let (mut walk, n) = (Walk::starting_at(&lines.plan.kept, range.start), lines.size);
+    let mut line = Buffer::new();
+    for _ in range {
+        // SAFETY: the walk stays inside the layout.
+        unsafe {
+            let (x, y) = (src.offset(walk.input), out.offset(walk.output));
+            if is_wide::<T>() && lines.stride == 1 && lines.out == 1 {
+                soften::<T::Acc>(log, x.cast(), n, y.cast());
+            } else {
+                read_line(&mut line, x, n, lines.stride);
+                soften(log, line.as_ptr(), n, line.as_mut_ptr());
+                if lines.out == 1 {
+                    for i in 0..n {
+                        *y.add(i) = T::narrow(line[i]);
+                    }
+                } else {
+                    for i in 0..n {
+                        *y.offset(i as isize * lines.out) = T::narrow(line[i]);
+                    }
+                }
+            }
+        }
+        walk.advance();
+    }
+}
+}
+
+multiversion! {
+unsafe fn log_sums[T: Soft](src: *const T, lines: &Lines, range: Range<usize>, out: *mut T) {
+    let (mut walk, n) = (Walk::starting_at(&lines.plan.kept, range.start), lines.size);
+    let mut line = Buffer::new();
+    for _ in range {
+        // SAFETY: the walk stays inside the layout.
+        unsafe {
+            let x = src.offset(walk.input);
+            let dense: *const T::Acc = if is_wide::<T>() && lines.stride == 1 {
+                x.cast()
+            } else {
+                read_line(&mut line, x, n, lines.stride);
+                line.as_ptr()
+            };
+            let shift = finite_or_zero(maximum(dense, n));
+            *out.offset(walk.output) = T::narrow(sum_powers(dense, n, shift, None).ln().add(shift));
+        }
+        walk.advance();
+    }
+}
+}
+
+multiversion! {
+unsafe fn forward_columns[T: Soft](log: bool, x: *const T, lines: &Lines, inner: Dim, width: usize, y: *mut T) {
+    // SAFETY: as the caller's: rows and columns lie inside the layout.
+    unsafe {
+        if inner.stride == 1 && inner.out == 1 {
+            soften_columns(log, x, y, lines, (1, 1), width);
+        } else {
+            soften_columns(log, x, y, lines, (inner.stride, inner.out), width);
+        }
+    }
+}
+}
+
+multiversion! {
+unsafe fn log_sum_columns[T: Soft](x: *const T, lines: &Lines, inner: Dim, width: usize, y: *mut T) {
+    let (mut shift, mut sum) = ([T::Acc::ZERO; COLUMNS], [T::Acc::ZERO; COLUMNS]);
+    // SAFETY: as the caller's: rows and columns lie inside the layout.
+    unsafe {
+        if inner.stride == 1 {
+            column_maxima(x, lines, 1, width, &mut shift);
+        } else {
+            column_maxima(x, lines, inner.stride, width, &mut shift);
+        }
+        for c in 0..width {
+            shift[c] = finite_or_zero(shift[c]);
+        }
+        if inner.stride == 1 {
+            column_sums(x, lines, 1, width, &shift, &mut sum, |_, _, _| ());
+        } else {
+            column_sums(x, lines, inner.stride, width, &shift, &mut sum, |_, _, _| ());
+        }
+        for c in 0..width {
+            *y.offset(c as isize * inner.out) = T::narrow(sum[c].ln().add(shift[c]));
+        }
     }
 }
 }
 
 #[inline(always)]
-unsafe fn column_block<T: Soft>(
+unsafe fn column_maxima<T: Soft>(
+    x: *const T,
+    lines: &Lines,
+    step: isize,
+    width: usize,
+    max: &mut [T::Acc; COLUMNS],
+) {
+    max.fill(T::Acc::of_f64(f64::NEG_INFINITY));
+    for i in 0..lines.size as isize {
+        for c in 0..width {
+            // SAFETY: the caller's promise.
+            let x = unsafe { (*x.offset(i * lines.stride + c as isize * step)).widen() };
+            max[c] = greater(max[c], x);
+        }
+    }
+}
+
+/// Sums of exp(x - shift) per column; `each` gets row, column and power.
+#[inline(always)]
+unsafe fn column_sums<T: Soft>(
+    x: *const T,
+    lines: &Lines,
+    step: isize,
+    width: usize,
+    shift: &[T::Acc; COLUMNS],
+    sum: &mut [T::Acc; COLUMNS],
+    each: impl Fn(isize, usize, T::Acc),
+) {
+    for i in 0..lines.size as isize {
+        for c in 0..width {
+            // SAFETY: the caller's promise.
+            let x = unsafe { (*x.offset(i * lines.stride + c as isize * step)).widen() };
+            let power = x.sub(shift[c]).exp();
+            sum[c] = sum[c].add(power);
+            each(i, c, power);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn soften_columns<T: Soft>(
     log: bool,
     x: *const T,
     y: *mut T,
@@ -251,86 +346,38 @@ unsafe fn column_block<T: Soft>(
     (step, out_step): (isize, isize),
     width: usize,
 ) {
-    // SAFETY: rows and columns lie inside the layout.
-    let at = |i: usize, c: usize| unsafe {
-        (*x.offset(i as isize * lines.stride + c as isize * step)).widen()
-    };
-    let place =
-        |i: usize, c: usize| y.wrapping_offset(i as isize * lines.out + c as isize * out_step);
-    let max = column_maxima(lines.size, width, at);
-    let mut sum = [T::Acc::ZERO; COLUMNS];
-    for i in 0..lines.size {
-        for (c, (sum, &max)) in sum[..width].iter_mut().zip(&max).enumerate() {
-            let power = at(i, c).sub(max).exp();
-            *sum = sum.add(power);
-            if keeps::<T>() && !log {
-                // SAFETY: as above.
-                unsafe { *place(i, c) = T::narrow(power) };
-            }
-        }
-    }
-    for total in &mut sum[..width] {
-        *total = if log {
-            total.ln()
+    let (mut max, mut sum) = ([T::Acc::ZERO; COLUMNS], [T::Acc::ZERO; COLUMNS]);
+    let place = |i: isize, c: usize| y.wrapping_offset(i * lines.out + c as isize * out_step);
+    let keeps = is_wide::<T>() && !log;
+    // SAFETY: as the caller's.
+    unsafe {
+        column_maxima(x, lines, step, width, &mut max);
+        if keeps {
+            column_sums(x, lines, step, width, &max, &mut sum, |i, c, power| {
+                *place(i, c) = T::narrow(power);
+            });
         } else {
-            T::Acc::ONE.div(*total)
-        };
-    }
-    for i in 0..lines.size {
-        for (c, (&sum, &max)) in sum[..width].iter().zip(&max).enumerate() {
-            // SAFETY: as above.
-            unsafe {
+            column_sums(x, lines, step, width, &max, &mut sum, |_, _, _| ());
+        }
+        for c in 0..width {
+            sum[c] = if log {
+                sum[c].ln()
+            } else {
+                T::Acc::ONE.div(sum[c])
+            };
+        }
+        for i in 0..lines.size as isize {
+            for c in 0..width {
+                let x = || (*x.offset(i * lines.stride + c as isize * step)).widen();
                 let value = if log {
-                    at(i, c).sub(max).sub(sum)
-                } else if keeps::<T>() {
-                    (*place(i, c)).widen().mul(sum)
+                    x().sub(max[c]).sub(sum[c])
+                } else if keeps {
+                    (*place(i, c)).widen().mul(sum[c])
                 } else {
-                    at(i, c).sub(max).exp().mul(sum)
+                    x().sub(max[c]).exp().mul(sum[c])
                 };
                 *place(i, c) = T::narrow(value);
             }
         }
     }
-}
-
-#[inline(always)]
-fn column_maxima<A: Real>(
-    rows: usize,
-    width: usize,
-    at: impl Fn(usize, usize) -> A,
-) -> [A; COLUMNS] {
-    let mut max = [A::of_f64(f64::NEG_INFINITY); COLUMNS];
-    for i in 0..rows {
-        for (c, max) in max[..width].iter_mut().enumerate() {
-            *max = greater(*max, at(i, c));
-        }
-    }
-    max
-}
-
-multiversion! {
-unsafe fn log_sum_columns[T: Soft](src: *const T, lines: &Lines, range: Range<usize>, out: *mut T) {
-    let Some(inner) = lines.plan.kept.last() else { return };
-    let mut next = range.start;
-    while next < range.end {
-        let width = COLUMNS.min(inner.size - next % inner.size).min(range.end - next);
-        let walk = Walk::starting_at(&lines.plan.kept, next);
-        // SAFETY: `width` columns from here lie in one run of the innermost kept dimension.
-        let at = |i: usize, c: usize| unsafe {
-            (*src.offset(walk.input + i as isize * lines.stride + c as isize * inner.stride)).widen()
-        };
-        let shift = column_maxima(lines.size, width, at).map(finite_or_zero);
-        let mut sum = [T::Acc::ZERO; COLUMNS];
-        for i in 0..lines.size {
-            for (c, (sum, &shift)) in sum[..width].iter_mut().zip(&shift).enumerate() {
-                *sum = sum.add(at(i, c).sub(shift).exp());
-            }
-        }
-        for (c, (sum, &shift)) in sum[..width].iter().zip(&shift).enumerate() {
-            // SAFETY: as above.
-            unsafe { *out.offset(walk.output + c as isize * inner.out) = T::narrow(sum.ln().add(shift)) };
-        }
-        next += width;
-    }
-}
 }

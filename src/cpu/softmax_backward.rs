@@ -91,14 +91,14 @@ unsafe fn backward_columns[T: Soft](b: &Backward<'_, T>, range: Range<usize>, ou
         let y = |at: usize| unsafe { b.output.get_unchecked(at).widen() };
         let mut totals = [T::Acc::ZERO; COLUMNS];
         for i in 0..b.size {
-            for (c, total) in totals[..width].iter_mut().enumerate() {
-                *total = total.add(b.term(g(at(i, c)), y(at(i, c))));
+            for c in 0..width {
+                totals[c] = totals[c].add(b.term(g(at(i, c)), y(at(i, c))));
             }
         }
         for i in 0..b.size {
-            for (c, &total) in totals[..width].iter().enumerate() {
+            for c in 0..width {
                 // SAFETY: as above.
-                unsafe { *out.add(at(i, c)) = b.value(g(at(i, c)), y(at(i, c)), total) };
+                unsafe { *out.add(at(i, c)) = b.value(g(at(i, c)), y(at(i, c)), totals[c]) };
             }
         }
         line += width;
