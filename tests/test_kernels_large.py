@@ -233,3 +233,63 @@ def test_half_precision_norms():
         norm = getattr(torch, name)
         assert norm(x, *args).dtype == torch.bfloat16
         close(norm(x, *args).float(), np.asarray(norm(x.float(), *args)), 2e-2, 2e-2)
+
+
+def test_runs_of_equal_neighbours():
+    x = RNG.integers(0, 3, 5000)
+    starts = np.flatnonzero(np.diff(x, prepend=-1))
+    values, inverse, counts = torch.from_numpy(x).unique_consecutive(return_inverse=True, return_counts=True)
+    close(values, x[starts])
+    close(inverse, np.cumsum(np.diff(x, prepend=-1) != 0) - 1)
+    close(counts, np.diff(starts, append=x.size))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 100, 1000])
+def test_binary_search(n):
+    edges, x = np.sort(np.round(normal(n), 1)), np.round(normal(5000), 1)
+    t, e = torch.from_numpy(x), torch.from_numpy(edges)
+    close(torch.searchsorted(e, t), np.searchsorted(edges, x))
+    close(torch.bucketize(t, e, right=True), np.searchsorted(edges, x, side="right"))
+    close(torch.isin(t, e), np.isin(x, edges))
+
+
+def test_counts():
+    x = RNG.integers(0, 50, 30000)
+    t, weights = torch.from_numpy(x), normal(x.size, dtype=np.float64)
+    close(t.bincount(minlength=60), np.bincount(x, minlength=60))
+    close(t.bincount(torch.from_numpy(weights)), np.bincount(x, weights))
+    close(torch.nn.functional.one_hot(t, 60), np.eye(60)[x])
+
+
+@pytest.mark.parametrize("shape", [(70, 90), (3, 50, 40), (2, 3, 7, 5)])
+def test_triangles(shape):
+    x = normal(*shape)
+    for k in (-60, -3, 0, 5, 200):
+        t = torch.from_numpy(x.copy())
+        close(t.tril(k), np.tril(x, k))
+        close(t.mT.triu(k), np.triu(np.swapaxes(x, -1, -2), k))
+        close(t.triu_(k), np.triu(x, k))
+
+
+@pytest.mark.parametrize("p", [0, 0.5, 1, 2, 3, 4.5, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_norms_of_any_order(p, dtype):
+    x = normal(60, 700, dtype=dtype)
+    close(torch.from_numpy(x).norm(p=p, dim=1), np.linalg.norm(x.astype(np.float64), p, axis=1), 1e-5)
+    close(torch.from_numpy(x).norm(p=p, dim=0), np.linalg.norm(x.astype(np.float64), p, axis=0), 1e-5)
+
+
+def test_where_without_values_gives_positions():
+    mask = RNG.random((50, 60)) < 0.3
+    for mine, want in zip(torch.where(torch.from_numpy(mask)), np.where(mask), strict=True):
+        close(mine, want)
+
+
+@pytest.mark.parametrize("shape", [(5000, 3), (3, 5000), (50, 60)])
+def test_running_sums(shape):
+    x = normal(*shape)
+    for dim in (0, 1):
+        close(torch.from_numpy(x).cumsum(dim), x.cumsum(axis=dim, dtype=np.float64), 1e-4, 1e-4)
+        close(
+            torch.from_numpy(x).logcumsumexp(dim), np.logaddexp.accumulate(x.astype(np.float64), axis=dim), 1e-4, 1e-4
+        )

@@ -1,7 +1,7 @@
 //! Reading through an index: one gather serves `gather`, `index_select`, `take` and `x[tensor]`.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 
 use crate::cpu::iter::{Plan, for_each_offset};
 use crate::cpu::multiversion::multiversion;
@@ -18,51 +18,59 @@ pub struct Operand<'a, T> {
 }
 
 /// Gathers `out[.., i, ..] = source[.., index[.., i, ..] * step, ..]`: the source's strides are 0
-/// along the indexed dimension, `step` is its stride there.
+/// along the indexed dimension, `step` is its stride there. With a limit, indices outside `0..limit` are
+/// looked for on the way, and are not followed; false if there are any.
 ///
 /// # Safety
-/// Every offset that shape, strides and index reach is valid; `out` overlaps neither of the others.
+/// Every offset that shape, strides and index reach is valid, with a limit those of other indices; `out`
+/// overlaps neither of the others.
 pub unsafe fn gather<T: Copy>(
     shape: &[i64],
     out: Operand<T>,
     index: Operand<i64>,
     source: Operand<T>,
     step: i64,
-) {
+    limit: Option<i64>,
+) -> bool {
     let plan = Plan::new(shape, [out.strides, index.strides, source.strides]);
-    let (size, inner) = plan.inner();
+    let inner = plan.inner().1;
     let outer = match plan.dims.len() {
         0 | 1 => [0; 3],
         n => plan.dims[n - 2].1,
     };
     let pointers = (Pointer(out.ptr), Pointer(index.ptr), Pointer(source.ptr));
-    for_blocks(
-        &plan,
-        grain::INDEX,
-        &|[o, i, s], rows, columns: Range<i64>| {
-            let (Pointer(out), Pointer(index), Pointer(source)) =
-                (&pointers.0, &pointers.1, &pointers.2);
-            debug_assert!(columns.end <= size);
-            let at = |k: usize, start: i64| (start + columns.start * inner[k]) as isize;
+    let in_range = AtomicBool::new(true);
+    for_blocks(&plan, grain::INDEX, &|starts, rows, columns: Range<i64>| {
+        let (Pointer(out), Pointer(index), Pointer(source)) =
+            (&pointers.0, &pointers.1, &pointers.2);
+        let size = (columns.end - columns.start) as usize;
+        // Pieces that are still in cache when the indices are read a second time.
+        let together = limit.map_or(rows, |_| (PIECE / size).max(1));
+        for row in (0..rows).step_by(together) {
+            let at =
+                |k: usize| (starts[k] + row as i64 * outer[k] + columns.start * inner[k]) as isize;
+            let block = Block {
+                rows: together.min(rows - row),
+                size,
+                outer,
+                inner,
+                step,
+            };
             // SAFETY: promised by the caller.
             unsafe {
-                let block = Block {
-                    rows,
-                    size: (columns.end - columns.start) as usize,
-                    outer,
-                    inner,
-                    step,
-                };
-                gather_block(
-                    &block,
-                    out.offset(at(0, o)),
-                    index.offset(at(1, i)).cast_const(),
-                    source.offset(at(2, s)).cast_const(),
-                );
+                let index = index.offset(at(1)).cast_const();
+                if limit.is_some_and(|limit| !block.is_in_range(index, limit)) {
+                    return in_range.store(false, Relaxed);
+                }
+                gather_block(&block, out.offset(at(0)), index, source.offset(at(2)));
             }
-        },
-    );
+        }
+    });
+    in_range.into_inner()
 }
+
+/// Indices that are checked at once before they are followed.
+const PIECE: usize = 4096;
 
 /// Rows of a gather and the steps of its operands between rows and within them.
 struct Block {
@@ -71,6 +79,28 @@ struct Block {
     outer: [i64; 3],
     inner: [i64; 3],
     step: i64,
+}
+
+impl Block {
+    /// Do all its indices lie in `0..limit`?
+    unsafe fn is_in_range(&self, index: *const i64, limit: i64) -> bool {
+        let [between, along] = [self.outer[1] as isize, self.inner[1] as isize];
+        let is_inside = |values: &[i64]| {
+            // SAFETY: no contract beyond the slice's.
+            let (low, high) = unsafe { extremes_of(values) };
+            values.is_empty() || (low >= 0 && high < limit)
+        };
+        // SAFETY: promised by the caller of `gather`.
+        unsafe {
+            if along == 1 && (between == self.size as isize || self.rows == 1) {
+                return is_inside(std::slice::from_raw_parts(index, self.rows * self.size));
+            }
+            (0..self.rows as isize).all(|r| {
+                let row = index.offset(r * between);
+                (0..self.size as isize).all(|j| (0..limit).contains(&*row.offset(j * along)))
+            })
+        }
+    }
 }
 
 /// Rows whose sources are asked for before they are copied.
@@ -84,9 +114,10 @@ unsafe fn gather_block<T: Copy>(b: &Block, out: *mut T, index: *const i64, sourc
         match b.inner {
             [1, 0, 1] => copy_rows(b, out, index, source),
             [1, 1, 0] => {
-                for r in 0..b.rows as i64 {
-                    let [o, i, s] = b.outer.map(|step| (r * step) as isize);
-                    let (out, index, source) = (out.offset(o), index.offset(i), source.offset(s));
+                for r in 0..b.rows as isize {
+                    let at = |k: usize| r * b.outer[k] as isize;
+                    let (out, index, source) =
+                        (out.offset(at(0)), index.offset(at(1)), source.offset(at(2)));
                     for j in 0..b.size {
                         *out.add(j) = *source.offset((*index.add(j) * b.step) as isize);
                     }
@@ -94,7 +125,7 @@ unsafe fn gather_block<T: Copy>(b: &Block, out: *mut T, index: *const i64, sourc
             }
             [so, si, ss] => {
                 for r in 0..b.rows as i64 {
-                    let [o, i, s] = b.outer.map(|step| r * step);
+                    let (o, i, s) = (r * b.outer[0], r * b.outer[1], r * b.outer[2]);
                     for j in 0..b.size as i64 {
                         let place = *index.offset((i + j * si) as isize) * b.step;
                         *out.offset((o + j * so) as isize) =
@@ -196,17 +227,34 @@ pub fn for_rows<const N: usize>(
     });
 }
 
-/// `gather` for tensors: `index` (int64) under its strides along `shape`, in range.
-pub fn gather_tensor(out: &Tensor, source: &Tensor, dim: usize, index: &Tensor, strides: &[i64]) {
+/// `gather` for tensors, with `index` (int64) under its strides along `shape`: false if it names a place
+/// that there is not.
+#[must_use]
+pub fn gather_tensor(
+    out: &Tensor,
+    source: &Tensor,
+    dim: usize,
+    index: &Tensor,
+    strides: &[i64],
+) -> bool {
     let shape = out.shape();
     let mut from = crate::tensor::Dims::from_slice(source.strides());
     let step = from.get(dim).copied().unwrap_or(1);
+    let size = source.shape().get(dim).copied().unwrap_or(1);
     if let Some(stride) = from.get_mut(dim) {
         *stride = 0;
     }
     from.resize(shape.len(), 0);
+    // A few indices that serve many elements are checked beforehand.
+    let limit = if index.numel() == out.numel() {
+        Some(size)
+    } else if out_of_range(index, 0, size).is_some() {
+        return false;
+    } else {
+        None
+    };
     dispatch!(bytes out.dtype(), T => {
-        // SAFETY: the shapes were checked, the indices too, and outputs are fresh.
+        // SAFETY: the shapes were checked, the indices too unless there is a limit, and outputs are fresh.
         unsafe {
             gather::<T>(
                 shape,
@@ -214,9 +262,10 @@ pub fn gather_tensor(out: &Tensor, source: &Tensor, dim: usize, index: &Tensor, 
                 Operand { ptr: index.ptr::<i64>(), strides },
                 Operand { ptr: source.data_ptr().cast(), strides: &from },
                 step,
-            );
+                limit,
+            )
         }
-    });
+    })
 }
 
 /// The first index outside `low..high`, if there is one.
@@ -278,6 +327,11 @@ pub fn add_offsets(
     size: i64,
     stride: i64,
 ) -> std::result::Result<(), i64> {
+    if layout.strides[..] == crate::tensor::contiguous_strides(&layout.shape)[..] {
+        // SAFETY: the layout lies within the index's storage.
+        let values = unsafe { std::slice::from_raw_parts(index.ptr::<i64>(), offsets.len()) };
+        return add_dense_offsets(offsets, values, size, stride);
+    }
     let (mut n, mut bad) = (0, None);
     for_each_offset(&layout.shape, &layout.strides, |offset| {
         // SAFETY: the layout lies within the index's storage.
@@ -289,4 +343,27 @@ pub fn add_offsets(
         n += 1;
     });
     bad.map_or(Ok(()), Err)
+}
+
+fn add_dense_offsets(
+    offsets: &mut [i64],
+    index: &[i64],
+    size: i64,
+    stride: i64,
+) -> std::result::Result<(), i64> {
+    let (low, high) = extremes(index);
+    if !index.is_empty() && (low < -size || high >= size) {
+        let bad = |&i: &i64| i < -size || i >= size;
+        return index.iter().copied().find(bad).map_or(Ok(()), Err);
+    }
+    let target = Pointer(offsets.as_mut_ptr());
+    pool::parallel_for(index.len(), grain::POINTWISE, |range| {
+        let target = &target;
+        for k in range {
+            let i = index[k];
+            // SAFETY: there is an offset for each index, and each belongs to one task.
+            unsafe { *target.0.add(k) += (i + if i < 0 { size } else { 0 }) * stride };
+        }
+    });
+    Ok(())
 }

@@ -35,6 +35,17 @@ fn join_plain(out: &Tensor, parts: &[Tensor], dim: usize, lengths: &[i64]) {
         let bytes = length as usize * unit;
         let (to, from) = (Pointer(out.data_ptr()), Pointer(part.data_ptr()));
         let at = start;
+        if outer > 1 && matches!(bytes, 1 | 2 | 4 | 8 | 16) {
+            join_elements(
+                out.data_ptr().wrapping_add(at),
+                part.data_ptr(),
+                bytes,
+                row,
+                outer,
+            );
+            start += bytes;
+            continue;
+        }
         // SAFETY: block `i` of the part is the bytes `at..at + bytes` of block `i` of the output.
         let copy = |i: usize, range: std::ops::Range<usize>| unsafe {
             let (to, from) = (&to, &from);
@@ -53,5 +64,31 @@ fn join_plain(out: &Tensor, parts: &[Tensor], dim: usize, lengths: &[i64]) {
             });
         }
         start += bytes;
+    }
+}
+
+/// Pieces of a few bytes, each as one element.
+fn join_elements(to: *mut u8, from: *const u8, bytes: usize, row: usize, outer: usize) {
+    let (to, from) = (Pointer(to), Pointer(from.cast_mut()));
+    macro_rules! copy {
+        ($T:ty) => {
+            pool::parallel_for(outer, grain::COPY, |range| {
+                let (to, from) = (&to, &from);
+                for i in range {
+                    // SAFETY: piece `i` of the part goes to its place in row `i` of the output.
+                    unsafe {
+                        let piece = from.0.cast::<$T>().add(i).read_unaligned();
+                        to.0.add(i * row).cast::<$T>().write_unaligned(piece);
+                    }
+                }
+            })
+        };
+    }
+    match bytes {
+        1 => copy!(u8),
+        2 => copy!(u16),
+        4 => copy!(u32),
+        8 => copy!(u64),
+        _ => copy!(u128),
     }
 }

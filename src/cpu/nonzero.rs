@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::cpu::bits::{WORD, for_each_bit, word};
+use crate::cpu::buffer::Buffer;
 use crate::cpu::number::Number;
 use crate::cpu::pool::{self, grain};
 use crate::cpu::reduce::Pointer;
@@ -210,8 +211,9 @@ pub fn rows(positions: &[i64], shape: &[i64], out: &mut [i64]) {
 
 /// Element offsets of positions under other strides.
 #[must_use]
-pub fn offsets(positions: &[i64], shape: &[i64], strides: &[i64]) -> Vec<i64> {
-    let mut out = vec![0; positions.len()];
+pub fn offsets(positions: &[i64], shape: &[i64], strides: &[i64]) -> Buffer<i64> {
+    let mut out = Buffer::new();
+    out.fill_with(positions.len(), |_| 0);
     for_each_index(positions, shape, |n, index| {
         out[n] = index.iter().zip(strides).map(|(i, s)| i * s).sum();
     });

@@ -3,6 +3,7 @@
 //! Integers are drawn as i64 and most floats as f64, whatever they are stored as: PyTorch, too, computes them
 //! wide and rounds once, and so few types have to be compiled.
 
+use super::math64::log1p;
 use super::random::{Generator, unit_f32, unit_f64};
 use super::random_normal::{self, BLOCK, NormalBlock};
 use crate::tensor::DType;
@@ -122,8 +123,14 @@ pub fn geometric(generator: &mut Generator, out: &mut [f64], p: f64) {
     out.fill_with(|| (generator.uniform_f64().ln() / log_failure).ceil());
 }
 
-pub fn exponential(generator: &mut Generator, out: &mut [f64], lambda: f64) {
-    out.fill_with(|| -1.0 / lambda * (-generator.uniform_f64()).ln_1p());
+/// With `exact`, to the last bit of a double; else to what any narrower type keeps.
+pub fn exponential(generator: &mut Generator, out: &mut [f64], lambda: f64, exact: bool) {
+    let scale = -1.0 / lambda;
+    if exact {
+        generator.map_u64(out, |w| scale * (-unit_f64(w)).ln_1p());
+    } else {
+        generator.map_u64(out, |w| scale * log1p(-unit_f64(w)));
+    }
 }
 
 pub fn cauchy(generator: &mut Generator, out: &mut [f64], median: f64, sigma: f64) {

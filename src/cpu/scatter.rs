@@ -203,7 +203,7 @@ impl<T: Copy, F: Fn(T, T) -> T + Sync> Lines<T, F> {
         unsafe {
             if self.are_dense() {
                 (from..to).for_each(|j| (0..self.n).for_each(|d| self.one(starts, d, j)));
-            } else if self.is_shared() {
+            } else if self.is_shared() && to - from > 1 {
                 (0..self.n).for_each(|d| self.row(starts, d, from, to));
             } else {
                 (0..self.n).for_each(|d| (from..to).for_each(|j| self.one(starts, d, j)));
@@ -270,7 +270,13 @@ impl<T: Copy, F: Fn(T, T) -> T + Sync> Lines<T, F> {
                     prefetch(self.pointers.0.0.wrapping_offset(place as isize), bytes);
                 }
                 // SAFETY: promised by the caller of `scatter`.
-                unsafe { self.row([0; 3], start + i64::from(next), 0, size) };
+                unsafe {
+                    if size == 1 {
+                        self.one([0; 3], start + i64::from(next), 0);
+                    } else {
+                        self.row([0; 3], start + i64::from(next), 0, size);
+                    }
+                }
             }
         }
     }

@@ -11,14 +11,19 @@ pub fn partition_point<T>(
     n: usize,
     is_before: impl Fn(T) -> bool,
 ) -> usize {
-    let (mut low, mut high) = (0, n);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if is_before(at(middle)) {
-            low = middle + 1;
+    // Without a branch on the comparison, which nobody can predict.
+    let (mut low, mut rest) = (0, n);
+    while rest > 1 {
+        let half = rest / 2;
+        low += if is_before(at(low + half - 1)) {
+            half
         } else {
-            high = middle;
-        }
+            0
+        };
+        rest -= half;
+    }
+    if rest == 1 && is_before(at(low)) {
+        low += 1;
     }
     low
 }

@@ -1,8 +1,10 @@
 //! Look-up of rows by index: embeddings and one-hot vectors.
 
 use super::matmul::single;
+use super::selection::row_major;
 use super::{Args, Body, F, Outputs, SHAPES, Val, Value, arg, named};
 use crate::autograd::Ctx;
+use crate::cpu::index::extremes;
 use crate::tensor::{DType, Tensor};
 use crate::{Result, call, ensure, grads, ops};
 
@@ -71,13 +73,15 @@ fn one_hot(a: Args) -> Result<Outputs> {
         Runtime,
         "one_hot is only applicable to index tensor of type LongTensor."
     );
-    let values = x.to_vec::<i64>()?;
+    let index = row_major(x)?;
+    let values = index.as_slice::<i64>()?;
+    let (low, high) = extremes(values);
     ensure!(
-        values.iter().all(|&v| v >= 0),
+        values.is_empty() || low >= 0,
         Runtime,
         "Class values must be non-negative."
     );
-    let needed = values.iter().max().map(|m| m + 1);
+    let needed = (!values.is_empty()).then(|| high + 1);
     let classes = match (classes, needed) {
         (-1, Some(n)) => n,
         (-1, None) => crate::fail!(
@@ -98,8 +102,15 @@ fn one_hot(a: Args) -> Result<Outputs> {
         Runtime,
         "Class values must be smaller than num_classes."
     );
-    let all = Val(call!("arange", Value::from(classes)));
-    single(Val::from(x).unsqueeze(-1).eq(all).to(DType::I64))
+    let mut shape = x.shape().to_vec();
+    shape.push(classes);
+    let out = Tensor::zeros(&shape, DType::I64)?;
+    // SAFETY: the tensor was made for this call.
+    let slots = unsafe { out.as_mut_slice::<i64>()? };
+    for (row, &class) in values.iter().enumerate() {
+        slots[row * classes as usize + class as usize] = 1;
+    }
+    single(Val(Ok(out)))
 }
 
 /// The bag of each row, and how many bags there are.

@@ -133,17 +133,15 @@ fn index_select_meta(a: Args) -> Result<Outs> {
 
 fn index_select(a: Args, outs: &[Tensor]) -> Result<()> {
     let (x, (dim, index)) = (a.t(0)?, vector_index(a, "index_select")?);
-    let size = x.shape().get(dim).copied().unwrap_or(1);
-    ensure!(
-        out_of_range(&index, 0, size).is_none(),
-        Index,
-        "index out of range in self"
-    );
     let mut strides: Dims = smallvec::smallvec![0; x.ndim()];
     if let Some(stride) = strides.get_mut(dim) {
         *stride = index.strides().first().copied().unwrap_or(0);
     }
-    gather_tensor(&outs[0], x, dim, &index, &strides);
+    ensure!(
+        gather_tensor(&outs[0], x, dim, &index, &strides),
+        Index,
+        "index out of range in self"
+    );
     Ok(())
 }
 
@@ -194,9 +192,10 @@ fn gather(a: Args, outs: &[Tensor]) -> Result<()> {
     if index.numel() == 0 {
         return Ok(());
     }
-    check_range(&index, dim, x.shape().get(dim).copied().unwrap_or(1))?;
-    gather_tensor(&outs[0], x, dim, &index, index.strides());
-    Ok(())
+    if gather_tensor(&outs[0], x, dim, &index, index.strides()) {
+        return Ok(());
+    }
+    check_range(&index, dim, x.shape().get(dim).copied().unwrap_or(1))
 }
 
 /// Indices in which those from the end, if there are any, are replaced.

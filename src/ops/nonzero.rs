@@ -68,6 +68,8 @@ ops! {
     "nonzero(Tensor self) -> Tensor", F | M | O, Body::Dynamic { cpu: nonzero };
     /// The indices of the elements that are not zero, one tensor per dimension where `as_tuple`.
     "nonzero/numpy(Tensor self, *, bool as_tuple) -> Tensor[]", F | M | O, Body::Composite(nonzero_tuple);
+    /// The indices of the elements that are not zero, one tensor per dimension.
+    "where/condition(Tensor condition) -> Tensor[]", F, Body::Composite(|a| call_all!("nonzero/numpy", a.t(0)?, true));
     /// The indices of the elements that are not zero, one row each.
     "argwhere(Tensor self) -> Tensor", F | M, Body::Composite(|a| output(call!("nonzero", a.t(0)?)));
     /// Row-major positions as one tensor of indices per dimension.

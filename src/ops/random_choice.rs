@@ -100,7 +100,7 @@ fn without_replacement(args: Args, p: &Tensor, out: &mut [i64], count: usize) ->
     );
     let noise: Tensor = call!("empty_like", p)?;
     draw_as(&noise, args, 3, &mut |g, out| {
-        fills::exponential(g, out, 1.0);
+        fills::exponential(g, out, 1.0, true);
     })?;
     let narrow = |v: f64| dispatch!(float p.dtype(), T => T::from_scalar(Scalar::Float(v)).to_scalar().to_f64(), else v);
     let scores: Vec<f64> = weights

@@ -201,8 +201,9 @@ pub(super) fn run_exponential(args: Args, outs: &[Tensor]) -> Result<()> {
         "exponential_ expects lambda > 0.0, but found lambda={lambda}"
     );
     check_continuous("Exponential", outs[0].dtype())?;
+    let exact = outs[0].dtype() == DType::F64;
     draw_as(&outs[0], args, 2, &mut |g, out| {
-        fills::exponential(g, out, lambda);
+        fills::exponential(g, out, lambda, exact);
     })
 }
 

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::view::on_cpu;
+use crate::cpu::buffer::Buffer;
 use crate::cpu::index::{self, Operand};
 use crate::cpu::nonzero;
 use crate::cpu::scatter::{Combine, Scatter, scatter};
@@ -19,7 +20,7 @@ enum Part {
         dim: usize,
     },
     /// Offsets that a mask selects.
-    Offsets(Vec<i64>),
+    Offsets(Buffer<i64>),
 }
 
 impl Part {
@@ -46,7 +47,7 @@ pub struct Selection {
 }
 
 enum Offsets {
-    Own(Vec<i64>),
+    Own(Buffer<i64>),
     /// The index tensor itself.
     Index(Tensor),
 }
@@ -177,12 +178,17 @@ pub fn select(x: &Tensor, indices: &[Option<Tensor>]) -> Result<Selection> {
     } else {
         0
     };
-    assemble(x, &parts, &free, block)
+    assemble(x, parts, &free, block)
 }
 
-fn assemble(x: &Tensor, parts: &[Part], free: &[usize], block: usize) -> Result<Selection> {
+fn assemble(
+    x: &Tensor,
+    mut parts: SmallVec<[Part; 2]>,
+    free: &[usize],
+    block: usize,
+) -> Result<Selection> {
     let mut inner = Dims::new();
-    for part in parts {
+    for part in &parts {
         inner = broadcast_shapes(&inner, &part.shape()).map_err(|_| {
             let shapes: Vec<String> = parts
                 .iter()
@@ -196,7 +202,7 @@ fn assemble(x: &Tensor, parts: &[Part], free: &[usize], block: usize) -> Result<
         })?;
     }
     let count: i64 = inner.iter().product();
-    let (offsets, step) = combined(parts, &inner, count)?;
+    let (offsets, step) = combined(&mut parts, &inner, count)?;
     let (mut shape, mut flat, mut strides) = (Dims::new(), Dims::new(), Dims::new());
     for i in 0..=free.len() {
         if i == block {
@@ -221,7 +227,7 @@ fn assemble(x: &Tensor, parts: &[Part], free: &[usize], block: usize) -> Result<
 }
 
 /// The block's offsets: the only index itself where nothing has to be wrapped or broadcast.
-fn combined(parts: &[Part], inner: &[i64], count: i64) -> Result<(Offsets, i64)> {
+fn combined(parts: &mut [Part], inner: &[i64], count: i64) -> Result<(Offsets, i64)> {
     if let [
         Part::Numbers {
             index,
@@ -229,7 +235,7 @@ fn combined(parts: &[Part], inner: &[i64], count: i64) -> Result<(Offsets, i64)>
             stride,
             dim,
         },
-    ] = parts
+    ] = &*parts
         && index.is_contiguous()
     {
         match index::out_of_range(index, 0, *size) {
@@ -242,9 +248,10 @@ fn combined(parts: &[Part], inner: &[i64], count: i64) -> Result<(Offsets, i64)>
         }
     }
     if let [Part::Offsets(list)] = parts {
-        return Ok((Offsets::Own(list.clone()), 1));
+        return Ok((Offsets::Own(std::mem::replace(list, Buffer::new())), 1));
     }
-    let mut offsets = vec![0i64; count as usize];
+    let mut offsets = Buffer::new();
+    offsets.fill_with(count as usize, |_| 0i64);
     for part in parts {
         match part {
             Part::Numbers {
@@ -290,6 +297,7 @@ impl Selection {
                     Operand { ptr: self.offsets.ptr(), strides: &self.index_strides() },
                     Operand { ptr: x.data_ptr().cast(), strides: &self.strides },
                     self.step,
+                    None,
                 );
             }
         });
