@@ -60,7 +60,9 @@ fn join_plain(out: &Tensor, parts: &[Tensor], dim: usize, lengths: &[i64]) {
             pool::parallel_for(bytes, grain, |range| copy(0, range));
         } else if let Some(rows) = grain.checked_div(bytes) {
             pool::parallel_for(outer, rows.max(1), |range| {
-                range.for_each(|i| copy(i, 0..bytes));
+                for i in range {
+                    copy(i, 0..bytes);
+                }
             });
         }
         start += bytes;

@@ -189,11 +189,12 @@ unsafe fn scan_lines<T: Copy, S: Scan<T>, const N: usize>(
 ) {
     let mut accs = [s.identity(); N];
     for i in 0..lines.size as isize {
-        for (acc, (input, output)) in accs.iter_mut().zip(starts) {
+        for k in 0..N {
+            let (input, output) = starts[k];
             // SAFETY: as the caller's.
             unsafe {
-                *acc = s.step(*acc, *src.offset(input + i * lines.stride));
-                *out.offset(output + i * lines.out) = s.write(*acc);
+                accs[k] = s.step(accs[k], *src.offset(input + i * lines.stride));
+                *out.offset(output + i * lines.out) = s.write(accs[k]);
             }
         }
     }

@@ -202,11 +202,21 @@ impl<T: Copy, F: Fn(T, T) -> T + Sync> Lines<T, F> {
         // SAFETY: promised by the caller of `scatter`.
         unsafe {
             if self.are_dense() {
-                (from..to).for_each(|j| (0..self.n).for_each(|d| self.one(starts, d, j)));
+                for j in from..to {
+                    for d in 0..self.n {
+                        self.one(starts, d, j);
+                    }
+                }
             } else if self.is_shared() && to - from > 1 {
-                (0..self.n).for_each(|d| self.row(starts, d, from, to));
+                for d in 0..self.n {
+                    self.row(starts, d, from, to);
+                }
             } else {
-                (0..self.n).for_each(|d| (from..to).for_each(|j| self.one(starts, d, j)));
+                for d in 0..self.n {
+                    for j in from..to {
+                        self.one(starts, d, j);
+                    }
+                }
             }
         }
     }

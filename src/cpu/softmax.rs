@@ -221,13 +221,14 @@ unsafe fn forward_lines[T: Soft](log: bool, src: *const T, lines: &Lines, range:
             } else {
                 read_line(&mut line, x, n, lines.stride);
                 soften(log, line.as_ptr(), n, line.as_mut_ptr());
+                let line = line.as_ptr();
                 if lines.out == 1 {
                     for i in 0..n {
-                        *y.add(i) = T::narrow(line[i]);
+                        *y.add(i) = T::narrow(*line.add(i));
                     }
                 } else {
                     for i in 0..n {
-                        *y.offset(i as isize * lines.out) = T::narrow(line[i]);
+                        *y.offset(i as isize * lines.out) = T::narrow(*line.add(i));
                     }
                 }
             }
@@ -282,14 +283,15 @@ unsafe fn log_sum_columns[T: Soft](x: *const T, lines: &Lines, inner: Dim, width
         } else {
             column_maxima(x, lines, inner.stride, width, &mut shift);
         }
-        for c in 0..width {
-            shift[c] = finite_or_zero(shift[c]);
+        for shift in &mut shift[..width] {
+            *shift = finite_or_zero(*shift);
         }
         if inner.stride == 1 {
             column_sums(x, lines, 1, width, &shift, &mut sum, |_, _, _| ());
         } else {
             column_sums(x, lines, inner.stride, width, &shift, &mut sum, |_, _, _| ());
         }
+        let (shift, sum) = (&shift[..width], &sum[..width]);
         for c in 0..width {
             *y.offset(c as isize * inner.out) = T::narrow(sum[c].ln().add(shift[c]));
         }
@@ -305,6 +307,7 @@ unsafe fn column_maxima<T: Soft>(
     width: usize,
     max: &mut [T::Acc; COLUMNS],
 ) {
+    let max = &mut max[..width];
     max.fill(T::Acc::of_f64(f64::NEG_INFINITY));
     for i in 0..lines.size as isize {
         for c in 0..width {
@@ -326,6 +329,7 @@ unsafe fn column_sums<T: Soft>(
     sum: &mut [T::Acc; COLUMNS],
     each: impl Fn(isize, usize, T::Acc),
 ) {
+    let (shift, sum) = (&shift[..width], &mut sum[..width]);
     for i in 0..lines.size as isize {
         for c in 0..width {
             // SAFETY: the caller's promise.
@@ -359,6 +363,7 @@ unsafe fn soften_columns<T: Soft>(
         } else {
             column_sums(x, lines, step, width, &max, &mut sum, |_, _, _| ());
         }
+        let (max, sum) = (&max[..width], &mut sum[..width]);
         for c in 0..width {
             sum[c] = if log {
                 sum[c].ln()

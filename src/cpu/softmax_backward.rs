@@ -90,6 +90,7 @@ unsafe fn backward_columns[T: Soft](b: &Backward<'_, T>, range: Range<usize>, ou
         // SAFETY: as above.
         let y = |at: usize| unsafe { b.output.get_unchecked(at).widen() };
         let mut totals = [T::Acc::ZERO; COLUMNS];
+        let totals = &mut totals[..width];
         for i in 0..b.size {
             for c in 0..width {
                 totals[c] = totals[c].add(b.term(g(at(i, c)), y(at(i, c))));
