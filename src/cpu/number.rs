@@ -78,7 +78,7 @@ pub trait Magnitude: Number {
 }
 
 macro_rules! real {
-    ($($t:ident $math:ident)*) => {$(
+    ($($t:ident $math:ident $pow:ident)*) => {$(
         impl Accumulator for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -125,7 +125,7 @@ macro_rules! real {
             #[inline(always)]
             fn sqrt(self) -> Self { $t::sqrt(self) }
             #[inline(always)]
-            fn powf(self, p: Self) -> Self { crate::cpu::math64_more::pow(f64::from(self), f64::from(p)) as $t }
+            fn powf(self, p: Self) -> Self { crate::cpu::math_pow::$pow(self, p) }
             #[inline(always)]
             fn exp(self) -> Self { crate::cpu::$math::exp(self) }
             #[inline(always)]
@@ -149,7 +149,7 @@ macro_rules! real {
         }
     )*};
 }
-real!(f32 math32 f64 math64);
+real!(f32 math32 pow32 f64 math64 pow64);
 
 macro_rules! half_precision {
     ($($t:ident $widen:ident $narrow:ident)*) => {$(
