@@ -115,7 +115,7 @@ unsafe fn carry_out<T: Float>(
                         &blocks,
                         source.at(group * plan.by_group),
                         operands.weight.at(at),
-                    )
+                    );
                 };
                 at += size(part);
             }
@@ -159,7 +159,7 @@ impl<T: Float> simd::Task<T> for Run<'_, T> {
     fn run<V: Simd<T = T>>(self) {
         let plan = self.plan;
         let direct = plan.frame.is_input(V::LANES);
-        let len = plan.frame.len();
+        let len = plan.frame.volume();
         let size = if direct {
             0
         } else {
@@ -248,7 +248,7 @@ impl<T: Float> Run<'_, T> {
                 let tile = Tile {
                     taps: &some.part.taps,
                     channels: plan.channels,
-                    pitch: plan.frame.len(),
+                    pitch: plan.frame.volume(),
                     weights: some.weights.wrapping_add(first * depth),
                     cells: some.cells,
                     bias: self.bias(some.group, first),
@@ -292,7 +292,7 @@ impl<T: Float> Run<'_, T> {
                 let tile = FilterTile {
                     part: some.part,
                     channels: plan.channels,
-                    pitch: plan.frame.len(),
+                    pitch: plan.frame.volume(),
                     weights: some.weights.wrapping_add(first * depth),
                     cells: some.cells,
                     bias: self.bias(some.group, first),

@@ -98,7 +98,7 @@ pub fn axes(g: &Geometry) -> [Axis; 3] {
 /// Outputs per band along the first axis that has more than one, so that a frame of the channels fits `BAND`.
 pub fn cut(axes: &mut [Axis; 3], channels: usize, element: usize) -> (usize, Vec<usize>) {
     let axis = axes.iter().position(|a| a.output > 1).unwrap_or(2);
-    let size = |axes: &[Axis; 3]| Frame::new(axes).len() * channels * element;
+    let size = |axes: &[Axis; 3]| Frame::new(axes).volume() * channels * element;
     let (all, whole) = (size(axes), axes[axis].output);
     axes[axis].output = 1;
     let one = size(axes);

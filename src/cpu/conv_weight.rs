@@ -205,7 +205,7 @@ impl<T: Float> simd::Task<T> for Run<'_, T> {
         let cells = if direct {
             0
         } else {
-            plan.together * plan.frame.len() * g.channels + SLACK
+            plan.together * plan.frame.volume() * g.channels + SLACK
         };
         let turned = if plan.by_filter {
             plan.together * plan.positions * plan.width
@@ -318,7 +318,7 @@ impl<T: Float> Band<'_, T> {
         // SAFETY: the caller's promise; the scratch has room for the images.
         unsafe {
             if let Some(cells) = self.cells {
-                let size = channels * plan.frame.len();
+                let size = channels * plan.frame.volume();
                 for i in 0..tile.images {
                     let (from, to) = (input.add(i * next_input), cells.add(i * size));
                     self.source.fill::<V>(from, channels, T::ZERO, to);
@@ -376,7 +376,7 @@ impl<T: Float> Tile<'_, T> {
             let k = (k + m).min(last);
             let (channel, tap) = (k / taps.len(), taps[k % taps.len()]);
             self.cells
-                .wrapping_add(channel * self.plan.frame.len() + tap)
+                .wrapping_add(channel * self.plan.frame.volume() + tap)
         })
     }
 

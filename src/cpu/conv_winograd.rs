@@ -361,7 +361,7 @@ impl<T: Float> simd::Task<T> for Run<'_, T> {
         let (plan, s) = (self.plan, self.plan.shape);
         let wide = TOGETHER * V::LANES;
         let (Some(cells), Some(tiles), Some(products)) = (
-            Scratch::<T>::new(plan.frame.len() + SLACK),
+            Scratch::<T>::new(plan.frame.volume() + SLACK),
             Scratch::<T>::new(16 * plan.part + SLACK),
             Scratch::<T>::new(FILTERS * 16 * wide),
         ) else {

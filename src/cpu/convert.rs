@@ -193,6 +193,9 @@ unsafe fn copy<T: Copy>(rect: &Rect) {
 
 multiversion! {
     /// Writes a value `n` times.
+    ///
+    /// # Safety
+    /// The target has room for `n` elements.
     pub unsafe fn repeat[T: Copy](value: T, target: *mut T, n: usize) {
         for i in 0..n {
             // SAFETY: the caller's promise about `n` elements.

@@ -119,7 +119,7 @@ impl Frame {
     }
 
     /// Cells of a channel.
-    pub fn len(&self) -> usize {
+    pub fn volume(&self) -> usize {
         self.sides.iter().map(Side::len).product()
     }
 
@@ -230,7 +230,7 @@ impl Frame {
             cells: width.cells,
             pitch: self.pitch(),
             input: self.sides.iter().map(|s| s.input).product(),
-            len: self.len(),
+            len: self.volume(),
         }
     }
 }

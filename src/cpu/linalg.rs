@@ -190,7 +190,7 @@ impl<T: Field> Matrix<T> {
             // SAFETY: the indices were checked; `new` promised the memory.
             unsafe {
                 let to = to.offset(j * self.col);
-                *to = *to - factor * *from.offset(j * other.col);
+                *to -= factor * *from.offset(j * other.col);
             }
         }
     }

@@ -76,7 +76,11 @@ impl Plan {
         kernel: &impl Kernel<V::T>,
     ) -> bool {
         let direct = self.frame.is_input(V::LANES);
-        let size = if direct { 0 } else { self.frame.len() + SLACK };
+        let size = if direct {
+            0
+        } else {
+            self.frame.volume() + SLACK
+        };
         let Some(scratch) = Scratch::<V::T>::new(size) else {
             return false;
         };
@@ -190,7 +194,7 @@ impl<T: Float> Places<T> {
         let padded = axes.iter().any(|a| a.padding > 0);
         let starts = (0..if padded { plan.bands.len() } else { 0 }).map(|band| {
             let origin = plan.origin(band);
-            let mut starts = vec![T::ZERO; plan.frame.len() + 16];
+            let mut starts = vec![T::ZERO; plan.frame.volume() + 16];
             let mut part = output;
             part[plan.axis] = output[plan.axis] - origin[plan.axis];
             each(part, |o| {
@@ -405,11 +409,7 @@ impl<T: Float> Kernel<T> for Average<'_, T> {
                     sums[n] = sums[n].div(V::splat(*divisor));
                 }
             }
-            let mut done = [sums[0]; TOGETHER];
-            for n in 0..TOGETHER {
-                done[n] = sums[n];
-            }
-            for (sum, spot) in done.iter().zip(spots) {
+            for (sum, spot) in sums.iter().zip(spots) {
                 sum.store_lanes(
                     self.output.add(place.plane + place.start + spot.to),
                     spot.lanes,
@@ -566,7 +566,7 @@ impl<T: Float> simd::Task<T> for Shares<'_, T> {
                     self.from.add(plane * size),
                     self.divisors,
                     self.to.add(plane * size),
-                )
+                );
             };
         }
     }

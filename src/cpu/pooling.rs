@@ -196,7 +196,7 @@ pub(super) fn divisor(window: [Span; 3], fixed: Option<i64>) -> i64 {
 pub fn divisors<T: Float>(p: &Pooling, fixed: Option<i64>) -> Divisor<T> {
     let mut all = Vec::with_capacity(p.output_len());
     p.for_each_window(0, |_, window| {
-        all.push(T::of_f64(divisor(window, fixed) as f64))
+        all.push(T::of_f64(divisor(window, fixed) as f64));
     });
     match all[..] {
         [first, ..] if all.iter().all(|&d| d == first) => Divisor::One(first),

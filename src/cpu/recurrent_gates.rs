@@ -62,6 +62,8 @@ fn slope<T: Real>(y: T) -> T {
 }
 
 multiversion! {
+/// # Safety
+/// As the file says: runs of `n` elements, or as many per gate.
 pub unsafe fn tanh[T: Gate](n: usize, gates: *const T, output: *mut T) {
     // SAFETY: as the caller's.
     unsafe { fill(n, output, |i| at!(gates, i).tanh()) }
@@ -69,6 +71,8 @@ pub unsafe fn tanh[T: Gate](n: usize, gates: *const T, output: *mut T) {
 }
 
 multiversion! {
+/// # Safety
+/// As the file says: runs of `n` elements, or as many per gate.
 pub unsafe fn relu[T: Gate](n: usize, gates: *const T, output: *mut T) {
     // SAFETY: as the caller's.
     unsafe { fill(n, output, |i| { let x = at!(gates, i); if x <= T::ZERO { T::ZERO } else { x } }) }
@@ -77,6 +81,9 @@ pub unsafe fn relu[T: Gate](n: usize, gates: *const T, output: *mut T) {
 
 multiversion! {
 /// Gates in the order input, forget, candidate, output, which come in raw and leave as they act.
+///
+/// # Safety
+/// As the file says: runs of `n` elements, or as many per gate.
 pub unsafe fn lstm[T: Gate](n: usize, gates: *mut T, before: *const T, memory: *mut T, output: *mut T) {
     let [enter, forget, candidate, out] = [0, 1, 2, 3].map(|gate| gates.wrapping_add(gate * n));
     // SAFETY: as the caller's.
@@ -95,6 +102,9 @@ pub unsafe fn lstm[T: Gate](n: usize, gates: *mut T, before: *const T, memory: *
 multiversion! {
 /// Gates in the order reset, update, new: `gates` has the state's part, to which `x` is added; `kept` keeps the
 /// state's part of the new values.
+///
+/// # Safety
+/// As the file says: runs of `n` elements, or as many per gate.
 pub unsafe fn gru[T: Gate](n: usize, x: *const T, gates: *mut T, before: *const T, kept: *mut T, output: *mut T) {
     let [reset, update, new] = [0, 1, 2].map(|gate| gates.wrapping_add(gate * n));
     let from_input = x.wrapping_add(2 * n);
@@ -112,6 +122,8 @@ pub unsafe fn gru[T: Gate](n: usize, x: *const T, gates: *mut T, before: *const 
 }
 
 multiversion! {
+/// # Safety
+/// As the file says: runs of `n` elements, or as many per gate.
 pub unsafe fn add[T: Gate](n: usize, from: *const T, to: *mut T) {
     // SAFETY: as the caller's.
     unsafe { fill(n, to, |i| at!(to, i).add(at!(from, i))) }
@@ -119,6 +131,8 @@ pub unsafe fn add[T: Gate](n: usize, from: *const T, to: *mut T) {
 }
 
 multiversion! {
+/// # Safety
+/// As the file says: runs of `n` elements, or as many per gate.
 pub unsafe fn tanh_backward[T: Gate](n: usize, grad: *const T, output: *const T, gate: *mut T) {
     // SAFETY: as the caller's.
     unsafe { fill(n, gate, |i| at!(grad, i).mul(slope(at!(output, i)))) }
@@ -126,6 +140,8 @@ pub unsafe fn tanh_backward[T: Gate](n: usize, grad: *const T, output: *const T,
 }
 
 multiversion! {
+/// # Safety
+/// As the file says: runs of `n` elements, or as many per gate.
 pub unsafe fn relu_backward[T: Gate](n: usize, grad: *const T, output: *const T, gate: *mut T) {
     // SAFETY: as the caller's.
     unsafe { fill(n, gate, |i| if at!(output, i) > T::ZERO { at!(grad, i) } else { T::ZERO }) }
@@ -135,6 +151,9 @@ pub unsafe fn relu_backward[T: Gate](n: usize, grad: *const T, output: *const T,
 multiversion! {
 /// `memories` after and before the step; `grads` of state and memory, the latter of which leaves as that of the
 /// memory before. Writes the gradients of the raw gates.
+///
+/// # Safety
+/// As the file says: runs of `n` elements, or as many per gate.
 pub unsafe fn lstm_backward[T: Gate](
     n: usize, gates: *const T, memories: [*const T; 2], grads: [*mut T; 2], raw: *mut T, scratch: *mut T,
 ) {
@@ -160,6 +179,9 @@ pub unsafe fn lstm_backward[T: Gate](
 multiversion! {
 /// Writes the gradients of the raw gates from the input and from the state; the gradient of the state leaves as the
 /// part of that before the step that does not go through the gates.
+///
+/// # Safety
+/// As the file says: runs of `n` elements, or as many per gate.
 pub unsafe fn gru_backward[T: Gate](
     n: usize, gates: *const T, kept: *const T, before: *const T, grad: *mut T, raw: [*mut T; 2],
 ) {

@@ -2,7 +2,9 @@
 //!
 //! A kernel is a [`Task`], generic over the vector; [`run`] compiles it per level of the instruction set.
 
-use super::multiversion::{Isa, isa};
+#[cfg(all(target_arch = "x86_64", not(debug_assertions)))]
+use super::multiversion::Isa;
+use super::multiversion::isa;
 use super::number::{Accumulator, Real};
 
 /// A vector of floats. Arithmetic is safe to write, but vectors of a level only exist in code that runs at that level.

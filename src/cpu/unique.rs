@@ -24,7 +24,7 @@ pub fn distinct<T: SortKey>(src: &[T], inverse: bool) -> Distinct<T> {
     if src.is_empty() || (span < COUNTED.max(src.len()) as u64 && !has_nan) {
         count(src, low, span, inverse)
     } else if inverse {
-        let fits = span <= u64::from(u32::MAX) && u32::try_from(src.len()).is_ok();
+        let fits = u32::try_from(span).is_ok() && u32::try_from(src.len()).is_ok();
         if fits {
             sort_positions::<T, u64>(src, low, span)
         } else {

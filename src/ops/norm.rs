@@ -301,7 +301,7 @@ fn rms_rule(c: &Ctx) -> Grads {
     let dx = (&gw - &hat * mean(&(&gw * &hat))) * rstd;
     grads![
         c.when(0, || dx),
-        c.when(1, || (&g * hat).sum_to_size(&Dims::from_slice(normalized)))
+        c.when(1, || (&g * hat).sum_to_size(Dims::from_slice(normalized)))
     ]
 }
 

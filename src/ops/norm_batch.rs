@@ -74,9 +74,12 @@ fn native_batch_norm(a: Args) -> Result<Outputs> {
         eps,
         !training
     )?;
-    let saved = |v: Val| match training {
-        true => v.to(x.dtype()).get(),
-        false => Tensor::empty(&[0], x.dtype()),
+    let saved = |v: Val| {
+        if training {
+            v.to(x.dtype()).get()
+        } else {
+            Tensor::empty(&[0], x.dtype())
+        }
     };
     Ok(smallvec::smallvec![
         y.into(),

@@ -444,9 +444,10 @@ fn gradient(spec: &Spec, derivative: &Derivative, ctx: &Ctx) -> Result<Tensor> {
     let tree = (derivative.tree)(g.dtype().is_complex() || spec.kind == Kind::Real);
     let uses = |input: usize| tree.inputs & (1 << input) != 0;
     let g = Value::Tensor(g);
-    let result = match uses(spec.operands + 1) {
-        true => Value::Tensor(ctx.y(0).get()?),
-        false => Value::None,
+    let result = if uses(spec.operands + 1) {
+        Value::Tensor(ctx.y(0).get()?)
+    } else {
+        Value::None
     };
     let mut inputs: SmallVec<[&Value; 6]> = smallvec::smallvec![&g];
     let args = ctx.args();
