@@ -13,7 +13,7 @@ use super::reduce_plan::{Dim, Lines, Walk};
 /// Exponentials taken at once.
 const LANES: usize = 16;
 /// Neighbouring lines that are computed together.
-const COLUMNS: usize = 64;
+const COLUMNS: usize = 256;
 
 /// Elements that softmax takes.
 pub trait Soft: Number<Acc: Real> {}

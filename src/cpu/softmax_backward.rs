@@ -20,7 +20,7 @@ pub struct Backward<'a, T> {
 }
 
 /// Neighbouring lines that are computed together.
-const COLUMNS: usize = 64;
+const COLUMNS: usize = 256;
 /// Lines up to this length are computed together where they lie one behind the other, too.
 const SHORT_LINE: usize = 16;
 
