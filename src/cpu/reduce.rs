@@ -154,8 +154,14 @@ impl<T: Copy + Send + Sync, R: Reduction<T>> Task<'_, T, R> {
                 next += count;
                 if let (true, Some(inner)) = (plan.folds_columns(), plan.kept.last()) {
                     let out = out.offset(walk.output);
-                    for (c, acc) in accs[..count].iter().enumerate() {
-                        *out.offset(c as isize * inner.out) = self.r.finish(acc.assume_init());
+                    if inner.out == 1 {
+                        for (c, acc) in accs[..count].iter().enumerate() {
+                            *out.add(c) = self.r.finish(acc.assume_init());
+                        }
+                    } else {
+                        for (c, acc) in accs[..count].iter().enumerate() {
+                            *out.offset(c as isize * inner.out) = self.r.finish(acc.assume_init());
+                        }
                     }
                     walk = Walk::starting_at(&plan.kept, next);
                 } else {

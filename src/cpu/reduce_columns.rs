@@ -110,16 +110,28 @@ impl<T: Copy> Columns<T> {
             ),
         };
         let rows = units.len() * inner.size;
-        let depth = match rows {
-            0..=LEVEL_ROWS => 1,
-            rows if rows <= LEVEL_ROWS * LEVEL_ROWS => 2,
-            _ => LEVELS,
+        let mut walk = Walk::starting_at(outer, units.start);
+        if rows <= LEVEL_ROWS {
+            let mut offsets = [0; LEVEL_ROWS];
+            for (k, offset) in offsets[..rows].iter_mut().enumerate() {
+                *offset = walk.input + (k % inner.size) as isize * inner.stride;
+                if (k + 1) % inner.size == 0 {
+                    walk.advance();
+                }
+            }
+            acc[..self.width].fill(MaybeUninit::new(r.identity()));
+            // SAFETY: the rows lie inside the reduced dimensions; the accumulators are initialised.
+            return unsafe { self.add_rows(r, &offsets[..rows], acc) };
+        }
+        let depth = if rows <= LEVEL_ROWS * LEVEL_ROWS {
+            2
+        } else {
+            LEVELS
         };
         let mut levels = [[MaybeUninit::uninit(); COLUMNS]; LEVELS];
         for level in &mut levels[..depth] {
             level[..self.width].fill(MaybeUninit::new(r.identity()));
         }
-        let mut walk = Walk::starting_at(outer, units.start);
         let mut batch = Batch {
             rows: [0; LEVEL_ROWS],
             filled: 0,
