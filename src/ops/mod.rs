@@ -4,6 +4,7 @@ mod alias;
 mod assign;
 mod call;
 mod lookup;
+mod macros;
 mod promotion;
 mod schema;
 mod survey;
@@ -77,6 +78,8 @@ pub mod parts;
 pub mod pointwise;
 mod pointwise_checks;
 mod pointwise_choices;
+pub mod pointwise_grad;
+mod pointwise_launch;
 pub mod pooling;
 pub mod quantile;
 pub mod rearrange;
@@ -289,69 +292,12 @@ pub fn output_list(results: Vec<Tensor>) -> Outputs {
     smallvec::smallvec![Value::Tensors(results)]
 }
 
-/// Declares ops: doc comment, schema, variants, body, and the gradient after `grad`.
-#[macro_export]
-macro_rules! ops {
-    ($($(#[doc = $doc:literal])+ $schema:expr, $variants:expr, $body:expr $(, grad $grad:expr)?;)*) => {
-        pub static OPS: &[$crate::ops::Op] = &[$($crate::ops::Op {
-            schema: $schema,
-            doc: concat!($($doc, "\n"),+),
-            variants: $variants,
-            body: $body,
-            grad: $crate::ops!(@grad $($grad)?),
-            expr: None,
-        }),*];
-    };
-    (@grad) => { None };
-    (@grad $grad:expr) => { Some($grad) };
-}
-
 #[must_use]
 pub const fn kernel(
     meta: fn(Args) -> Result<Outs>,
     cpu: fn(Args, &[Tensor]) -> Result<()>,
 ) -> Body {
     Body::Kernel { meta, cpu }
-}
-
-/// `call!("sum", x, dims, keepdim)`: calls an op by name, defaults filled in; gives `Result<Tensor>`.
-#[macro_export]
-macro_rules! call {
-    ($name:expr $(, $arg:expr)* $(,)?) => {
-        $crate::call_all!($name $(, $arg)*).and_then(|mut outs| {
-            outs.drain(..).next().unwrap_or_default().into_tensor()
-        })
-    };
-}
-
-/// As `call!`, with all outputs. A name `max/dim` picks an overload.
-#[macro_export]
-macro_rules! call_all {
-    ($name:expr $(, $arg:expr)* $(,)?) => {{
-        static ENTRY: std::sync::OnceLock<Option<&'static $crate::ops::Entry>> = std::sync::OnceLock::new();
-        match *ENTRY.get_or_init(|| $crate::ops::find_overload($name)) {
-            Some(entry) => entry.call(smallvec::smallvec![$(Into::<$crate::ops::Value>::into($arg)),*]),
-            None => Err($crate::err!(NotImplemented, "no operator '{}'", $name)),
-        }
-    }};
-}
-
-/// `inplace!("add", x, y)`: calls the in-place form of an op by name.
-#[macro_export]
-macro_rules! inplace {
-    ($name:expr $(, $arg:expr)* $(,)?) => {{
-        static ENTRY: std::sync::OnceLock<Option<&'static $crate::ops::Entry>> = std::sync::OnceLock::new();
-        match *ENTRY.get_or_init(|| $crate::ops::find_overload($name)) {
-            Some(entry) => entry.call_inplace(smallvec::smallvec![$(Into::<$crate::ops::Value>::into($arg)),*]),
-            None => Err($crate::err!(NotImplemented, "no operator '{}_'", $name)),
-        }
-    }};
-}
-
-/// `grads![a, None, b]`: what a rule returns.
-#[macro_export]
-macro_rules! grads {
-    ($($grad:expr),* $(,)?) => { smallvec::smallvec![$(Option::<$crate::ops::Val>::from($grad)),*] };
 }
 
 pub type ArgVec = SmallVec<[Value; 6]>;

@@ -4,11 +4,9 @@
 use smallvec::SmallVec;
 
 use super::expr::Tree;
-use super::replay::replay;
-use super::{Args, Grads, Out, Val, Value, arg, out, result_type};
-use crate::autograd::{Ctx, grad_enabled};
-use crate::cpu::pointwise::{Input, Run};
-use crate::cpu::pointwise_walk::{Operand, Splat, apply, repeated};
+use super::pointwise_launch::{Lanes, Params, launch, scalars};
+use super::{Args, Out, Value, result_type};
+use crate::cpu::pointwise::Run;
 use crate::tensor::{
     Category, DType, Dims, FromScalar, Scalar, Tensor, broadcast_shapes, default_dtype,
 };
@@ -18,7 +16,7 @@ use crate::{Result, dispatch, fail};
 pub type Loops = [Option<Run>; 8];
 
 /// The loop for elements of a dtype, and the lane type in which it computes.
-fn loop_for(loops: &Loops, dtype: DType) -> Option<(Run, DType)> {
+pub(super) fn loop_for(loops: &Loops, dtype: DType) -> Option<(Run, DType)> {
     let pick = |index: usize, lane: DType| loops[index].map(|run| (run, lane));
     let own = match dtype {
         DType::F64 => None,
@@ -184,7 +182,7 @@ impl Spec {
 }
 
 /// The operands' common shape.
-fn shape_of<'a>(operands: impl Iterator<Item = &'a Value>) -> Result<Dims> {
+pub(super) fn shape_of<'a>(operands: impl Iterator<Item = &'a Value>) -> Result<Dims> {
     let mut tensors = operands.filter_map(Value::tensor);
     let Some(first) = tensors.next() else {
         return Ok(Dims::new());
@@ -228,13 +226,6 @@ fn wrap_numbers(operands: &[Value], common: DType) -> Result<SmallVec<[(usize, V
     Ok(wrapped)
 }
 
-/// The types that a loop reads and writes.
-#[derive(Clone, Copy)]
-struct Lanes {
-    operands: DType,
-    result: DType,
-}
-
 /// Fills a tensor by loops that take no parameters; they write the tensor's dtype, or the lane's
 /// where that is `None`.
 pub fn fill_with(
@@ -265,232 +256,3 @@ pub fn fill_with(
         crate::cpu::pool::grain::MATH,
     )
 }
-
-/// Scalar parameters in the lane type, side by side; None is NaN.
-type Params = SmallVec<[u128; 2]>;
-
-fn scalars<'a>(lane: DType, values: impl Iterator<Item = &'a Value>) -> Result<Params> {
-    let mut params = Params::new();
-    for (i, value) in values.enumerate() {
-        let scalar = match value {
-            Value::Num(s) => *s,
-            Value::None => Scalar::Float(f64::NAN),
-            _ => fail!(Type, "expected a Number"),
-        };
-        let at = i * lane.size();
-        params.resize((at + lane.size()).div_ceil(16), 0);
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut params);
-        write_scalar(lane, scalar, &mut bytes[at..]);
-    }
-    Ok(params)
-}
-
-fn write_scalar(lane: DType, scalar: Scalar, bytes: &mut [u8]) {
-    dispatch!(all lane, T => {
-        let value = <T as FromScalar>::from_scalar(scalar);
-        bytes[..size_of::<T>()].copy_from_slice(bytemuck::bytes_of(&value));
-    });
-}
-
-/// Runs a loop over operands broadcast to the output.
-fn launch(
-    run: Run,
-    lanes: Lanes,
-    operands: &[&Value],
-    params: &Params,
-    target: &Tensor,
-    grain: usize,
-) -> Result<()> {
-    match operands.len() {
-        1 => launch_n::<2>(run, lanes, operands, params, target, grain),
-        2 => launch_n::<3>(run, lanes, operands, params, target, grain),
-        3 => launch_n::<4>(run, lanes, operands, params, target, grain),
-        4 => launch_n::<5>(run, lanes, operands, params, target, grain),
-        _ => launch_n::<6>(run, lanes, operands, params, target, grain),
-    }
-}
-
-fn launch_n<const K: usize>(
-    run: Run,
-    lanes: Lanes,
-    operands: &[&Value],
-    params: &Params,
-    target: &Tensor,
-    grain: usize,
-) -> Result<()> {
-    let mut numbers = [[0u128; 1]; K];
-    let mut places = [Operand {
-        ptr: target.data_ptr(),
-        dtype: target.dtype(),
-        lane: lanes.result,
-    }; K];
-    // Dense operands of one shape are one long row.
-    let mut flat = target.is_contiguous();
-    for (k, value) in operands.iter().enumerate() {
-        let place = &mut places[k + 1];
-        place.lane = lanes.operands;
-        match value {
-            Value::Tensor(t) => {
-                (place.ptr, place.dtype) = (t.data_ptr(), t.dtype());
-                flat = flat && t.shape() == target.shape() && t.is_contiguous();
-            }
-            Value::Num(s) => {
-                let number: &mut [u8] = bytemuck::cast_slice_mut(&mut numbers[k]);
-                write_scalar(lanes.operands, *s, number);
-                (place.ptr, place.dtype) = (number.as_mut_ptr(), lanes.operands);
-            }
-            _ => fail!(Type, "argument {} must be Tensor or Number", k + 1),
-        }
-    }
-    let params = params.as_ptr().cast();
-    if flat && target.numel() as usize <= SMALL && places.iter().all(|p| p.dtype == p.lane) {
-        // SAFETY: as below.
-        unsafe { run_small(run, operands, &places, target.numel() as usize, params) };
-        return Ok(());
-    }
-    if flat {
-        let steps: [[i64; 1]; K] = std::array::from_fn(|k| match k {
-            0 => [1],
-            _ => [i64::from(operands[k - 1].tensor().is_some())],
-        });
-        let strides = std::array::from_fn(|k| &steps[k][..]);
-        // SAFETY: as below; contiguous tensors of one shape hold as many elements in a row.
-        unsafe { apply(run, &[target.numel()], strides, places, params, grain) };
-        return Ok(());
-    }
-    let strides = broadcast_strides::<K>(operands, target)?;
-    let strides = std::array::from_fn(|k| &strides[k][..]);
-    // SAFETY: layouts lie within their storages; `ops::call` hands out no output that overlaps an
-    // operand unless it is exactly that operand.
-    unsafe { apply(run, target.shape(), strides, places, params, grain) };
-    Ok(())
-}
-
-/// Elements of a call that is over sooner than its loops are planned.
-const SMALL: usize = 64;
-
-/// Runs a loop over a few contiguous elements of the lane types themselves.
-///
-/// # Safety
-/// The target (place 0) and tensor operands have `n` elements, at most `SMALL`, at their places; numbers have one.
-unsafe fn run_small<const K: usize>(
-    run: Run,
-    operands: &[&Value],
-    places: &[Operand; K],
-    n: usize,
-    params: *const u8,
-) {
-    let mut splats = [Splat::uninit(); K];
-    let mut inputs = places.map(|place| Input {
-        ptr: place.ptr,
-        step: 1,
-    });
-    for k in 1..K {
-        if operands.get(k - 1).is_some_and(|v| v.tensor().is_none()) {
-            // SAFETY: a number has one element.
-            inputs[k] = unsafe { repeated(places[k].ptr, places[k].lane, &mut splats[k]) };
-        }
-    }
-    // SAFETY: the caller's promise.
-    unsafe { run(inputs[1..].as_ptr(), places[0].ptr, n, params) }
-}
-
-/// Strides of the target and of the operands broadcast to it.
-fn broadcast_strides<const K: usize>(operands: &[&Value], target: &Tensor) -> Result<[Dims; K]> {
-    let shape = target.shape();
-    let mut strides: [Dims; K] = std::array::from_fn(|_| Dims::new());
-    strides[0] = Dims::from_slice(target.strides());
-    for (value, strides) in operands.iter().zip(&mut strides[1..]) {
-        match value {
-            Value::Tensor(t) if t.shape() == shape => strides.extend_from_slice(t.strides()),
-            Value::Tensor(t) => *strides = t.layout().expand(shape)?.strides,
-            _ => strides.resize(shape.len(), 0),
-        }
-    }
-    Ok(strides)
-}
-
-/// Bits of what the gradient of each operand needs saved.
-#[must_use]
-pub fn uses<P: Differentiable>() -> SmallVec<[u32; 3]> {
-    let operands = P::SPEC.operands;
-    let bits = |d: &Derivative| {
-        let inputs = (d.tree)(true).inputs;
-        let of_operands = (0..operands).filter(|i| inputs & (2 << i) != 0).map(arg);
-        let of_result = if inputs & (2 << operands) == 0 {
-            0
-        } else {
-            out(0)
-        };
-        of_operands.fold(of_result, |all, bit| all | bit)
-    };
-    P::DERIVATIVES.iter().map(bits).collect()
-}
-
-/// The gradient rule that the derivatives make.
-pub fn rule<P: Differentiable>(ctx: &Ctx) -> Grads {
-    let spec = &P::SPEC;
-    let slots = P::DERIVATIVES.iter().enumerate();
-    slots
-        .map(|(slot, d)| ctx.when(slot, || Val(gradient(spec, d, ctx))))
-        .collect()
-}
-
-/// Stands for what a formula does not read.
-static ABSENT: Value = Value::None;
-
-fn gradient(spec: &Spec, derivative: &Derivative, ctx: &Ctx) -> Result<Tensor> {
-    let g = ctx.g().get()?;
-    let tree = (derivative.tree)(g.dtype().is_complex() || spec.kind == Kind::Real);
-    let uses = |input: usize| tree.inputs & (1 << input) != 0;
-    let g = Value::Tensor(g);
-    let result = if uses(spec.operands + 1) {
-        Value::Tensor(ctx.y(0).get()?)
-    } else {
-        Value::None
-    };
-    let mut inputs: SmallVec<[&Value; 6]> = smallvec::smallvec![&g];
-    let args = ctx.args();
-    inputs.extend((0..spec.operands).map(|i| if uses(i + 1) { args.get(i) } else { &ABSENT }));
-    inputs.push(&result);
-    let params = (0..spec.params).map(|i| args.get(spec.operands + i));
-    let fusible = |t: &Tensor| t.device().is_cpu() && t.dtype().is_float() && !t.lazy().any();
-    if grad_enabled() || !inputs.iter().filter_map(|v| v.tensor()).all(fusible) {
-        let all: Vec<Value> = inputs.into_iter().chain(params).cloned().collect();
-        return replay(tree, &all);
-    }
-    fused(&derivative.loops, &inputs, params)
-}
-
-/// One pass over everything the formula reads.
-fn fused<'a>(
-    loops: &Loops,
-    inputs: &[&'a Value],
-    params: impl Iterator<Item = &'a Value>,
-) -> Result<Tensor> {
-    // An operand that the formula does not read stands in as the gradient.
-    let operands: SmallVec<[&Value; 6]> = inputs
-        .iter()
-        .map(|v| if v.is_none() { inputs[0] } else { *v })
-        .collect();
-    let common = result_type(operands.iter().copied())?;
-    let Some((run, lane)) = loop_for(loops, common) else {
-        fail!(
-            NotImplemented,
-            "the gradient is not implemented for '{}'",
-            common.scalar_name()
-        );
-    };
-    let shape = shape_of(operands.iter().copied())?;
-    let target = Tensor::empty(&shape, common)?;
-    let lanes = Lanes {
-        operands: lane,
-        result: lane,
-    };
-    let params = scalars(lane, params)?;
-    launch(run, lanes, &operands, &params, &target, GRAIN)?;
-    Ok(target)
-}
-
-/// Elements of a gradient that make a task.
-const GRAIN: usize = crate::cpu::pool::grain::MATH;

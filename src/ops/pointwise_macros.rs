@@ -207,8 +207,8 @@ macro_rules! formula {
         Some($crate::ops::Grad {
             name: concat!("", $($name)?),
             save: u32::MAX,
-            rule: $crate::ops::pointwise::rule::<$this>,
-            uses: Some($crate::ops::pointwise::uses::<$this>),
+            rule: $crate::ops::pointwise_grad::rule::<$this>,
+            uses: Some($crate::ops::pointwise_grad::uses::<$this>),
         })
     }};
 }
