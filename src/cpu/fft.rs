@@ -7,6 +7,7 @@ use num_complex::Complex;
 use parking_lot::Mutex;
 use rustfft::{Fft, FftDirection, FftNum, FftPlanner};
 
+use super::fft_pairs::{exchange, exchange_f32};
 use super::pool::{self, grain};
 use super::reduce::Pointer;
 
@@ -25,11 +26,20 @@ pub struct Plans<T: FftNum> {
 pub trait Transform: FftNum {
     fn plans() -> &'static Mutex<Plans<Self>>;
     fn of(x: f64) -> Self;
+    /// See [`exchange`].
+    fn exchange_in_vectors(_: &mut [Complex<Self>], _: &[Complex<Self>], _: bool) -> usize {
+        0
+    }
 }
 
 macro_rules! transform {
-    ($($T:ty),*) => {$(
+    ($($T:ty $(, $exchange:ident)?;)*) => {$(
         impl Transform for $T {
+            $(
+                fn exchange_in_vectors(z: &mut [Complex<$T>], roots: &[Complex<$T>], forward: bool) -> usize {
+                    $exchange(z, roots, forward)
+                }
+            )?
             fn plans() -> &'static Mutex<Plans<$T>> {
                 static PLANS: OnceLock<Mutex<Plans<$T>>> = OnceLock::new();
                 PLANS.get_or_init(|| Mutex::new(Plans { planner: None, known: HashMap::new(), roots: HashMap::new() }))
@@ -41,7 +51,10 @@ macro_rules! transform {
     )*};
 }
 
-transform!(f32, f64);
+transform! {
+    f32, exchange_f32;
+    f64;
+}
 
 fn plan<T: Transform>(len: usize, forward: bool) -> Plan<T> {
     let mut plans = T::plans().lock();
@@ -105,37 +118,75 @@ pub fn along<T: Transform>(
         });
     }
     let groups = inner.div_ceil(COLUMNS);
+    // Rows start a cache line apart from multiples of a page.
+    let stride = len + PADDING;
     pool::parallel_for(
         lines / inner * groups,
         grain::MATH / (len * COLUMNS) + 1,
         |range| {
             let start = start;
             let (mut rows, mut rest) = (
-                scratch(len * COLUMNS),
+                scratch(stride * COLUMNS),
                 scratch(plan.get_inplace_scratch_len()),
             );
             for index in range {
                 let (outer, first) = (index / groups, index % groups * COLUMNS);
                 let width = COLUMNS.min(inner - first);
-                let at = |i: usize, j: usize| {
-                    start.0.wrapping_add((outer * len + i) * inner + first + j)
-                };
-                for i in 0..len {
-                    for j in 0..width {
-                        // SAFETY: the columns lie in `data` and belong to this task.
-                        rows[j * len + i] = unsafe { *at(i, j) };
-                    }
+                let columns = start.0.wrapping_add(outer * len * inner + first);
+                // SAFETY: the columns lie in `data` and belong to this task.
+                unsafe { gather(columns, inner, &mut rows, (len, width)) };
+                for row in rows.chunks_exact_mut(stride).take(width) {
+                    plan.process_with_scratch(&mut row[..len], &mut rest);
                 }
-                plan.process_with_scratch(&mut rows[..width * len], &mut rest);
-                for i in 0..len {
-                    for j in 0..width {
-                        // SAFETY: as above.
-                        unsafe { *at(i, j) = rows[j * len + i].scale(scale) };
-                    }
-                }
+                // SAFETY: as above.
+                unsafe { scatter(columns, inner, &rows, (len, width), scale) };
             }
         },
     );
+}
+
+/// Numbers between gathered columns.
+const PADDING: usize = 8;
+
+/// # Safety
+/// `columns` leads to `len` rows `inner` apart, each good for `width` numbers.
+unsafe fn gather<T: Copy>(
+    columns: *const T,
+    inner: usize,
+    rows: &mut [T],
+    (len, width): (usize, usize),
+) {
+    assert!(rows.len() >= width * (len + PADDING));
+    let rows = rows.as_mut_ptr();
+    for i in 0..len {
+        for j in 0..width {
+            // SAFETY: the caller's promise; the length was compared.
+            unsafe { *rows.add(j * (len + PADDING) + i) = *columns.add(i * inner + j) };
+        }
+    }
+}
+
+/// Undoes [`gather`], and multiplies by `scale`.
+///
+/// # Safety
+/// As for [`gather`].
+unsafe fn scatter<T: Transform>(
+    columns: *mut Complex<T>,
+    inner: usize,
+    rows: &[Complex<T>],
+    (len, width): (usize, usize),
+    scale: T,
+) {
+    assert!(rows.len() >= width * (len + PADDING));
+    for i in 0..len {
+        for j in 0..width {
+            // SAFETY: the caller's promise; the length was compared.
+            unsafe {
+                *columns.add(i * inner + j) =
+                    rows.get_unchecked(j * (len + PADDING) + i).scale(scale)
+            };
+        }
+    }
 }
 
 /// Halves of the spectra of real rows of length `n`, times `scale`: rows of `n / 2 + 1`.
@@ -173,20 +224,10 @@ pub fn from_real<T: Transform>(rows: &[T], n: usize, out: &mut [Complex<T>], sca
 
 /// The spectrum of a real row from that of its pairs.
 fn untangle<T: Transform>(z: &mut [Complex<T>], roots: &[Complex<T>]) {
-    let (h, half) = (z.len() - 1, T::of(0.5));
-    let first = z[0];
+    let (h, first) = (z.len() - 1, z[0]);
     z[0] = Complex::new(first.re + first.im, T::zero());
     z[h] = Complex::new(first.re - first.im, T::zero());
-    for k in 1..=h / 2 {
-        let (a, b) = (z[k], z[h - k]);
-        let (sum_re, sum_im) = ((a.re + b.re) * half, (a.im - b.im) * half);
-        let (gap_re, gap_im) = ((a.re - b.re) * half, (a.im + b.im) * half);
-        // -i times the root times the gap.
-        let w = roots[k];
-        let (odd_re, odd_im) = (w.re * gap_im + w.im * gap_re, w.im * gap_im - w.re * gap_re);
-        z[k] = Complex::new(sum_re + odd_re, sum_im + odd_im);
-        z[h - k] = Complex::new(sum_re - odd_re, odd_im - sum_im);
-    }
+    exchange(z, roots, true);
 }
 
 /// Real rows of length `n` from halves of their spectra, times `scale`.
@@ -229,14 +270,5 @@ fn tangle<T: Transform>(z: &mut [Complex<T>], roots: &[Complex<T>]) {
     let h = z.len() - 1;
     let (first, last) = (z[0].re, z[h].re);
     z[0] = Complex::new(first + last, first - last);
-    for k in 1..=h / 2 {
-        let (a, b) = (z[k], z[h - k]);
-        let (sum_re, sum_im) = (a.re + b.re, a.im - b.im);
-        let (gap_re, gap_im) = (a.re - b.re, a.im + b.im);
-        // i times the conjugate root times the gap.
-        let w = roots[k];
-        let (odd_re, odd_im) = (w.im * gap_re - w.re * gap_im, w.re * gap_re + w.im * gap_im);
-        z[k] = Complex::new(sum_re + odd_re, sum_im + odd_im);
-        z[h - k] = Complex::new(sum_re - odd_re, odd_im - sum_im);
-    }
+    exchange(z, roots, false);
 }

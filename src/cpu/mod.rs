@@ -17,6 +17,7 @@ mod conv_winograd;
 pub mod convert;
 pub mod copy;
 pub mod fft;
+mod fft_pairs;
 pub mod fill;
 pub mod frame;
 pub mod gemm;
