@@ -75,9 +75,10 @@ def test_convolution_and_its_adjoints(shape, dtype):
     g = normal(*want.shape)
     y.backward(torch.tensor(g, dtype=dtype))
     # The map is linear in each operand: its gradients are what makes both sides of <g, Ax> = <A'g, x> agree.
+    how = {"stride": stride, "padding": padding, "dilation": dilation}
     for mine, at, forward in (
-        (tx.grad, normal(*x.shape), lambda v: convolve(v, w, groups, stride=stride, padding=padding, dilation=dilation)),
-        (tw.grad, normal(*w.shape), lambda v: convolve(x, v, groups, stride=stride, padding=padding, dilation=dilation)),
+        (tx.grad, normal(*x.shape), lambda v: convolve(v, w, groups, **how)),
+        (tw.grad, normal(*w.shape), lambda v: convolve(x, v, groups, **how)),
     ):
         want = (g * forward(at)).sum()
         scale = np.sqrt((g**2).sum() * (forward(at) ** 2).sum())

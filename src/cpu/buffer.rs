@@ -19,6 +19,12 @@ unsafe impl<T: Copy + Send> Send for Buffer<T> {}
 // SAFETY: shared access only reads.
 unsafe impl<T: Copy + Sync> Sync for Buffer<T> {}
 
+impl<T: Copy> Default for Buffer<T> {
+    fn default() -> Self {
+        Buffer::new()
+    }
+}
+
 impl<T: Copy> Buffer<T> {
     pub const fn new() -> Self {
         Buffer {

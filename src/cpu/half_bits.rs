@@ -23,17 +23,15 @@ pub fn widen_bf16(bits: u16) -> f32 {
 
 /// Rounds to even, free of branches as widening is.
 #[inline(always)]
-#[allow(clippy::eq_op)]
 pub fn narrow_bf16(x: f32) -> u16 {
     let bits = x.to_bits();
     let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
     let quiet = bits >> 16 | 0x40;
-    (if x != x { quiet } else { rounded }) as u16
+    (if x.is_nan() { quiet } else { rounded }) as u16
 }
 
 /// Rounds to even: the sum with a power of two, chosen by the exponent, leaves the bits that a half keeps.
 #[inline(always)]
-#[allow(clippy::eq_op)]
 pub fn narrow_f16(x: f32) -> u16 {
     const TO_INFINITY: f32 = f32::from_bits((127 + 112) << 23);
     const TO_ZERO: f32 = f32::from_bits((127 - 110) << 23);
@@ -43,7 +41,7 @@ pub fn narrow_f16(x: f32) -> u16 {
     let base = f32::from_bits((exponent >> 1) + 0x0780_0000) + x.abs() * TO_INFINITY * TO_ZERO;
     let bits = base.to_bits();
     let magnitude = (bits >> 13 & 0x7c00) + (bits & 0x0fff);
-    (sign >> 16 | if x != x { 0x7e00 } else { magnitude }) as u16
+    (sign >> 16 | if x.is_nan() { 0x7e00 } else { magnitude }) as u16
 }
 
 #[cfg(test)]
