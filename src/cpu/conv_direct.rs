@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 const WEIGHTS: usize = 256 << 10;
 
 /// Vectors of outputs that are computed together.
-const TOGETHER: usize = 6;
+const TOGETHER: usize = 24;
 
 /// The operands of a plan.
 struct Operands<T> {

@@ -5,7 +5,7 @@ use super::reduce::Pointer;
 use super::simd::{self, Float, Simd};
 use std::ops::Range;
 
-/// The taps of `outputs` positions: one list of indices below `inputs` and of weights per tap.
+/// The taps of `outputs` positions: one list of indices below `inputs` and of weights per tap, of which there are 1, 2 or 4.
 pub struct Taps<'a, T> {
     pub index: &'a [i64],
     pub weight: &'a [T],
@@ -65,7 +65,7 @@ impl<T: Float> simd::Task<T> for Run<'_, T> {
             unsafe {
                 match (self.back, taps.inner) {
                     (false, 1) => {
-                        taps.gather(self.from.add(slice * inputs), self.to.add(slice * outputs));
+                        taps.gather(self.from.add(slice * inputs), self.to.add(slice * outputs))
                     }
                     (false, _) => taps
                         .add_rows::<V>(self.from.add(slice * inputs), self.to.add(slice * outputs)),
@@ -86,22 +86,46 @@ impl<T: Float> Taps<'_, T> {
     }
 
     /// The tap `k` of an output.
+    ///
+    /// # Safety
+    /// Both are in range.
     #[inline(always)]
-    fn tap(&self, k: usize, o: usize) -> (usize, T) {
+    unsafe fn tap(&self, k: usize, o: usize) -> (usize, T) {
         let at = k * self.outputs + o;
-        (self.index[at] as usize, self.weight[at])
+        // SAFETY: the caller's promise.
+        unsafe {
+            (
+                *self.index.get_unchecked(at) as usize,
+                *self.weight.get_unchecked(at),
+            )
+        }
     }
 
     /// Single elements.
     #[inline(always)]
     unsafe fn gather(&self, from: *const T, to: *mut T) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.count() {
+                1 => self.gather_some::<1>(from, to),
+                2 => self.gather_some::<2>(from, to),
+                _ => self.gather_some::<4>(from, to),
+            }
+        }
+    }
+
+    /// Single elements from `K` taps.
+    #[inline(always)]
+    unsafe fn gather_some<const K: usize>(&self, from: *const T, to: *mut T) {
         for o in 0..self.outputs {
             let mut sum = T::ZERO;
-            for k in 0..self.count() {
-                let (at, weight) = self.tap(k, o);
+            for k in 0..K {
                 // SAFETY: the caller's promise: indices are below the number of inputs.
-                let part = unsafe { *from.add(at) }.mul(weight);
-                sum = if k == 0 { part } else { sum.add(part) };
+                unsafe {
+                    let (at, weight) = self.tap(k, o);
+                    let part = (*from.add(at)).mul(weight);
+                    sum = if k == 0 { part } else { sum.add(part) };
+                }
             }
             // SAFETY: the caller's promise.
             unsafe { *to.add(o) = sum };
@@ -111,19 +135,22 @@ impl<T: Float> Taps<'_, T> {
     /// Rows of neighbouring elements.
     #[inline(always)]
     unsafe fn add_rows<V: Simd<T = T>>(&self, from: *const T, to: *mut T) {
+        let count = self.count();
         for o in 0..self.outputs {
             for start in (0..self.inner).step_by(V::LANES) {
-                let count = V::LANES.min(self.inner - start);
+                let lanes = V::LANES.min(self.inner - start);
                 let mut sum = V::splat(T::ZERO);
-                for k in 0..self.count() {
-                    let (at, weight) = self.tap(k, o);
+                for k in 0..count {
                     // SAFETY: the caller's promise.
-                    let x = unsafe { V::load_part(from.add(at * self.inner + start), count) };
-                    let part = x.mul(V::splat(weight));
-                    sum = if k == 0 { part } else { sum.add(part) };
+                    unsafe {
+                        let (at, weight) = self.tap(k, o);
+                        let x = V::load_part(from.add(at * self.inner + start), lanes);
+                        let part = x.mul(V::splat(weight));
+                        sum = if k == 0 { part } else { sum.add(part) };
+                    }
                 }
                 // SAFETY: the caller's promise.
-                unsafe { sum.store_part(to.add(o * self.inner + start), count) };
+                unsafe { sum.store_part(to.add(o * self.inner + start), lanes) };
             }
         }
     }
@@ -131,22 +158,21 @@ impl<T: Float> Taps<'_, T> {
     /// Adds outputs, or rows of them, to what they were made of.
     #[inline(always)]
     unsafe fn scatter<V: Simd<T = T>>(&self, from: *const T, to: *mut T) {
-        for o in 0..self.outputs {
-            for k in 0..self.count() {
-                let (at, weight) = self.tap(k, o);
-                if self.inner == 1 {
-                    // SAFETY: the caller's promise: indices are below the number of inputs.
-                    unsafe { *to.add(at) = (*to.add(at)).add((*from.add(o)).mul(weight)) };
-                    continue;
-                }
-                for start in (0..self.inner).step_by(V::LANES) {
-                    let count = V::LANES.min(self.inner - start);
-                    // SAFETY: the caller's promise.
-                    unsafe {
-                        let x = V::load_part(from.add(o * self.inner + start), count);
+        for k in 0..self.count() {
+            for o in 0..self.outputs {
+                // SAFETY: the caller's promise: indices are below the number of inputs.
+                unsafe {
+                    let (at, weight) = self.tap(k, o);
+                    if self.inner == 1 {
+                        *to.add(at) = (*to.add(at)).add((*from.add(o)).mul(weight));
+                        continue;
+                    }
+                    for start in (0..self.inner).step_by(V::LANES) {
+                        let lanes = V::LANES.min(self.inner - start);
+                        let x = V::load_part(from.add(o * self.inner + start), lanes);
                         let to = to.add(at * self.inner + start);
-                        let sum = x.mul_add(V::splat(weight), V::load_part(to, count));
-                        sum.store_part(to, count);
+                        let sum = x.mul_add(V::splat(weight), V::load_part(to, lanes));
+                        sum.store_part(to, lanes);
                     }
                 }
             }

@@ -161,7 +161,9 @@ fn run_taps(a: Args, outs: &[Tensor], back: bool) -> Result<()> {
     let (inputs, outputs) = if back { (to, from) } else { (from, to) };
     let index = index.as_slice::<i64>()?;
     ensure!(
-        weight.shape()[1] == outputs && index.iter().all(|i| (0..inputs).contains(i)),
+        weight.shape()[1] == outputs
+            && matches!(weight.shape()[0], 1 | 2 | 4)
+            && index.iter().all(|i| (0..inputs).contains(i)),
         Index,
         "_taps: index out of range"
     );
