@@ -65,7 +65,7 @@ impl<T: Float> simd::Task<T> for Run<'_, T> {
             unsafe {
                 match (self.back, taps.inner) {
                     (false, 1) => {
-                        taps.gather(self.from.add(slice * inputs), self.to.add(slice * outputs))
+                        taps.gather(self.from.add(slice * inputs), self.to.add(slice * outputs));
                     }
                     (false, _) => taps
                         .add_rows::<V>(self.from.add(slice * inputs), self.to.add(slice * outputs)),
