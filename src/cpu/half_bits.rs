@@ -58,7 +58,7 @@ mod tests {
             let halves = [widen_f16(high as u16).to_bits(), high << 16];
             for bits in halves
                 .into_iter()
-                .flat_map(|b| [b, b + 0x1000, b + 0x8000])
+                .flat_map(|b| [b, b.wrapping_add(0x1000), b.wrapping_add(0x8000)])
                 .flat_map(neighbours)
             {
                 let x = f32::from_bits(bits);
