@@ -183,7 +183,7 @@ unsafe fn scatter<T: Transform>(
             // SAFETY: the caller's promise; the length was compared.
             unsafe {
                 *columns.add(i * inner + j) =
-                    rows.get_unchecked(j * (len + PADDING) + i).scale(scale)
+                    rows.get_unchecked(j * (len + PADDING) + i).scale(scale);
             };
         }
     }

@@ -248,7 +248,7 @@ fn combined(parts: &mut [Part], inner: &[i64], count: i64) -> Result<(Offsets, i
         }
     }
     if let [Part::Offsets(list)] = parts {
-        return Ok((Offsets::Own(std::mem::replace(list, Buffer::new())), 1));
+        return Ok((Offsets::Own(std::mem::take(list)), 1));
     }
     let mut offsets = Buffer::new();
     offsets.fill_with(count as usize, |_| 0i64);
