@@ -32,19 +32,17 @@ pub struct Input {
 /// Computes `n` contiguous results. The output may be one of the operands.
 pub type Run = unsafe fn(inputs: *const Input, output: *mut u8, n: usize, params: *const u8);
 
-/// The most results computed at a time: they are stored after all their operands were read, so that the
-/// loop vectorises without asking whether output and operands overlap. Loops of light formulas need that
-/// many, else they are unrolled away before the compiler finds them to vectorise; for those of many steps
-/// [`HEAVY`] waste less on the ends of rows.
+/// Results computed at a time: they are stored after all their operands were read, so that the loop
+/// vectorises without asking whether output and operands overlap. Fewer would be unrolled away before the
+/// compiler finds the loop to vectorise.
 pub const STRIP: usize = 64;
-pub const HEAVY: usize = 32;
 
 /// [`Input`] at its lane type.
 type Lane<E> = (*const E, usize);
 
 multiversion! {
-    unsafe fn run_typed[F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: usize, const W: usize](
-        formula: PhantomData<(F, [(); W])>, inputs: [Lane<E>; N], output: *mut F::Out, n: usize, params: [E; P],
+    unsafe fn run_typed[F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: usize](
+        formula: PhantomData<F>, inputs: [Lane<E>; N], output: *mut F::Out, n: usize, params: [E; P],
     ) {
         // SAFETY: passed on.
         unsafe { strips(formula, inputs, output, n, params) }
@@ -53,26 +51,20 @@ multiversion! {
 
 /// Strip after strip; the last one is filled up with zeros.
 #[inline(always)]
-unsafe fn strips<
-    F: Map<E, N, P>,
-    E: Copy + Default,
-    const N: usize,
-    const P: usize,
-    const W: usize,
->(
-    _: PhantomData<(F, [(); W])>,
+unsafe fn strips<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: usize>(
+    _: PhantomData<F>,
     inputs: [Lane<E>; N],
     output: *mut F::Out,
     n: usize,
     params: [E; P],
 ) {
-    let mut pad = [[E::default(); W]; N];
-    let mut last = [MaybeUninit::<F::Out>::uninit(); W];
+    let mut pad = [[E::default(); STRIP]; N];
+    let mut last = [MaybeUninit::<F::Out>::uninit(); STRIP];
     let mut done = 0;
     // SAFETY: the caller's operands have `n` elements each or a strip, the paddings a strip.
     unsafe {
         while done < n {
-            let full = done + W <= n;
+            let full = done + STRIP <= n;
             let mut at = [std::ptr::null(); N];
             for k in 0..N {
                 let (ptr, step) = inputs[k];
@@ -92,10 +84,10 @@ unsafe fn strips<
             } else {
                 last.as_mut_ptr().cast()
             };
-            strip::<F, E, N, P, W>(at, to, params);
-            done += W;
+            strip::<F, E, N, P>(at, to, params);
+            done += STRIP;
         }
-        let rest = n % W;
+        let rest = n % STRIP;
         let bytes = rest * size_of::<F::Out>();
         std::ptr::copy_nonoverlapping(
             last.as_ptr().cast::<u8>(),
@@ -123,12 +115,12 @@ unsafe fn operands_at<E: Copy, const N: usize>(inputs: &[*const E; N], i: usize)
 
 /// Computes one strip. Its size is known, so that results stay in registers on their way out.
 #[inline(always)]
-unsafe fn strip<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize, const W: usize>(
+unsafe fn strip<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize>(
     inputs: [*const E; N],
     output: *mut F::Out,
     params: [E; P],
 ) {
-    let mut results = [MaybeUninit::<F::Out>::uninit(); W];
+    let mut results = [MaybeUninit::<F::Out>::uninit(); STRIP];
     let mut wild = false;
     // SAFETY: operands and output have a strip of elements.
     unsafe {
@@ -145,7 +137,7 @@ unsafe fn strip<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize, const 
                 }
             }
         }
-        let to = output.cast::<[MaybeUninit<F::Out>; W]>();
+        let to = output.cast::<[MaybeUninit<F::Out>; STRIP]>();
         to.write_unaligned(results);
     }
 }
@@ -154,13 +146,7 @@ unsafe fn strip<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize, const 
 ///
 /// # Safety
 /// As [`Run`] says: N operands and P parameters of type `E`, `n` elements everywhere.
-pub unsafe fn run<
-    F: Map<E, N, P>,
-    E: Copy + Default,
-    const N: usize,
-    const P: usize,
-    const W: usize,
->(
+pub unsafe fn run<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: usize>(
     inputs: *const Input,
     output: *mut u8,
     n: usize,
@@ -170,8 +156,7 @@ pub unsafe fn run<
     unsafe {
         let inputs: [Lane<E>; N] = std::array::from_fn(|k| typed(&*inputs.add(k)));
         let params: [E; P] = std::array::from_fn(|k| params.cast::<E>().add(k).read_unaligned());
-        let formula = PhantomData::<(F, [(); W])>;
-        run_typed(formula, inputs, output.cast(), n, params);
+        run_typed(PhantomData::<F>, inputs, output.cast(), n, params);
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::autograd::Ctx;
 use crate::cpu::lanes::Field;
-use crate::cpu::pointwise::{HEAVY, Map, Run, run, run_plain};
+use crate::cpu::pointwise::{Map, Run, run, run_plain};
 use crate::cpu::pool::grain;
 use crate::tensor::{DType, Scalar, Tensor, c128};
 use crate::{Result, grads, ops};
@@ -83,8 +83,8 @@ where
     F: Map<f32, N, 0> + Map<f64, N, 0>,
 {
     [
-        Some(run::<F, f32, N, 0, HEAVY> as Run),
-        Some(run::<F, f64, N, 0, HEAVY> as Run),
+        Some(run::<F, f32, N, 0> as Run),
+        Some(run::<F, f64, N, 0> as Run),
         None,
         None,
         None,

@@ -113,12 +113,7 @@ macro_rules! formula {
     (@grain Int) => { $crate::cpu::pool::grain::POINTWISE };
     (@grain $lanes:ident) => { $crate::cpu::pool::grain::MATH };
     (@run $f:ty, $t:ty, $n:expr, $p:expr) => {
-        Some($crate::cpu::pointwise::run::<$f, $t, { $n }, { $p }, { $crate::cpu::pointwise::HEAVY }>
-            as $crate::cpu::pointwise::Run)
-    };
-    (@light $f:ty, $t:ty, $n:expr, $p:expr) => {
-        Some($crate::cpu::pointwise::run::<$f, $t, { $n }, { $p }, { $crate::cpu::pointwise::STRIP }>
-            as $crate::cpu::pointwise::Run)
+        Some($crate::cpu::pointwise::run::<$f, $t, { $n }, { $p }> as $crate::cpu::pointwise::Run)
     };
     (@plain $f:ty, $t:ty, $n:expr, $p:expr) => {
         Some($crate::cpu::pointwise::run_plain::<$f, $t, { $n }, { $p }> as $crate::cpu::pointwise::Run)
@@ -148,11 +143,11 @@ macro_rules! formula {
     (@loops Int $f:ty, $n:expr, $p:expr) => {
         [
             None, None, None,
-            $crate::formula!(@light $f, std::num::Wrapping<i64>, $n, $p),
-            $crate::formula!(@light $f, std::num::Wrapping<i32>, $n, $p),
-            $crate::formula!(@light $f, std::num::Wrapping<i16>, $n, $p),
-            $crate::formula!(@light $f, std::num::Wrapping<i8>, $n, $p),
-            $crate::formula!(@light $f, std::num::Wrapping<u8>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i64>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i32>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i16>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i8>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<u8>, $n, $p),
         ]
     };
     (@loops Factored $f:ty, $n:expr, $p:expr) => {
@@ -164,14 +159,14 @@ macro_rules! formula {
     };
     (@loops Ordered $f:ty, $n:expr, $p:expr) => {
         [
-            $crate::formula!(@light $f, f32, $n, $p),
-            $crate::formula!(@light $f, f64, $n, $p),
+            $crate::formula!(@run $f, f32, $n, $p),
+            $crate::formula!(@run $f, f64, $n, $p),
             None,
-            $crate::formula!(@light $f, std::num::Wrapping<i64>, $n, $p),
-            $crate::formula!(@light $f, std::num::Wrapping<i32>, $n, $p),
-            $crate::formula!(@light $f, std::num::Wrapping<i16>, $n, $p),
-            $crate::formula!(@light $f, std::num::Wrapping<i8>, $n, $p),
-            $crate::formula!(@light $f, std::num::Wrapping<u8>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i64>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i32>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i16>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i8>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<u8>, $n, $p),
         ]
     };
     (@loops Divided $f:ty, $n:expr, $p:expr) => {
@@ -188,14 +183,14 @@ macro_rules! formula {
     };
     (@loops Num $f:ty, $n:expr, $p:expr) => {
         [
-            $crate::formula!(@light $f, f32, $n, $p),
-            $crate::formula!(@light $f, f64, $n, $p),
+            $crate::formula!(@run $f, f32, $n, $p),
+            $crate::formula!(@run $f, f64, $n, $p),
             $crate::formula!(@plain $f, $crate::tensor::c128, $n, $p),
-            $crate::formula!(@light $f, std::num::Wrapping<i64>, $n, $p),
-            $crate::formula!(@light $f, std::num::Wrapping<i32>, $n, $p),
-            $crate::formula!(@light $f, std::num::Wrapping<i16>, $n, $p),
-            $crate::formula!(@light $f, std::num::Wrapping<i8>, $n, $p),
-            $crate::formula!(@light $f, std::num::Wrapping<u8>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i64>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i32>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i16>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<i8>, $n, $p),
+            $crate::formula!(@run $f, std::num::Wrapping<u8>, $n, $p),
         ]
     };
     (@grad $this:ident $lanes:ident $trig:tt) => { None };
