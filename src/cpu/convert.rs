@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use self::f16_runs::{narrow_run, widen_run};
 use super::copy::Cast;
+use super::half_bits::{narrow_f16, widen_f16};
 use super::multiversion::multiversion;
 use super::transpose;
 use crate::dispatch;
@@ -300,94 +301,6 @@ mod f16_runs {
         for i in 0..n {
             // SAFETY: the caller's promise.
             unsafe { *target.add(i) = narrow_f16(*source.add(i)) };
-        }
-    }
-}
-
-#[inline(always)]
-pub fn widen_bf16(bits: u16) -> f32 {
-    f32::from_bits(u32::from(bits) << 16)
-}
-
-/// Rounds to nearest, ties to even.
-#[inline(always)]
-pub fn narrow_bf16(value: f32) -> u16 {
-    let bits = value.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
-    (if value.is_nan() {
-        0x7fc0_0000 | (bits & 0x8000_0000)
-    } else {
-        rounded
-    } >> 16) as u16
-}
-
-#[inline(always)]
-pub fn widen_f16(bits: u16) -> f32 {
-    let sign = u32::from(bits & 0x8000) << 16;
-    let magnitude = u32::from(bits & 0x7fff) << 13;
-    let scaled = (f32::from_bits(magnitude) * f32::from_bits((254 - 15) << 23)).to_bits();
-    let finite = magnitude < 0x7c00 << 13;
-    f32::from_bits(
-        sign | if finite {
-            scaled
-        } else {
-            magnitude | 0x7f80_0000
-        },
-    )
-}
-
-/// Rounds to nearest, ties to even; the addition of a power of two rounds subnormal results.
-#[inline(always)]
-pub fn narrow_f16(value: f32) -> u16 {
-    let bits = value.to_bits();
-    let sign = (bits >> 16) & 0x8000;
-    let magnitude = bits & 0x7fff_ffff;
-    let subnormal = (f32::from_bits(magnitude) + 0.5)
-        .to_bits()
-        .wrapping_sub(0.5f32.to_bits());
-    let odd = (magnitude >> 13) & 1;
-    let normal = magnitude.wrapping_sub(112 << 23).wrapping_add(0xfff + odd) >> 13;
-    let finite = if magnitude < 113 << 23 {
-        subnormal
-    } else {
-        normal
-    };
-    let capped = if magnitude >= 0x4780_0000 {
-        0x7c00
-    } else {
-        finite
-    };
-    let result = if magnitude > 0x7f80_0000 {
-        0x7e00
-    } else {
-        capped
-    };
-    (sign | result) as u16
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use half::{bf16, f16};
-
-    #[test]
-    fn halves_round_as_the_half_crate_does() {
-        for i in 0..2_000_000u32 {
-            let value = f32::from_bits(i.wrapping_mul(2147));
-            let (mine, want) = (narrow_f16(value), f16::from_f32(value));
-            assert!(
-                mine == want.to_bits() || want.is_nan() && f16::from_bits(mine).is_nan(),
-                "{value:e}"
-            );
-            let (mine, want) = (narrow_bf16(value), bf16::from_f32(value));
-            assert!(
-                mine == want.to_bits() || want.is_nan() && bf16::from_bits(mine).is_nan(),
-                "{value:e}"
-            );
-        }
-        for bits in 0..=u16::MAX {
-            let (mine, want) = (widen_f16(bits), f16::from_bits(bits).to_f32());
-            assert!(mine.to_bits() == want.to_bits() || want.is_nan() && mine.is_nan());
         }
     }
 }

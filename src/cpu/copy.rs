@@ -1,8 +1,7 @@
 //! Copies between strided tensors, with conversion of dtype and of lazy bits.
 
-use crate::cpu::convert::{
-    Convert, Rect, converter, narrow_bf16, narrow_f16, widen_bf16, widen_f16,
-};
+use crate::cpu::convert::{Convert, Rect, converter};
+use crate::cpu::half_bits::{narrow_bf16, narrow_f16, widen_bf16, widen_f16};
 use crate::cpu::iter::Plan;
 use crate::cpu::pool;
 use crate::tensor::{Bool, DType, Element, Tensor, bf16, c64, c128, f16};

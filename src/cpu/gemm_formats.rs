@@ -1,9 +1,9 @@
 //! The element types of blocked products on each instruction set: how they are packed, multiplied and rounded.
 
-use super::convert::{narrow_bf16, narrow_f16, widen_bf16, widen_f16};
 use super::gemm_blocked::{Kernel, Output, Packed, Sum, cols, finish, rows};
 use super::gemm_kernels::{Bf16x32, F32x8, F32x16, F64x4, F64x8, I32x8, I32x16, Simd};
 use super::gemm_pack::{Pack, Square, Strip, pack};
+use super::half_bits::{narrow_bf16, narrow_f16, widen_bf16, widen_f16};
 use half::{bf16, f16};
 use std::arch::x86_64::*;
 use std::num::Wrapping;

@@ -1,6 +1,23 @@
-//! Half precision to float32 and back, free of branches, so that loops over them vectorise.
+//! Half precision to float32 and back, free of branches, so that loops over them vectorise
+//! (half's own conversions ask for the CPU's features each time).
 
-/// Branch-free, so that a loop over it vectorises (half's own conversion asks for the CPU's features).
+#[inline(always)]
+pub fn widen_bf16(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+/// Rounds to nearest, ties to even.
+#[inline(always)]
+pub fn narrow_bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
+    (if value.is_nan() {
+        0x7fc0_0000 | (bits & 0x8000_0000)
+    } else {
+        rounded
+    } >> 16) as u16
+}
+
 #[inline(always)]
 pub fn widen_f16(bits: u16) -> f32 {
     let sign = u32::from(bits & 0x8000) << 16;
@@ -16,32 +33,33 @@ pub fn widen_f16(bits: u16) -> f32 {
     )
 }
 
+/// Rounds to nearest, ties to even; the addition of a power of two rounds subnormal results.
 #[inline(always)]
-pub fn widen_bf16(bits: u16) -> f32 {
-    f32::from_bits(u32::from(bits) << 16)
-}
-
-/// Rounds to even, free of branches as widening is.
-#[inline(always)]
-pub fn narrow_bf16(x: f32) -> u16 {
-    let bits = x.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
-    let quiet = bits >> 16 | 0x40;
-    (if x.is_nan() { quiet } else { rounded }) as u16
-}
-
-/// Rounds to even: the sum with a power of two, chosen by the exponent, leaves the bits that a half keeps.
-#[inline(always)]
-pub fn narrow_f16(x: f32) -> u16 {
-    const TO_INFINITY: f32 = f32::from_bits((127 + 112) << 23);
-    const TO_ZERO: f32 = f32::from_bits((127 - 110) << 23);
-    let sign = x.to_bits() & 0x8000_0000;
-    let twice = x.to_bits() << 1;
-    let exponent = (twice & 0xff00_0000).max(0x7100_0000);
-    let base = f32::from_bits((exponent >> 1) + 0x0780_0000) + x.abs() * TO_INFINITY * TO_ZERO;
-    let bits = base.to_bits();
-    let magnitude = (bits >> 13 & 0x7c00) + (bits & 0x0fff);
-    (sign >> 16 | if x.is_nan() { 0x7e00 } else { magnitude }) as u16
+pub fn narrow_f16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let sign = (bits >> 16) & 0x8000;
+    let magnitude = bits & 0x7fff_ffff;
+    let subnormal = (f32::from_bits(magnitude) + 0.5)
+        .to_bits()
+        .wrapping_sub(0.5f32.to_bits());
+    let odd = (magnitude >> 13) & 1;
+    let normal = magnitude.wrapping_sub(112 << 23).wrapping_add(0xfff + odd) >> 13;
+    let finite = if magnitude < 113 << 23 {
+        subnormal
+    } else {
+        normal
+    };
+    let capped = if magnitude >= 0x4780_0000 {
+        0x7c00
+    } else {
+        finite
+    };
+    let result = if magnitude > 0x7f80_0000 {
+        0x7e00
+    } else {
+        capped
+    };
+    (sign | result) as u16
 }
 
 #[cfg(test)]
@@ -83,6 +101,27 @@ mod tests {
                 mine == want && mine.is_sign_negative() == want.is_sign_negative()
                     || want.is_nan() && mine.is_nan()
             );
+        }
+    }
+
+    #[test]
+    fn halves_round_as_the_half_crate_does() {
+        for i in 0..2_000_000u32 {
+            let value = f32::from_bits(i.wrapping_mul(2147));
+            let (mine, want) = (narrow_f16(value), f16::from_f32(value));
+            assert!(
+                mine == want.to_bits() || want.is_nan() && f16::from_bits(mine).is_nan(),
+                "{value:e}"
+            );
+            let (mine, want) = (narrow_bf16(value), bf16::from_f32(value));
+            assert!(
+                mine == want.to_bits() || want.is_nan() && bf16::from_bits(mine).is_nan(),
+                "{value:e}"
+            );
+        }
+        for bits in 0..=u16::MAX {
+            let (mine, want) = (widen_f16(bits), f16::from_bits(bits).to_f32());
+            assert!(mine.to_bits() == want.to_bits() || want.is_nan() && mine.is_nan());
         }
     }
 }

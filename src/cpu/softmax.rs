@@ -111,12 +111,8 @@ fn greater<A: Real>(a: A, b: A) -> A {
 #[inline(always)]
 unsafe fn maximum<A: Real>(x: *const A, n: usize) -> A {
     // SAFETY: n values from x on.
-    fold(
-        n,
-        A::of_f64(f64::NEG_INFINITY),
-        |i| unsafe { *x.add(i) },
-        greater,
-    )
+    let at = |i| unsafe { *x.add(i) };
+    fold(n, A::of_f64(f64::NEG_INFINITY), at, greater)
 }
 
 /// What is subtracted before exponentials are taken: no infinity, which would leave NaN.
