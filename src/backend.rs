@@ -4,19 +4,23 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
-use crate::ops::{Args, Body, Entry};
-use crate::tensor::{Device, DeviceType, Layout, Storage, Tensor};
-use crate::{DType, Result, err};
+use crate::ops::expr::{Expr, Tree};
+use crate::ops::{ANY_DEVICE, Args, Body, Entry, Value};
+use crate::tensor::{Device, DeviceType, Layout, Scalar, Storage, Tensor, checked_numel};
+use crate::{DType, Result, cpu, err, tree};
 
 /// What a device does for the ops. Kernels fill outputs that the core sized and allocated.
 pub trait Backend: Send + Sync {
     /// Memory on the device, zeroed if asked for.
     fn alloc(&self, device: Device, nbytes: usize, zeroed: bool) -> Result<Arc<Storage>>;
 
-    /// Copies elements between tensors of the same sizes, one of them on this device.
-    fn copy(&self, target: &Tensor, source: &Tensor) -> Result<()>;
+    /// Moves contiguous elements of one dtype between devices, one of them of this kind.
+    fn transfer(&self, target: &Tensor, source: &Tensor) -> Result<()>;
 
-    /// Runs an op into its outputs.
+    /// Computes a formula element by element; copies and conversions on the device are formulas, too.
+    fn map(&self, map: &Map) -> Result<()>;
+
+    /// Runs an op that is no formula into its outputs.
     fn run(&self, entry: &'static Entry, args: Args, outs: &[Tensor]) -> Result<()>;
 
     /// Runs an op whose output sizes depend on data.
@@ -24,6 +28,19 @@ pub trait Backend: Send + Sync {
 
     /// Waits until all work given to the device is done.
     fn synchronize(&self, device: Device) -> Result<()>;
+}
+
+/// A formula and what it reads and writes, for devices that have no loops of their own.
+pub struct Map<'a> {
+    pub tree: &'static Tree,
+    /// The dtype that it computes in, and the one in which its result comes out.
+    pub lane: DType,
+    pub result: DType,
+    /// Tensors on the device that broadcast to the target, numbers, or None where the formula reads nothing.
+    pub operands: &'a [&'a Value],
+    /// Numbers; None is NaN.
+    pub params: &'a [&'a Value],
+    pub target: &'a Tensor,
 }
 
 struct Cpu;
@@ -37,15 +54,23 @@ impl Backend for Cpu {
         }
     }
 
-    fn copy(&self, target: &Tensor, source: &Tensor) -> Result<()> {
-        crate::cpu::copy::copy(target, source)
+    fn transfer(&self, target: &Tensor, source: &Tensor) -> Result<()> {
+        cpu::copy::copy(target, source)
+    }
+
+    /// The CPU has compiled loops for every formula (`ops::pointwise`).
+    fn map(&self, map: &Map) -> Result<()> {
+        Err(err!(
+            NotImplemented,
+            "no formula is interpreted on {}",
+            map.target.device()
+        ))
     }
 
     #[inline]
     fn run(&self, entry: &'static Entry, args: Args, outs: &[Tensor]) -> Result<()> {
         match entry.op.body {
             Body::Kernel { cpu, .. } => cpu(args, outs),
-            Body::Pointwise(spec) => spec.run(args, outs),
             _ => Err(not_implemented(entry, Device::CPU)),
         }
     }
@@ -105,7 +130,7 @@ pub fn not_implemented(entry: &Entry, device: Device) -> crate::Error {
 /// Runs a kernel op; the CPU's is called without a look-up.
 #[inline]
 pub fn run(device: Device, entry: &'static Entry, args: Args, outs: &[Tensor]) -> Result<()> {
-    if device.is_cpu() {
+    if device.is_cpu() || entry.has(ANY_DEVICE) {
         Cpu.run(entry, args, outs)
     } else {
         of(device)?.run(entry, args, outs)
@@ -117,19 +142,125 @@ pub fn empty(device: Device, shape: &[i64], dtype: DType) -> Result<Tensor> {
     if device.is_cpu() {
         return Tensor::empty(shape, dtype);
     }
+    let device = device.resolved();
     let layout = Layout::contiguous(shape);
-    let storage = of(device)?.alloc(device, layout.numel() as usize * dtype.size(), false)?;
+    let bytes = checked_numel(shape)?.checked_mul(dtype.size() as i64);
+    let bytes = bytes.ok_or_else(|| {
+        err!(
+            Runtime,
+            "Storage size calculation overflowed with sizes={shape:?}"
+        )
+    })?;
+    let storage = of(device)?.alloc(device, bytes as usize, false)?;
     Tensor::from_storage(storage, layout, dtype)
+}
+
+/// Computes a formula on the device of its target.
+pub fn map(map: &Map) -> Result<()> {
+    of(map.target.device())?.map(map)
 }
 
 /// Copies elements, between devices too; sizes are equal, dtypes may differ.
 pub fn copy(target: &Tensor, source: &Tensor) -> Result<()> {
-    let device = if target.device().is_cpu() {
-        source.device()
+    let (to, from) = (target.device(), source.device());
+    if to.is_cpu() && from.is_cpu() {
+        return cpu::copy::copy(target, source);
+    }
+    if to == from {
+        return copy_within(target, source);
+    }
+    let packed = packed(source)?;
+    let lands = target.is_contiguous() && target.dtype() == source.dtype() && !target.lazy().any();
+    let landed = if lands {
+        target.clone()
     } else {
-        target.device()
+        empty(to, source.shape(), source.dtype())?
     };
-    of(device)?.copy(target, source)
+    if landed.numel() > 0 {
+        of(if to.is_cpu() { from } else { to })?.transfer(&landed, &packed)?;
+    }
+    if lands { Ok(()) } else { copy(target, &landed) }
+}
+
+/// The tensor itself if its elements stand in a row as they are, else such a copy on its device.
+fn packed(source: &Tensor) -> Result<Tensor> {
+    if source.is_contiguous() && !source.lazy().any() {
+        return Ok(source.clone());
+    }
+    let target = empty(source.device(), source.shape(), source.dtype())?;
+    copy(&target, source)?;
+    Ok(target)
+}
+
+/// The formulas of copies: as it is, conjugated, negated, both.
+static COPIES: [fn(bool) -> &'static Tree; 4] = [
+    tree!(Expr::input(0)),
+    tree!(Expr::call("conj", &[Expr::input(0)])),
+    tree!(Expr::call("neg", &[Expr::input(0)])),
+    tree!(Expr::call("neg", &[Expr::call("conj", &[Expr::input(0)])])),
+];
+
+/// Copies between tensors of one device other than the CPU.
+fn copy_within(target: &Tensor, source: &Tensor) -> Result<()> {
+    let conj = source.lazy().conj != target.lazy().conj && source.dtype().is_complex();
+    let neg = source.lazy().neg != target.lazy().neg;
+    let lane = lane_of(source.dtype());
+    map(&Map {
+        tree: COPIES[usize::from(conj) + 2 * usize::from(neg)](conj),
+        lane,
+        result: lane,
+        operands: &[&Value::Tensor(source.clone())],
+        params: &[],
+        target,
+    })
+}
+
+/// Gives every element of a tensor one value.
+pub fn fill(target: &Tensor, value: Scalar) -> Result<()> {
+    if target.device().is_cpu() {
+        cpu::fill::fill(target, value);
+        return Ok(());
+    }
+    let lane = lane_of(target.dtype());
+    map(&Map {
+        tree: COPIES[0](false),
+        lane,
+        result: lane,
+        operands: &[&Value::Num(value)],
+        params: &[],
+        target,
+    })
+}
+
+/// Where elements are read into: halves compute in float32.
+fn lane_of(dtype: DType) -> DType {
+    match dtype {
+        DType::F16 | DType::BF16 => DType::F32,
+        DType::Bool => DType::U8,
+        other => other,
+    }
+}
+
+/// Gives a storage another size in place; every alias sees the new memory.
+///
+/// # Safety
+/// As [`Storage::resize`].
+pub unsafe fn resize(storage: &Arc<Storage>, nbytes: usize) -> Result<()> {
+    let device = storage.device();
+    if device.is_cpu() {
+        // SAFETY: the caller's promise.
+        return unsafe { storage.resize(nbytes) };
+    }
+    storage.check_resizable()?;
+    let fresh = of(device)?.alloc(device, nbytes, false)?;
+    let kept = Layout::contiguous(&[storage.nbytes().min(nbytes) as i64]);
+    copy(
+        &Tensor::from_storage(Arc::clone(&fresh), kept.clone(), DType::U8)?,
+        &Tensor::from_storage(Arc::clone(storage), kept, DType::U8)?,
+    )?;
+    // SAFETY: the caller's promise; nobody else knows the fresh memory.
+    unsafe { storage.exchange(&fresh) };
+    Ok(())
 }
 
 /// The tensor itself, or a copy of it on the CPU.
@@ -139,7 +270,7 @@ pub fn to_cpu(source: &Tensor) -> Result<Tensor> {
 
 /// The tensor itself, or a copy of it on a device; keeps no history.
 pub fn to_device(source: &Tensor, device: Device) -> Result<Tensor> {
-    if source.device() == device {
+    if source.device() == device.resolved() {
         return Ok(source.clone());
     }
     let target = empty(device, source.shape(), source.dtype())?;

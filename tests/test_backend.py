@@ -1,20 +1,14 @@
 """A backend registered from Python, here on NumPy: the ops reach it, its exceptions pass through."""
 
+import ctypes
+
 import numpy as np
 import pytest
 
 import rtensor as torch
-from rtensor.backend import Backend, register, strided_array
+from rtensor.backend import Backend, Launch, Place, register, strided_array
 
-KERNELS = {
-    "add": lambda a, b, alpha: a + alpha * b,
-    "mul": np.multiply,
-    "neg": np.negative,
-    "exp": np.exp,
-    "mm": np.matmul,
-    "fill/Scalar": lambda a, value: np.full_like(a, value),
-    "ones_like": lambda a, *_: np.ones_like(a),
-}
+FUNCTIONS = {"add": np.add, "mul": np.multiply, "neg": np.negative, "exp": np.exp}
 
 
 class NumpyBackend(Backend):
@@ -23,23 +17,37 @@ class NumpyBackend(Backend):
     def __init__(self):
         self.calls = []
 
-    def alloc(self, nbytes, index, zeroed):
-        return np.zeros(max(nbytes, 1), np.uint8)
+    def alloc(self, nbytes, zeroed):
+        block = np.zeros(max(nbytes, 1), np.uint8)
+        return block, block.ctypes.data
 
-    def address(self, block):
-        return block.__array_interface__["data"][0]
+    def transfer(self, target, source):
+        ctypes.memmove(target.data_ptr(), source.data_ptr(), target.numel() * target.itemsize)
 
-    def copy(self, target, source):
-        sides = [t.numpy() if t.device.type == "cpu" else strided_array(t, np) for t in (target, source)]
-        np.copyto(*sides, casting="unsafe")
+    def map(self, formula, signature, words, count):
+        launch = Launch.read(signature, words)
+        inputs = [self.array(x, launch.shape) if isinstance(x, Place) else x for x in launch.inputs]
+        values = []
+        for name, *operands in formula.nodes:
+            self.calls.append(name)
+            if name == "input":
+                values.append(inputs[operands[0]])
+            else:
+                values.append(FUNCTIONS[name](*(values[e] if isinstance(e, int) else e for e in operands)))
+        self.array(launch.target, launch.shape)[...] = values[formula.root]
 
-    def run(self, name, args, outs):
-        self.calls.append(name)
-        if name not in KERNELS:
+    def kernel(self, name):
+        if name != "mm":
             raise NotImplementedError(f"no kernel for {name}")
-        arrays = [strided_array(a, np) if isinstance(a, torch.Tensor) and a.device.type != "cpu" else a for a in args]
-        arrays = [a.numpy() if isinstance(a, torch.Tensor) else a for a in arrays]
-        strided_array(outs[0], np)[...] = KERNELS[name](*arrays)
+        return lambda args, outs: np.matmul(*(strided_array(a, np) for a in args), out=strided_array(outs[0], np))
+
+    @staticmethod
+    def array(place, shape):
+        dtype = np.dtype(place.dtype)
+        reach = 1 + sum((size - 1) * step for size, step in zip(shape, place.strides, strict=True))
+        memory = (ctypes.c_uint8 * (reach * dtype.itemsize)).from_address(place.address)
+        strides = [step * dtype.itemsize for step in place.strides]
+        return np.lib.stride_tricks.as_strided(np.frombuffer(memory, dtype), shape, strides)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +63,19 @@ def test_results_lie_on_the_device(backend):
     assert y.device.type == "privateuseone" and "add" in backend.calls
     assert y.cpu().tolist() == [[2.0, 5.0], [5.0, 8.0]]
     assert (x * 2).cpu().tolist() == [[2.0, 4.0], [6.0, 8.0]]
+
+
+def test_formulas_are_one_launch(backend):
+    x = torch.tensor([0.0, 1.0], device="privateuseone", requires_grad=True)
+    before = len(backend.calls)
+    x.exp().backward(x.detach())
+    assert x.grad.cpu().tolist() == pytest.approx([0.0, np.e])
+    assert backend.calls[before:].count("exp") == 1
+
+
+def test_products_reach_their_kernel(backend):
+    x = torch.tensor([[1.0, 2.0]], device="privateuseone")
+    assert torch.mm(x, x.t()).item() == 5.0
 
 
 def test_views_need_no_kernel(backend):

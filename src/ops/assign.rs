@@ -2,7 +2,7 @@
 
 use super::{Value, call_inplace, find_overload};
 use crate::tensor::{Layout, Tensor, checked_numel};
-use crate::{Result, err};
+use crate::{Result, backend, err};
 
 /// `target.copy_(source)`: broadcasts, converts, counts the write, and is recorded.
 pub fn copy_into(target: &Tensor, source: &Tensor) -> Result<()> {
@@ -28,7 +28,7 @@ pub fn resize(target: &Tensor, shape: &[i64]) -> Result<()> {
     // SAFETY: ops are called under the call lock, and no kernel is running on this tensor.
     unsafe {
         if bytes as usize > target.storage().nbytes() {
-            target.storage().resize(bytes as usize)?;
+            backend::resize(target.storage(), bytes as usize)?;
         }
         target.set_layout(layout)
     }

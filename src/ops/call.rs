@@ -81,9 +81,7 @@ pub(super) fn run(
     targets: &[Tensor],
 ) -> Result<()> {
     match (entry.op.body, sizes.common) {
-        (Body::Pointwise(spec), Some(common)) if device.is_cpu() => {
-            spec.fill(Args(args), common, &targets[0])
-        }
+        (Body::Pointwise(spec), Some(common)) => spec.fill(Args(args), common, &targets[0]),
         _ => backend::run(device, entry, Args(args), targets),
     }
 }

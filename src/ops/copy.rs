@@ -5,8 +5,8 @@ use smallvec::smallvec;
 use super::memory_format::{channels_last_strides, format_strides};
 use super::options::one;
 use super::{
-    Args, Body, CROSS_DEVICE, F, I, LAZY, M, MemoryFormat, Out, Outputs, Outs, STRIDED, Val, Value,
-    kernel, named, result_type, rule,
+    ANY_DEVICE, Args, Body, CROSS_DEVICE, F, I, LAZY, M, MemoryFormat, Out, Outputs, Outs, STRIDED,
+    Val, Value, kernel, named, result_type, rule,
 };
 use crate::autograd::Ctx;
 use crate::tensor::{DType, Device, Layout, Tensor, broadcast_shapes};
@@ -101,8 +101,7 @@ fn convert(
     format: Option<MemoryFormat>,
 ) -> Result<Tensor> {
     let dtype = dtype.unwrap_or(x.dtype());
-    let moves =
-        device.is_some_and(|d| d.kind != x.device().kind || (d.index >= 0 && d != x.device()));
+    let moves = device.is_some_and(|d| d != x.device());
     if !copy && !moves && dtype == x.dtype() && has_format(x.layout(), format)? {
         return Ok(x.clone());
     }
@@ -176,17 +175,17 @@ fn contiguous(args: Args) -> Result<Outputs> {
 
 ops! {
     /// Writes the values of `src` into this tensor, broadcast and converted to its dtype.
-    "copy(Tensor self, Tensor src, bool non_blocking=False) -> Tensor", I | STRIDED | LAZY | CROSS_DEVICE,
+    "copy(Tensor self, Tensor src, bool non_blocking=False) -> Tensor", I | STRIDED | LAZY | CROSS_DEVICE | ANY_DEVICE,
     kernel(meta_copy, run_copy),
     grad named("CopyBackwards", 0, |c| grads![c.when(0, || c.g().zeros_like()), c.when(1, || as_input(c, 1))]);
 
     /// A copy of the tensor in another dtype, on another device, or in another memory format.
     "_to_copy(Tensor self, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool non_blocking=False, MemoryFormat? memory_format=None) -> Tensor",
-    F | STRIDED | LAZY, kernel(meta_to_copy, run_clone),
+    F | STRIDED | LAZY | ANY_DEVICE, kernel(meta_to_copy, run_clone),
     grad named("ToCopyBackward0", 0, |c| grads![as_input(c, 0)]);
 
     /// A copy of the tensor; gradients flow through it.
-    "clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", F | M | STRIDED | LAZY, kernel(meta_clone, run_clone),
+    "clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", F | M | STRIDED | LAZY | ANY_DEVICE, kernel(meta_clone, run_clone),
     grad rule(0, |c| grads![c.g()]);
 
     /// The tensor itself if it lies in memory in the given format, else a copy that does.

@@ -4,9 +4,11 @@ use smallvec::smallvec;
 
 use super::memory_format::{empty_laid_out, format_strides};
 use super::options::{Options, check_fits, dtype_of_number, empty_as, fill_tensor, options_like};
-use super::{Args, F, I, M, MemoryFormat, O, Out, Outputs, Outs, STRIDED, Value, kernel, rule};
+use super::{
+    ANY_DEVICE, Args, F, I, M, MemoryFormat, O, Out, Outputs, Outs, STRIDED, Value, kernel, rule,
+};
 use crate::tensor::{Dims, Layout, Scalar, Tensor};
-use crate::{Result, backend, cpu, ensure, err, fail, grads, ops};
+use crate::{Result, backend, ensure, err, fail, grads, ops};
 
 fn empty(args: Args) -> Result<Outputs> {
     let (shape, options) = (args.ints(0)?, Options::read(args, 1)?);
@@ -172,8 +174,7 @@ fn meta_like_self(args: Args) -> Result<Outs> {
 fn fill_scalar(args: Args, outs: &[Tensor]) -> Result<()> {
     let value = args.scalar(1)?;
     check_fits(value, outs[0].dtype())?;
-    cpu::fill::fill(&outs[0], value);
-    Ok(())
+    backend::fill(&outs[0], value)
 }
 
 fn fill_with_tensor(args: Args, outs: &[Tensor]) -> Result<()> {
@@ -184,8 +185,7 @@ fn fill_with_tensor(args: Args, outs: &[Tensor]) -> Result<()> {
         "fill_ only supports 0-dimension value tensor but got tensor with {} dimensions.",
         value.ndim()
     );
-    cpu::fill::fill(&outs[0], value.item()?);
-    Ok(())
+    backend::fill(&outs[0], value.item()?)
 }
 
 ops! {
@@ -255,17 +255,16 @@ ops! {
 
     // First, so that a 0-dimensional tensor does not pass for a number and lose its gradient.
     /// The tensor with every element replaced by the value of a 0-dimensional tensor.
-    "fill/Tensor(Tensor self, Tensor value) -> Tensor", F | I, kernel(meta_like_self, fill_with_tensor),
+    "fill/Tensor(Tensor self, Tensor value) -> Tensor", F | I | STRIDED | ANY_DEVICE, kernel(meta_like_self, fill_with_tensor),
     grad rule(0, |c| grads![c.when(0, || c.g().zeros_like()), c.when(1, || c.g().sum(Value::None, false))]);
 
     /// The tensor with every element replaced by a number.
-    "fill/Scalar(Tensor self, Scalar value) -> Tensor", F | I | STRIDED, kernel(meta_like_self, fill_scalar),
+    "fill/Scalar(Tensor self, Scalar value) -> Tensor", F | I | STRIDED | ANY_DEVICE, kernel(meta_like_self, fill_scalar),
     grad rule(0, |c| grads![c.g().zeros_like()]);
 
     /// The tensor with every element replaced by zero.
-    "zero(Tensor self) -> Tensor", I | STRIDED, kernel(meta_like_self, |_, outs| {
-        cpu::fill::fill(&outs[0], Scalar::Int(0));
-        Ok(())
+    "zero(Tensor self) -> Tensor", I | STRIDED | ANY_DEVICE, kernel(meta_like_self, |_, outs| {
+        backend::fill(&outs[0], Scalar::Int(0))
     }),
     grad rule(0, |c| grads![c.g().zeros_like()]);
 }

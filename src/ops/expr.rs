@@ -6,7 +6,8 @@ use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 use smallvec::{SmallVec, smallvec};
 
 use crate::cpu::lanes::{
-    Field, Int, Mask, Num, Ordered, Real, field_functions, real_functions, real_functions2,
+    Divided, Factored, Field, Int, Mask, Num, Ordered, Real, field_functions, real_functions,
+    real_functions2,
 };
 
 /// A value in a formula being written down.
@@ -124,6 +125,19 @@ fn pruned(all: Vec<Node>, root: Expr) -> Tree {
     }
 }
 
+/// The tree of a formula, written down once; `complex` says for which numbers.
+#[macro_export]
+macro_rules! tree {
+    ($formula:expr) => {
+        |complex: bool| {
+            static TREES: [std::sync::OnceLock<$crate::ops::expr::Tree>; 2] =
+                [const { std::sync::OnceLock::new() }; 2];
+            TREES[usize::from(complex)]
+                .get_or_init(|| $crate::ops::expr::Tree::of(complex, || $formula))
+        }
+    };
+}
+
 fn unary(name: &'static str, x: Expr) -> Expr {
     push(Node::Call(name, smallvec![x]))
 }
@@ -223,13 +237,7 @@ impl Num for Expr {
 
 impl Ordered for Expr {
     unary_methods!(abs sign floor ceil trunc round signbit);
-    binary_methods!(lt le gt ge maximum minimum fmax fmin fmod remainder);
-    fn div_trunc(self, other: Expr) -> Expr {
-        unary("trunc", binary("div", self, other))
-    }
-    fn div_floor(self, other: Expr) -> Expr {
-        binary("floor_divide", self, other)
-    }
+    binary_methods!(lt le gt ge maximum minimum fmax fmin fmod remainder div_trunc div_floor);
 }
 
 impl Int for Expr {
@@ -240,6 +248,23 @@ impl Int for Expr {
     }
     fn shift_right(self, count: Expr) -> Expr {
         binary("bitwise_right_shift", self, count)
+    }
+}
+
+impl Factored for Expr {
+    binary_methods!(gcd lcm);
+}
+
+impl Divided for Expr {
+    type Slow = Expr;
+    fn slow(self) -> Expr {
+        self
+    }
+    fn from_slow(value: Expr) -> Expr {
+        value
+    }
+    fn is_far(self, _: Expr) -> bool {
+        false
     }
 }
 

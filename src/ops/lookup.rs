@@ -101,7 +101,6 @@ fn copying(op: &'static Op) -> Option<&'static Op> {
         variants: F | O,
         body: Body::Copies(body),
         grad,
-        expr: None,
     })))
 }
 

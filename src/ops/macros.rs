@@ -10,7 +10,6 @@ macro_rules! ops {
             variants: $variants,
             body: $body,
             grad: $crate::ops!(@grad $($grad)?),
-            expr: None,
         }),*];
     };
     (@grad) => { None };

@@ -151,6 +151,8 @@ pub const APART: u16 = 512;
 pub const EXACT: u16 = 1024;
 /// A view of a tensor that nobody sees: the result counts as no view.
 pub const OWNED: u16 = 2048;
+/// The kernel is made of the backends' copies and fills, and serves every device.
+pub const ANY_DEVICE: u16 = 4096;
 
 /// Size and dtype of an output, known before any data is touched.
 #[derive(Clone, Debug)]
@@ -278,8 +280,6 @@ pub struct Op {
     pub variants: u16,
     pub body: Body,
     pub grad: Option<Grad>,
-    /// Pointwise ops: the formula as CUDA text.
-    pub expr: Option<fn() -> String>,
 }
 
 /// A composition's one result.

@@ -3,9 +3,9 @@
 use smallvec::smallvec;
 
 use super::memory_format::{empty_laid_out, format_strides};
-use super::{Args, Outputs, Value, call_inplace, find_overload};
+use super::{Args, Outputs, Value};
 use crate::tensor::{DType, Device, Scalar, Tensor, c128, default_device, default_dtype};
-use crate::{Result, backend, cpu, dispatch, ensure, err};
+use crate::{Result, backend, dispatch, ensure};
 
 /// The options that every creation op ends with: dtype, layout, device, `pin_memory`, `requires_grad`.
 pub(super) struct Options {
@@ -29,7 +29,7 @@ impl Options {
     }
 
     pub fn device(&self) -> Device {
-        self.device.unwrap_or_else(default_device)
+        self.device.unwrap_or_else(default_device).resolved()
     }
 
     /// A row-major tensor, not initialised.
@@ -54,7 +54,7 @@ impl Options {
 
 /// The tensor itself, or a copy of it on the device.
 pub(super) fn on_device(made: Tensor, device: Device) -> Result<Tensor> {
-    if made.device().kind == device.kind {
+    if made.device() == device {
         return Ok(made);
     }
     let moved = backend::empty(device, made.shape(), made.dtype())?;
@@ -70,13 +70,7 @@ pub(super) fn one(result: Tensor) -> Result<Outputs> {
 /// Writes a value to a fresh tensor.
 pub(super) fn fill_tensor(target: &Tensor, value: Scalar) -> Result<()> {
     check_fits(value, target.dtype())?;
-    if target.device().is_cpu() {
-        cpu::fill::fill(target, value);
-        return Ok(());
-    }
-    let entry =
-        find_overload("fill/Scalar").ok_or_else(|| err!(NotImplemented, "no operator 'fill'"))?;
-    call_inplace(entry, &[target.into(), value.into()])
+    backend::fill(target, value)
 }
 
 /// A number that the dtype cannot hold is an error, except for negative whole ones in unsigned types, which wrap.

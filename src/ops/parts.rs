@@ -2,7 +2,8 @@
 
 use num_complex::Complex;
 
-use super::pointwise::{Kind, Loops, Pointwise, Spec, fill_with};
+use super::expr::{Expr, Tree};
+use super::pointwise::{Formula, Kind, Loops, Pointwise, Spec, fill_with};
 use super::pointwise_checks::{not_bool, parts_of_complex};
 use super::{
     Args, Body, EXACT, F, Grads, I, M, O, Out, Outs, STRIDED, Val, arg, kernel, out, rule,
@@ -12,7 +13,7 @@ use crate::cpu::lanes::Field;
 use crate::cpu::pointwise::{Map, Run, run, run_plain};
 use crate::cpu::pool::grain;
 use crate::tensor::{DType, Scalar, Tensor, c128};
-use crate::{Result, grads, ops};
+use crate::{Result, grads, ops, tree};
 
 struct Modulus;
 struct Angle;
@@ -94,14 +95,20 @@ where
     ]
 }
 
-const fn spec(kernel: &'static str, kind: Kind, operands: usize, loops: Loops) -> Spec {
+const fn spec(
+    kernel: &'static str,
+    kind: Kind,
+    operands: usize,
+    loops: Loops,
+    tree: fn(bool) -> &'static Tree,
+) -> Spec {
     Spec {
         kernel,
         kind,
         operands,
         untyped: 0,
         params: 0,
-        loops,
+        formula: Formula { loops, tree },
         grain: grain::MATH,
         check: None,
         before: None,
@@ -118,6 +125,7 @@ impl Pointwise for Abs {
             Kind::Real,
             1,
             with_complex!(Ordered (x) => x.abs(), Modulus),
+            tree!(Expr::call("abs", &[Expr::input(0)])),
         )
     };
 }
@@ -129,6 +137,7 @@ impl Pointwise for Sgn {
         Kind::Keep,
         1,
         with_complex!(Ordered (x) => x.sign(), Direction),
+        tree!(Expr::call("sgn", &[Expr::input(0)])),
     );
 }
 
@@ -139,6 +148,7 @@ impl Pointwise for Argument {
         Kind::FloatReal,
         1,
         complex_loops::<Angle>(float_loops::<Angle, 1>()),
+        tree!(Expr::call("angle", &[Expr::input(0)])),
     );
 }
 
@@ -151,6 +161,7 @@ impl Pointwise for Parts {
             Kind::Complex,
             2,
             float_loops::<FromParts, 2>(),
+            tree!(Expr::call("complex", &[Expr::input(0), Expr::input(1)])),
         )
     };
 }
@@ -159,7 +170,13 @@ struct Polar;
 impl Pointwise for Polar {
     const SPEC: Spec = Spec {
         check: Some(parts_of_complex),
-        ..spec("polar_cpu", Kind::Complex, 2, float_loops::<FromPolar, 2>())
+        ..spec(
+            "polar_cpu",
+            Kind::Complex,
+            2,
+            float_loops::<FromPolar, 2>(),
+            tree!(Expr::call("polar", &[Expr::input(0), Expr::input(1)])),
+        )
     };
 }
 

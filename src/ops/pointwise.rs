@@ -10,7 +10,7 @@ use crate::cpu::pointwise::Run;
 use crate::tensor::{
     Category, DType, Dims, FromScalar, Scalar, Tensor, broadcast_shapes, default_dtype,
 };
-use crate::{Result, dispatch, fail};
+use crate::{Result, backend, dispatch, fail};
 
 /// A formula's loops, by lane type: f32, f64, complex128, i64, i32, i16, i8, u8.
 pub type Loops = [Option<Run>; 8];
@@ -79,29 +79,30 @@ pub struct Spec {
     /// How many of them do not take part in the promotion.
     pub untyped: usize,
     pub params: usize,
-    pub loops: Loops,
+    pub formula: Formula,
     pub grain: usize,
     /// Rejects dtypes; gets the promoted one.
     pub check: Option<fn(Args, DType) -> Result<()>>,
     /// Looks at the data before the kernel runs.
     pub before: Option<fn(Args, DType) -> Result<()>>,
-    /// Other loops for particular arguments.
-    pub choose: Option<fn(Args, DType) -> Option<&'static Loops>>,
+    /// Another formula for particular arguments.
+    pub choose: Option<fn(Args, DType) -> Option<&'static Formula>>,
 }
 
 pub trait Pointwise {
     const SPEC: Spec;
 }
 
-/// The gradient of one operand: a formula of the result's gradient, the operands, the result, and
-/// the scalar parameters.
-pub struct Derivative {
+/// A formula: loops for the CPU, and written down for everything else.
+pub struct Formula {
     pub loops: Loops,
     pub tree: fn(complex: bool) -> &'static Tree,
 }
 
 pub trait Differentiable: Pointwise {
-    const DERIVATIVES: &'static [Derivative];
+    /// The gradient of each operand: formulas of the result's gradient, the operands, the result,
+    /// and the scalar parameters.
+    const DERIVATIVES: &'static [Formula];
 }
 
 impl Spec {
@@ -132,7 +133,7 @@ impl Spec {
         if let Some(check) = self.check {
             check(args, common)?;
         }
-        if loop_for(&self.loops, common).is_none() {
+        if loop_for(&self.formula.loops, common).is_none() {
             fail!(
                 NotImplemented,
                 "\"{}\" not implemented for '{}'",
@@ -147,20 +148,59 @@ impl Spec {
         Ok((out, common))
     }
 
-    /// The CPU's kernel.
-    pub fn run(&self, args: Args, outs: &[Tensor]) -> Result<()> {
-        self.fill(args, self.common(args)?, &outs[0])
+    /// Fills the result, where the dtype to compute in is known.
+    #[inline]
+    pub fn fill(&self, args: Args, common: DType, target: &Tensor) -> Result<()> {
+        let chosen = self.choose.and_then(|choose| choose(args, common));
+        let formula = chosen.unwrap_or(&self.formula);
+        let params = args.0.get(self.operands..self.operands + self.params);
+        let params = params.unwrap_or_default();
+        if target.device().is_cpu() {
+            self.fill_here(formula, args, common, params, target)
+        } else {
+            self.fill_there(formula, args, common, params, target)
+        }
     }
 
-    /// The kernel, where the dtype to compute in is known.
-    pub fn fill(&self, args: Args, common: DType, target: &Tensor) -> Result<()> {
+    /// On another device: the formula as it is written down.
+    fn fill_there(
+        &self,
+        formula: &Formula,
+        args: Args,
+        common: DType,
+        params: &[Value],
+        target: &Tensor,
+    ) -> Result<()> {
+        let Some((_, lane)) = loop_for(&formula.loops, common) else {
+            return Ok(());
+        };
+        let lane = if common == DType::C64 { common } else { lane };
+        let tree = (formula.tree)(common.is_complex());
+        let operands: SmallVec<[&Value; 6]> = args.0[..self.operands].iter().collect();
+        backend::map(&backend::Map {
+            tree,
+            lane,
+            result: self.result(lane),
+            operands: &operands,
+            params: &params.iter().collect::<SmallVec<[&Value; 3]>>(),
+            target,
+        })
+    }
+
+    /// On the CPU.
+    #[inline]
+    fn fill_here(
+        &self,
+        formula: &Formula,
+        args: Args,
+        common: DType,
+        params: &[Value],
+        target: &Tensor,
+    ) -> Result<()> {
         if let Some(before) = self.before {
             before(args, common)?;
         }
-        let chosen = self.choose.and_then(|choose| choose(args, common));
-        let params = args.0.get(self.operands..self.operands + self.params);
-        let params = params.unwrap_or_default();
-        let Some((run, lane)) = loop_with(chosen.unwrap_or(&self.loops), common, params) else {
+        let Some((run, lane)) = loop_with(&formula.loops, common, params) else {
             return Ok(());
         };
         let params = scalars(lane, params.iter())?;

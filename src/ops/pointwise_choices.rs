@@ -1,16 +1,16 @@
-//! Loops that serve frequent scalar arguments better than the general formula.
+//! Formulas that serve frequent scalar arguments better than the general one.
 
-use super::pointwise::Loops;
+use super::pointwise::Formula;
 use super::{Args, Value};
 use crate::tensor::{DType, Scalar};
 
-/// Loops of a formula that stands on its own.
-macro_rules! loops {
+/// A formula that stands on its own.
+macro_rules! alone {
     ($lanes:ident $args:tt => $body:expr) => {{
         struct This;
         formula!(This keep $lanes [] $args $body);
-        const LOOPS: Loops = formula!(@loops $lanes This, formula!(@operands $args), formula!(@params $args));
-        &LOOPS
+        static FORMULA: Formula = formula!(@written $lanes This, $args);
+        &FORMULA
     }};
 }
 
@@ -18,15 +18,15 @@ fn is_one(s: &Value) -> bool {
     matches!(s, Value::Num(Scalar::Int(1)))
 }
 
-pub(super) fn plain_add(args: Args, _: DType) -> Option<&'static Loops> {
-    is_one(args.get(2)).then(|| loops!(Num (a, b) => a + b))
+pub(super) fn plain_add(args: Args, _: DType) -> Option<&'static Formula> {
+    is_one(args.get(2)).then(|| alone!(Num (a, b) => a + b))
 }
 
-pub(super) fn plain_sub(args: Args, _: DType) -> Option<&'static Loops> {
-    is_one(args.get(2)).then(|| loops!(Num (a, b) => a - b))
+pub(super) fn plain_sub(args: Args, _: DType) -> Option<&'static Formula> {
+    is_one(args.get(2)).then(|| alone!(Num (a, b) => a - b))
 }
 
-pub(super) fn plain_power(args: Args, common: DType) -> Option<&'static Loops> {
+pub(super) fn plain_power(args: Args, common: DType) -> Option<&'static Formula> {
     let Value::Num(exponent) = args.get(1) else {
         return None;
     };
@@ -36,33 +36,33 @@ pub(super) fn plain_power(args: Args, common: DType) -> Option<&'static Loops> {
     let exponent = exponent.to_f64();
     let floats = common.is_differentiable();
     if exponent == 2.0 {
-        Some(loops!(Num (a, b) => a * a))
+        Some(alone!(Num (a, b) => a * a))
     } else if exponent == 3.0 {
-        Some(loops!(Num (a, b) => a * a * a))
+        Some(alone!(Num (a, b) => a * a * a))
     } else if exponent == 0.5 {
-        Some(loops!(Field (a, b) => a.sqrt()))
+        Some(alone!(Field (a, b) => a.sqrt()))
     } else if exponent == -0.5 && floats {
-        Some(loops!(Field (a, b) => a.rsqrt()))
+        Some(alone!(Field (a, b) => a.rsqrt()))
     } else if exponent == -1.0 && floats {
-        Some(loops!(Field (a, b) => a.reciprocal()))
+        Some(alone!(Field (a, b) => a.reciprocal()))
     } else if exponent == -2.0 && floats {
-        Some(loops!(Field (a, b) => (a * a).reciprocal()))
+        Some(alone!(Field (a, b) => (a * a).reciprocal()))
     } else {
         None
     }
 }
 
 /// The neighbour of a half-precision number, computed in f32.
-pub(super) fn next_half(_: Args, common: DType) -> Option<&'static Loops> {
+pub(super) fn next_half(_: Args, common: DType) -> Option<&'static Formula> {
     match common {
-        DType::BF16 => Some(loops!(Rare (a, b) => a.next_bf16(b))),
-        DType::F16 => Some(loops!(Rare (a, b) => a.next_f16(b))),
+        DType::BF16 => Some(alone!(Rare (a, b) => a.next_bf16(b))),
+        DType::F16 => Some(alone!(Rare (a, b) => a.next_f16(b))),
         _ => None,
     }
 }
 
 /// The inverse of a bool is its negation.
-pub(super) fn invert_bool(args: Args, _: DType) -> Option<&'static Loops> {
+pub(super) fn invert_bool(args: Args, _: DType) -> Option<&'static Formula> {
     let dtype = args.get(0).tensor()?.dtype();
-    (dtype == DType::Bool).then(|| loops!(Int (a) => E::ONE.bitwise_xor(a)))
+    (dtype == DType::Bool).then(|| alone!(Int (a) => E::ONE.bitwise_xor(a)))
 }

@@ -2,19 +2,20 @@
 
 use smallvec::SmallVec;
 
-use super::pointwise::{Derivative, Differentiable, Kind, Loops, Spec, loop_for, shape_of};
+use super::pointwise::{Differentiable, Formula, Kind, Spec, loop_for, shape_of};
 use super::pointwise_launch::{Lanes, launch, scalars};
 use super::replay::replay;
 use super::{Grads, Val, Value, arg, out, result_type};
 use crate::autograd::{Ctx, grad_enabled};
-use crate::tensor::Tensor;
+use crate::backend::{self, Map};
+use crate::tensor::{Device, Tensor};
 use crate::{Result, fail};
 
 /// Bits of what the gradient of each operand needs saved.
 #[must_use]
 pub fn uses<P: Differentiable>() -> SmallVec<[u32; 3]> {
     let operands = P::SPEC.operands;
-    let bits = |d: &Derivative| {
+    let bits = |d: &Formula| {
         let inputs = (d.tree)(true).inputs;
         let of_operands = (0..operands).filter(|i| inputs & (2 << i) != 0).map(arg);
         let of_result = if inputs & (2 << operands) == 0 {
@@ -39,7 +40,7 @@ pub fn rule<P: Differentiable>(ctx: &Ctx) -> Grads {
 /// Stands for what a formula does not read.
 static ABSENT: Value = Value::None;
 
-fn gradient(spec: &Spec, derivative: &Derivative, ctx: &Ctx) -> Result<Tensor> {
+fn gradient(spec: &Spec, derivative: &Formula, ctx: &Ctx) -> Result<Tensor> {
     let g = ctx.g().get()?;
     let tree = (derivative.tree)(g.dtype().is_complex() || spec.kind == Kind::Real);
     let uses = |input: usize| tree.inputs & (1 << input) != 0;
@@ -54,27 +55,28 @@ fn gradient(spec: &Spec, derivative: &Derivative, ctx: &Ctx) -> Result<Tensor> {
     inputs.extend((0..spec.operands).map(|i| if uses(i + 1) { args.get(i) } else { &ABSENT }));
     inputs.push(&result);
     let params = (0..spec.params).map(|i| args.get(spec.operands + i));
-    let fusible = |t: &Tensor| t.device().is_cpu() && t.dtype().is_float() && !t.lazy().any();
+    let fusible = |t: &Tensor| t.dtype().is_float() && !t.lazy().any();
     if grad_enabled() || !inputs.iter().filter_map(|v| v.tensor()).all(fusible) {
         let all: Vec<Value> = inputs.into_iter().chain(params).cloned().collect();
         return replay(tree, &all);
     }
-    fused(&derivative.loops, &inputs, params)
+    fused(derivative, &inputs, params)
 }
 
 /// One pass over everything the formula reads.
 fn fused<'a>(
-    loops: &Loops,
+    formula: &Formula,
     inputs: &[&'a Value],
     params: impl Iterator<Item = &'a Value>,
 ) -> Result<Tensor> {
+    let device = device_of(inputs);
     // An operand that the formula does not read stands in as the gradient.
     let operands: SmallVec<[&Value; 6]> = inputs
         .iter()
         .map(|v| if v.is_none() { inputs[0] } else { *v })
         .collect();
     let common = result_type(operands.iter().copied())?;
-    let Some((run, lane)) = loop_for(loops, common) else {
+    let Some((run, lane)) = loop_for(&formula.loops, common) else {
         fail!(
             NotImplemented,
             "the gradient is not implemented for '{}'",
@@ -82,7 +84,19 @@ fn fused<'a>(
         );
     };
     let shape = shape_of(operands.iter().copied())?;
-    let target = Tensor::empty(&shape, common)?;
+    let target = backend::empty(device, &shape, common)?;
+    if !device.is_cpu() {
+        let params: SmallVec<[&Value; 3]> = params.collect();
+        backend::map(&Map {
+            tree: (formula.tree)(false),
+            lane,
+            result: lane,
+            operands: inputs,
+            params: &params,
+            target: &target,
+        })?;
+        return Ok(target);
+    }
     let lanes = Lanes {
         operands: lane,
         result: lane,
@@ -90,6 +104,12 @@ fn fused<'a>(
     let params = scalars(lane, params)?;
     launch(run, lanes, &operands, &params, &target, GRAIN)?;
     Ok(target)
+}
+
+/// Where the tensors lie; numbers may lie on the CPU.
+fn device_of(inputs: &[&Value]) -> Device {
+    let mut devices = inputs.iter().filter_map(|v| v.tensor()).map(Tensor::device);
+    devices.find(|d| !d.is_cpu()).unwrap_or(Device::CPU)
 }
 
 /// Elements of a gradient that make a task.

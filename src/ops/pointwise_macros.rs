@@ -22,7 +22,7 @@ macro_rules! pointwise {
                     operands: $crate::formula!(@operands $args),
                     untyped: 0usize $(+ $untyped)?,
                     params: $crate::formula!(@params $args),
-                    loops: $crate::formula!(@loops $lanes This, $crate::formula!(@operands $args), $crate::formula!(@params $args)),
+                    formula: $crate::formula!(@written $lanes This, $args),
                     grain: $crate::formula!(@grain $lanes),
                     check: $crate::formula!(@option $($check)?),
                     before: $crate::formula!(@option $($before)?),
@@ -35,7 +35,6 @@ macro_rules! pointwise {
                 variants: $variants | $crate::ops::STRIDED,
                 body: $crate::ops::Body::Pointwise(&<This as $crate::ops::pointwise::Pointwise>::SPEC),
                 grad: $crate::formula!(@grad This $lanes [$($trig)?] $([$($name)?] $gargs [$($grad),+])?),
-                expr: None,
             }
         }),*];
     };
@@ -118,6 +117,15 @@ macro_rules! formula {
     (@plain $f:ty, $t:ty, $n:expr, $p:expr) => {
         Some($crate::cpu::pointwise::run_plain::<$f, $t, { $n }, { $p }> as $crate::cpu::pointwise::Run)
     };
+    (@written $lanes:ident $f:ty, $args:tt) => {
+        $crate::ops::pointwise::Formula {
+            loops: $crate::formula!(@loops $lanes $f, $crate::formula!(@operands $args), $crate::formula!(@params $args)),
+            tree: $crate::tree!(formula(
+                std::array::from_fn($crate::ops::expr::Expr::input),
+                std::array::from_fn(|i| $crate::ops::expr::Expr::input($crate::formula!(@operands $args) + i)),
+            )),
+        }
+    };
     // In the order of `Loops`; what is missing is computed in a wider type.
     (@loops Real $f:ty, $n:expr, $p:expr) => {
         [
@@ -196,7 +204,7 @@ macro_rules! formula {
     (@grad $this:ident $lanes:ident $trig:tt) => { None };
     (@grad $this:ident $lanes:ident $trig:tt [$($name:literal)?] $gargs:tt [$($grad:expr),+]) => {{
         impl $crate::ops::pointwise::Differentiable for $this {
-            const DERIVATIVES: &'static [$crate::ops::pointwise::Derivative] =
+            const DERIVATIVES: &'static [$crate::ops::pointwise::Formula] =
                 &[$($crate::derivative!($lanes $trig $gargs $grad)),+];
         }
         Some($crate::ops::Grad {
@@ -214,23 +222,7 @@ macro_rules! derivative {
     (@at $lanes:ident $loops:ident $trig:tt $gargs:tt $grad:expr) => {{
         struct Rule;
         $crate::formula!(Rule keep $lanes $trig $gargs $grad);
-        $crate::ops::pointwise::Derivative {
-            loops: $crate::formula!(@loops $loops Rule, $crate::formula!(@operands $gargs), $crate::formula!(@params $gargs)),
-            tree: |complex| {
-                static TREES: [std::sync::OnceLock<$crate::ops::expr::Tree>; 2] =
-                    [const { std::sync::OnceLock::new() }; 2];
-                TREES[usize::from(complex)].get_or_init(|| {
-                    $crate::ops::expr::Tree::of(complex, || {
-                        formula(
-                            std::array::from_fn($crate::ops::expr::Expr::input),
-                            std::array::from_fn(|i| {
-                                $crate::ops::expr::Expr::input($crate::formula!(@operands $gargs) + i)
-                            }),
-                        )
-                    })
-                })
-            },
-        }
+        $crate::formula!(@written $loops Rule, $gargs)
     }};
     (Num $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field Real $trig $gargs $grad) };
     (Field $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field Real $trig $gargs $grad) };

@@ -229,7 +229,6 @@ macro_rules! reduce {
                 },
             ),
             grad: reduce!(@grad $($grad)?),
-            expr: None,
         }),*];
     };
     (@convert total $x:expr, $dtype:expr) => { converted($x, $dtype)? };

@@ -71,6 +71,7 @@ impl Survey {
             .and_then(|i| Args(args).opt_device(i).ok().flatten());
         Ok(asked
             .or(self.device)
-            .unwrap_or_else(crate::tensor::default_device))
+            .unwrap_or_else(crate::tensor::default_device)
+            .resolved())
     }
 }

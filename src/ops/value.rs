@@ -126,7 +126,7 @@ impl<'a> Args<'a> {
         scalars, opt_scalars: Value::Nums(v) => v.as_slice(), &'a [Scalar], "tuple of Numbers";
         str, opt_str: Value::Str(s) => s.as_ref(), &'a str, "str";
         dtype, opt_dtype: Value::DType(d) => *d, DType, "torch.dtype";
-        device, opt_device: Value::Device(d) => *d, Device, "torch.device";
+        device, opt_device: Value::Device(d) => d.resolved(), Device, "torch.device";
         memory_format, opt_memory_format: Value::MemoryFormat(f) => *f, MemoryFormat, "torch.memory_format";
     }
 

@@ -32,14 +32,7 @@ fn device_argument(object: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Device>
 
 /// The tensor on the device asked for, without history.
 fn moved(tensor: Tensor, device: Device) -> PyResult<Tensor> {
-    if tensor.device().kind == device.kind
-        && (device.index < 0 || tensor.device().index == device.index)
-    {
-        return Ok(tensor);
-    }
-    let target = crate::backend::empty(device, tensor.shape(), tensor.dtype())?;
-    crate::backend::copy(&target, &tensor)?;
-    Ok(target)
+    Ok(crate::backend::to_device(&tensor, device)?)
 }
 
 fn set_requires_grad(tensor: &Tensor, requires_grad: bool) -> PyResult<()> {

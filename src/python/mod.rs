@@ -2,6 +2,7 @@
 
 mod autograd;
 mod backend;
+mod backend_map;
 mod convert;
 mod data;
 mod dlpack;

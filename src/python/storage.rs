@@ -87,7 +87,7 @@ impl UntypedStorage {
             PyValueError::new_err(format!("resize_: size must be non-negative, got {size}"))
         })?;
         // SAFETY: the interpreter lock is the call lock.
-        Ok(unsafe { self.0.resize(size) }?)
+        Ok(unsafe { crate::backend::resize(&self.0, size) }?)
     }
 
     /// The content as `bytes`.

@@ -63,7 +63,7 @@ impl Tensor {
 
     /// The elements in row-major order, widened or cut to the type asked for.
     pub fn to_vec<T: Element + FromScalar>(&self) -> Result<Vec<T>> {
-        let source = self.resolved()?;
+        let source = crate::backend::to_cpu(self)?.resolved()?;
         let layout = source.layout();
         let mut out = Vec::with_capacity(layout.numel() as usize);
         dispatch!(all source.dtype(), S => {

@@ -15,7 +15,10 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
-pub use defaults::{default_device, default_dtype, set_default_device, set_default_dtype};
+pub use defaults::{
+    current_index, default_device, default_dtype, set_current_index, set_default_device,
+    set_default_dtype,
+};
 pub use device::{Device, DeviceType};
 pub use dtype::{Bool, Category, DType, Element, bf16, c64, c128, f16};
 pub use layout::{Dims, Layout, broadcast_shapes, checked_numel, contiguous_strides, wrap_dim};

@@ -145,17 +145,33 @@ impl Storage {
         self.version.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Memory that somebody lent, or whose address was given away, stays as it is.
+    pub fn check_resizable(&self) -> Result<()> {
+        let own = matches!(self.block().owner, Owner::Pool) || !self.device.is_cpu();
+        ensure!(
+            own && self.resizable.load(Ordering::Relaxed),
+            Runtime,
+            "Trying to resize storage that is not resizable"
+        );
+        Ok(())
+    }
+
+    /// Exchanges the memory of two storages of one device.
+    ///
+    /// # Safety
+    /// The caller holds the call lock, and no kernel is using the memory.
+    pub unsafe fn exchange(&self, other: &Storage) {
+        // SAFETY: the caller's promise; `self` and `other` are different storages.
+        unsafe { std::ptr::swap(self.block.get(), other.block.get()) }
+    }
+
     /// Grows or shrinks the memory in place; every alias sees the new block.
     ///
     /// # Safety
     /// The caller holds the call lock, and no kernel is using the memory.
     pub unsafe fn resize(&self, nbytes: usize) -> Result<()> {
+        self.check_resizable()?;
         let old = self.block();
-        ensure!(
-            matches!(old.owner, Owner::Pool) && self.resizable.load(Ordering::Relaxed),
-            Runtime,
-            "Trying to resize storage that is not resizable"
-        );
         let ptr = alloc::alloc(nbytes).ok_or_else(|| out_of_memory(nbytes))?;
         // SAFETY: both blocks hold at least the copied bytes, and the new one is fresh.
         unsafe {

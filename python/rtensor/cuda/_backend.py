@@ -1,0 +1,54 @@
+"""The backend: memory, moves between host and device, formulas and kernels, on CuPy's current device and stream."""
+
+from collections.abc import Callable
+from typing import Any
+
+import cupy
+import numpy
+
+from rtensor import _C
+from rtensor._C import Tensor
+from rtensor.backend import Backend, Formula
+from rtensor.cuda import _formula, _registry
+
+_HOST_TO_DEVICE, _DEVICE_TO_HOST, _DEVICE_TO_DEVICE = 1, 2, 3
+
+
+class CudaBackend(Backend):
+    """Serves ``cuda`` by CuPy."""
+
+    def set_device(self, index: int) -> None:
+        cupy.cuda.runtime.setDevice(index)
+
+    def alloc(self, nbytes: int, zeroed: bool) -> tuple[Any, int]:
+        try:
+            block = cupy.cuda.alloc(nbytes)
+        except cupy.cuda.memory.OutOfMemoryError as error:
+            raise _C.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {nbytes} bytes. {error}") from error
+        if zeroed and nbytes:
+            block.memset_async(0, nbytes)
+        return block, block.ptr
+
+    def transfer(self, target: Tensor, source: Tensor) -> None:
+        to_device, from_device = target.device.type == "cuda", source.device.type == "cuda"
+        kind = _DEVICE_TO_DEVICE if to_device and from_device else _HOST_TO_DEVICE if to_device else _DEVICE_TO_HOST
+        stream = cupy.cuda.get_current_stream()
+        nbytes = target.numel() * target.itemsize
+        cupy.cuda.runtime.memcpyAsync(target.data_ptr(), source.data_ptr(), nbytes, kind, stream.ptr)
+        if kind != _DEVICE_TO_DEVICE:
+            # The host's memory is free to change, and to be read, when this returns.
+            stream.synchronize()
+
+    def map(self, formula: Formula, signature: str, words: bytes, count: int) -> None:
+        known = formula.kernels.get(signature)
+        if known is None:
+            known = formula.kernels[signature] = _formula.compile_formula(formula, signature)
+        kernel, per_block, kind = known
+        argument = numpy.frombuffer(words, kind)
+        kernel(((count + per_block - 1) // per_block,), (_formula.THREADS,), (argument,))
+
+    def kernel(self, name: str) -> Callable:
+        return _registry.find(name)
+
+    def synchronize(self) -> None:
+        cupy.cuda.Device().synchronize()

@@ -1,0 +1,1 @@
+"""Kernels of the operators that are no formulas, one module per family."""
