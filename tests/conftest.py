@@ -1,8 +1,53 @@
-"""Fixtures that several test files use."""
+"""The device that tests run on, and fixtures that several test files use."""
 
+import emulation
 import pytest
+import samples
 
 import rtensor as torch
+
+
+def pytest_addoption(parser):
+    parser.addoption("--device", choices=("cpu", "cuda"), default="cpu", help="where the generic tests' tensors lie")
+
+
+def has_gpu() -> bool:
+    """Whether CuPy is there and finds a GPU."""
+    try:
+        import cupy
+
+        return cupy.cuda.runtime.getDeviceCount() > 0
+    except Exception:
+        return False
+
+
+def pytest_configure(config):
+    """Without a GPU the tests of `--device cuda` run on the emulation."""
+    samples.DEVICE = config.getoption("--device")
+    if samples.DEVICE == "cuda" and not has_gpu():
+        if emulation.native.compiler() is None:
+            pytest.exit("--device cuda: without a GPU the tests need a C++ compiler for the emulation", 1)
+        emulation.install()
+
+
+def pytest_report_header(config):
+    device = config.getoption("--device")
+    if device == "cpu":
+        return "device: cpu"
+    return f"device: cuda, {'emulated' if emulation.installed() else torch.cuda.get_device_name(0)}"
+
+
+@pytest.fixture(autouse=True)
+def no_writes_behind_blocks():
+    """Kernels write into their blocks alone, as far as the emulation sees it."""
+    yield
+    assert not emulation.violations(), "kernels wrote behind blocks"
+
+
+@pytest.fixture
+def device():
+    """The device of the generic tests."""
+    return samples.DEVICE
 
 
 @pytest.fixture
