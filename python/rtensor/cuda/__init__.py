@@ -10,6 +10,33 @@ _NO_DRIVER = (
 )
 
 
+_NO_CUPY = "rtensor uses GPUs through CuPy, which cannot be imported here: install cupy-cuda12x or cupy-cuda13x"
+
+
+def _load() -> None:
+    """Register the backend; the core asks for it at the first use of a GPU.
+
+    Raises
+    ------
+    RuntimeError
+        Without a GPU, its driver or CuPy.
+    """
+    try:
+        import cupy
+    except ImportError as error:
+        raise RuntimeError(f"{_NO_DRIVER}. {_NO_CUPY}") from error
+    try:
+        found = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:
+        raise RuntimeError(f"{_NO_DRIVER}. CuPy says: {error}") from error
+    if found == 0:
+        raise RuntimeError("No CUDA GPUs are available")
+    from rtensor.backend import register
+    from rtensor.cuda._backend import CudaBackend
+
+    register("cuda", CudaBackend())
+
+
 def is_available() -> bool:
     """Whether tensors can be on a GPU."""
     return device_count() > 0
