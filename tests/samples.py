@@ -9,6 +9,9 @@ import numpy as np
 
 import rtensor as torch
 
+#: Where tensors are made; set by the option `--device`.
+DEVICE = "cpu"
+
 
 @dataclass(frozen=True)
 class In:
@@ -105,29 +108,37 @@ class Sample:
     args: tuple
     kwargs: dict[str, Any] = field(default_factory=dict)
 
-    def make(self, dtype, seed: int = 0, *, requires_grad: bool = False, strided: bool = False) -> tuple[list, dict]:
+    def make(
+        self, dtype, seed: int = 0, *, requires_grad: bool = False, strided: bool = False, device: str | None = None
+    ) -> tuple[list, dict]:
         """The arguments with tensors in place of specifications."""
         rng = np.random.default_rng(seed)
+        device = device or DEVICE
 
         def build(value):
             if isinstance(value, In):
-                return tensor_of(value, rng, dtype, requires_grad, strided)
-            if isinstance(value, (list, tuple)) and any(isinstance(v, In) for v in value):
+                return tensor_of(value, rng, dtype, requires_grad, strided, device)
+            if isinstance(value, torch.Tensor):
+                return value.to(device)
+            if isinstance(value, (list, tuple)) and any(isinstance(v, (In, torch.Tensor)) for v in value):
                 return type(value)(build(v) for v in value)
             return value
 
         return [build(a) for a in self.args], {k: build(v) for k, v in self.kwargs.items()}
 
 
-def tensor_of(spec: In, rng: np.random.Generator, dtype, requires_grad: bool, strided: bool) -> torch.Tensor:
+def tensor_of(
+    spec: In, rng: np.random.Generator, dtype, requires_grad: bool, strided: bool, device: str
+) -> torch.Tensor:
     """A tensor of a specification, with gaps between its elements where `strided`."""
     tensor = torch.tensor(spec.array(rng))
     if spec.takes_dtype:
         if dtype.is_complex:
             tensor = torch.complex(tensor, torch.tensor(spec.array(rng)))
         tensor = tensor.to(dtype)
+    tensor = tensor.to(device)
     if strided and tensor.dim() > 0:
-        wide = torch.zeros((*tensor.shape[:-1], 2 * tensor.shape[-1]), dtype=tensor.dtype)
+        wide = torch.zeros((*tensor.shape[:-1], 2 * tensor.shape[-1]), dtype=tensor.dtype, device=device)
         wide[..., ::2] = tensor
         tensor = wide[..., ::2]
     floating = dtype.is_floating_point or dtype.is_complex

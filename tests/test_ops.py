@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import samples
 from op_table import ROWS, key
 from samples import tensors_in
 
@@ -38,7 +39,14 @@ def cases(wanted=lambda op, row: True):
 
 def made(name, sample, dtype=torch.float64, **options):
     args, kwargs = ROWS[name].samples[sample].make(dtype, **options)
+    if not tensors_in((args, kwargs)) and any(p["name"] == "device" for p in OPS[name]["params"]):
+        kwargs["device"] = options.get("device", samples.DEVICE)
     return function(OPS[name]), args, kwargs
+
+
+def array(value) -> np.ndarray:
+    """A tensor's elements, or a number, as an array."""
+    return value.numpy(force=True) if isinstance(value, torch.Tensor) else np.asarray(value)
 
 
 def same(a, b, tolerance=1e-9):
@@ -47,25 +55,24 @@ def same(a, b, tolerance=1e-9):
     assert len(a) == len(b)
     for x, y in zip(a, b, strict=True):
         assert x.shape == y.shape and x.dtype is y.dtype
-        np.testing.assert_allclose(x.numpy(force=True), y.numpy(force=True), rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(array(x), array(y), rtol=tolerance, atol=tolerance)
 
 
 @cases(lambda op, row: row.reference is not None)
 def test_forward_is_numpys(name, sample):
     call, args, kwargs = made(name, sample)
-    arrays = [
-        a.numpy() if isinstance(a, torch.Tensor) else [x.numpy() for x in a] if tensors_in(a) else a for a in args
-    ]
+    arrays = [array(a) if isinstance(a, torch.Tensor) else [array(x) for x in a] if tensors_in(a) else a for a in args]
+    known = {key: value for key, value in kwargs.items() if key != "device"}
     with np.errstate(all="ignore"):
         try:
-            want = ROWS[name].reference(*arrays, **kwargs)
+            want = ROWS[name].reference(*arrays, **known)
         except TypeError:
             pytest.skip("NumPy does not take these arguments")
     got = call(*args, **kwargs)
     pairs = zip(got, want, strict=True) if isinstance(got, tuple) else [(got, want)]
     for mine, numpys in pairs:
         tolerance = 1e-5 if getattr(mine, "dtype", None) is torch.float32 else 1e-9
-        np.testing.assert_allclose(np.asarray(mine), numpys, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(array(mine), numpys, rtol=tolerance, atol=tolerance)
 
 
 @cases(lambda op, row: row.deterministic and row.unique)
@@ -76,7 +83,30 @@ def test_every_float_dtype(name, sample):
     for exact, result in zip(wide, tensors_in(call(*args, **kwargs)), strict=True):
         assert result.shape == exact.shape
         if exact.dtype is torch.float64 and result.dtype is torch.float32:
-            np.testing.assert_allclose(result.numpy(force=True), exact.numpy(force=True), rtol=2e-3, atol=2e-4)
+            np.testing.assert_allclose(array(result), array(exact), rtol=2e-3, atol=2e-4)
+
+
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}
+DTYPES = [*TOLERANCES, torch.complex128, torch.int64, torch.int32, torch.uint8, torch.bool]
+
+
+@pytest.mark.parametrize("dtype", DTYPES if samples.DEVICE != "cpu" else [], ids=str)
+@cases(lambda op, row: row.deterministic and row.unique)
+def test_devices_agree(name, sample, dtype):
+    call, args, kwargs = made(name, sample, dtype, device="cpu")
+    try:
+        want = tensors_in(call(*args, **kwargs))
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        pytest.skip(f"not for this dtype: {error}")
+    call, args, kwargs = made(name, sample, dtype)
+    got = tensors_in(call(*args, **kwargs))
+    tolerance = TOLERANCES.get(dtype, 1e-9)
+    for mine, cpus in zip(got, want, strict=True):
+        assert mine.device.type == samples.DEVICE and mine.shape == cpus.shape and mine.dtype is cpus.dtype
+        assert mine.stride() == cpus.stride()
+        lossy = cpus.dtype in (torch.bfloat16, torch.float16)
+        mine, cpus = (array(t.cpu().float() if lossy else t) for t in (mine, cpus))
+        np.testing.assert_allclose(mine, cpus, rtol=tolerance, atol=tolerance)
 
 
 STRIDED = {"view", "as_strided", "view_as", "unflatten", "view_as_complex", "as_strided_", "as_strided_copy"}
@@ -100,8 +130,8 @@ def test_gradients_are_finite_differences(name, sample):
     if not outs or not leaves or not any(t.numel() for t in leaves):
         pytest.skip("nothing to differentiate")
     rng = np.random.default_rng(1)
-    weights = [torch.tensor(rng.normal(size=tuple(t.shape))) for t in outs]
-    directions = [torch.tensor(rng.normal(size=tuple(t.shape))) for t in leaves]
+    weights = [torch.tensor(rng.normal(size=tuple(t.shape)), device=t.device) for t in outs]
+    directions = [torch.tensor(rng.normal(size=tuple(t.shape)), device=t.device) for t in leaves]
     grads = torch.autograd.grad(outs, leaves, weights, allow_unused=True)
     slope = sum((g * d).sum().item() for g, d in zip(grads, directions, strict=True) if g is not None)
 
@@ -137,7 +167,7 @@ def test_in_place(name, sample):
 def test_out(name, sample):
     call, args, kwargs = made(name, sample)
     want = call(*args, **kwargs)
-    targets = [torch.empty(0, dtype=t.dtype) for t in tensors_in(want)]
+    targets = [torch.empty(0, dtype=t.dtype, device=t.device) for t in tensors_in(want)]
     out = targets[0] if isinstance(want, torch.Tensor) else tuple(targets)
     returned = call(*args, **kwargs, out=out)
     assert all(a is b for a, b in zip(tensors_in(returned), targets, strict=True))
