@@ -28,6 +28,7 @@ def pytest_configure(config):
         if emulation.native.compiler() is None:
             pytest.exit("--device cuda: without a GPU the tests need a C++ compiler for the emulation", 1)
         emulation.install()
+        torch.cuda._load()
 
 
 def pytest_report_header(config):
