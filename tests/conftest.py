@@ -9,6 +9,7 @@ import rtensor as torch
 
 def pytest_addoption(parser):
     parser.addoption("--device", choices=("cpu", "cuda"), default="cpu", help="where the generic tests' tensors lie")
+    parser.addoption("--nvrtc", action="store_true", help="compile the emulated kernels with NVIDIA's compiler, too")
 
 
 def has_gpu() -> bool:
@@ -28,7 +29,18 @@ def pytest_configure(config):
         if emulation.native.compiler() is None:
             pytest.exit("--device cuda: without a GPU the tests need a C++ compiler for the emulation", 1)
         emulation.install()
+        if config.getoption("--nvrtc"):
+            use_nvrtc()
         torch.cuda._load()
+
+
+def use_nvrtc():
+    """Let the emulation check every text with NVIDIA's compiler."""
+    from emulation import nvrtc
+
+    if nvrtc.library() is None:
+        pytest.exit("--nvrtc: the wheel nvidia-cuda-nvrtc-cu12 is not installed", 1)
+    nvrtc.architectures = nvrtc.ARCHITECTURES
 
 
 def pytest_report_header(config):

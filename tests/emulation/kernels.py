@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from pathlib import Path
 
 import numpy as np
 
-from . import native
+from . import native, nvrtc
 from .memory import MemoryPointer, arena, current_device, device_of
 from .runtime import CUDARuntimeError
 from .streams import submit
 
 STATIC_SHARED = 48 << 10
-# Where set, every text that is compiled is written here.
-log_folder: Path | None = None
 
 
 class RawModule:
@@ -42,22 +39,14 @@ class RawModule:
         """A kernel; compiles the text."""
         if name not in self._kernels:
             raise AttributeError(f"the text defines no kernel {name}, only {', '.join(self._kernels)}")
-        if log_folder is not None:
-            _log(self.code, self.options)
+        for architecture in nvrtc.architectures:
+            nvrtc.check(self.code, self.options, architecture)
         defines = tuple(option for option in self.options if option.startswith(("-D", "-U", "--define-macro")))
         return RawKernel(native.loaded(self.code, defines, self._kernels), name)
 
     def compile(self, log_stream=None):
         """Compile the text."""
         self.get_function(self._kernels[0])
-
-
-def _log(code: str, options: tuple) -> None:
-    import hashlib
-
-    log_folder.mkdir(parents=True, exist_ok=True)
-    text = f"// options: {' '.join(options)}\n{code}"
-    (log_folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.cu").write_text(text)
 
 
 class RawKernel:
