@@ -1,6 +1,8 @@
 """CUDA text of formulas: what the declaration of a pointwise operator says, compiled for the types of a launch."""
 
+import functools
 import math
+import re
 from typing import Any
 
 import numpy
@@ -103,11 +105,20 @@ def _strided_kernel(form: Signature) -> str:
     )
 
 
-def _headers(formula: Formula) -> str:
-    """The texts that define the functions of a formula."""
-    basic = text("math.cuh")
-    simple = all(name == "input" or f" {name}(" in basic for name, *_ in formula.nodes)
-    return basic if simple else text("special.cuh")
+@functools.cache
+def _words(name: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", text(name)))
+
+
+def _headers(formula: Formula, lane: str) -> str:
+    """The texts that define the functions of a formula, as few as will do."""
+    names = {name for name, *_ in formula.nodes} - {"input"}
+    chosen = ["complex.cuh"] if lane.startswith("complex") else ["math.cuh"]
+    missing = names - _words(chosen[0])
+    for special in ("special_gamma.cuh", "special_bessel.cuh", "special_polynomials.cuh"):
+        if missing & _words(special):
+            chosen.append(special)
+    return text(*chosen)
 
 
 def compile_formula(formula: Formula, signature: str) -> tuple[Any, int, numpy.dtype]:
@@ -117,7 +128,7 @@ def compile_formula(formula: Formula, signature: str) -> tuple[Any, int, numpy.d
     flat = form.layout[0] == "v"
     code = "\n".join(
         [
-            _headers(formula),
+            _headers(formula, form.lane),
             f"struct Words {{ i64 w[{words}]; }};",
             _function(formula, form),
             _vector_kernel(form) if flat else _strided_kernel(form),

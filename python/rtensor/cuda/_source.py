@@ -39,8 +39,8 @@ def type_name(of: dtype) -> str:
 
 
 @functools.cache
-def text(name: str) -> str:
-    """A text with its includes put in, each once. `types.cuh` stands before all of them (`compile_text`)."""
+def text(*names: str) -> str:
+    """Texts with their includes put in, each once. `types.cuh` stands before all of them (`compile_text`)."""
     seen: set[str] = set()
 
     def put_in(name: str) -> str:
@@ -49,7 +49,7 @@ def text(name: str) -> str:
         seen.add(name)
         return _INCLUDE.sub(lambda match: put_in(match[1]), (_FOLDER / name).read_text())
 
-    return put_in(name)
+    return "".join(map(put_in, names))
 
 
 def compile_text(code: str) -> Any:
