@@ -9,9 +9,18 @@ import numpy
 from rtensor import _C
 from rtensor._C import Tensor
 from rtensor.backend import Backend, Formula
-from rtensor.cuda import _formula, _registry
+from rtensor.cuda import _formula, _memory, _registry
 
+_POOL = cupy.get_default_memory_pool()
 _HOST_TO_DEVICE, _DEVICE_TO_HOST, _DEVICE_TO_DEVICE = 1, 2, 3
+
+
+def _readable(nbytes: int) -> str:
+    """A size as PyTorch writes it."""
+    for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if nbytes >= 1 << shift:
+            return f"{nbytes / (1 << shift):.2f} {unit}"
+    return f"{nbytes} bytes"
 
 
 class CudaBackend(Backend):
@@ -24,9 +33,10 @@ class CudaBackend(Backend):
         try:
             block = cupy.cuda.alloc(nbytes)
         except cupy.cuda.memory.OutOfMemoryError as error:
-            raise _C.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {nbytes} bytes. {error}") from error
+            raise _C.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {_readable(nbytes)}. {error}") from error
         if zeroed and nbytes:
             block.memset_async(0, nbytes)
+        _memory.note_allocation(block.device_id, _POOL.used_bytes())
         return block, block.ptr
 
     def transfer(self, target: Tensor, source: Tensor) -> None:
@@ -34,8 +44,20 @@ class CudaBackend(Backend):
         kind = _DEVICE_TO_DEVICE if to_device and from_device else _HOST_TO_DEVICE if to_device else _DEVICE_TO_HOST
         stream = cupy.cuda.get_current_stream()
         nbytes = target.numel() * target.itemsize
+        if kind == _DEVICE_TO_DEVICE:
+            # The copy waits for the other GPU's work, and that GPU's later work for the copy.
+            with cupy.cuda.Device(source.device.index):
+                other = cupy.cuda.get_current_stream()
+                written = cupy.cuda.Event(disable_timing=True)
+                written.record(other)
+            stream.wait_event(written)
         cupy.cuda.runtime.memcpyAsync(target.data_ptr(), source.data_ptr(), nbytes, kind, stream.ptr)
-        if kind != _DEVICE_TO_DEVICE:
+        if kind == _DEVICE_TO_DEVICE:
+            copied = cupy.cuda.Event(disable_timing=True)
+            copied.record(stream)
+            with cupy.cuda.Device(source.device.index):
+                other.wait_event(copied)
+        else:
             # The host's memory is free to change, and to be read, when this returns.
             stream.synchronize()
 
