@@ -39,39 +39,37 @@ def install() -> None:
         raise RuntimeError("the emulation of CuPy needs a C++ compiler (g++)")
     import numpy as np
 
-    from . import arrays, blas, devices, kernels, memory, runtime, streams
+    from . import arrays, blas, devices, kernels, memory, pools, runtime, streams
 
     cupy = _module("cupy", emulated=True, __version__="14.2.0", __path__=[])
     arrays.fill_module(cupy)
     cupy.RawModule, cupy.RawKernel = kernels.RawModule, kernels.RawKernel
-    cupy.get_default_memory_pool = lambda: _POOL
+    cupy.get_default_memory_pool = pools.get_default_memory_pool
     _module("cupy.linalg", **arrays.functions_of(np.linalg, arrays.LINALG))
     _module("cupy.fft", **arrays.functions_of(np.fft, arrays.FFT))
     _module("cupy.cuda", __path__=[], is_available=lambda: True)
     _module("cupy.cuda.runtime", **_public(runtime))
-    _module("cupy.cuda.memory", **_public(memory))
+    _module("cupy.cuda.memory", **_public(memory), **_names(pools, "PooledMemory MemoryPool Memory alloc"))
     _module("cupy.cuda.stream", **_public(streams))
     _module("cupy.cuda.graph", Graph=streams.Graph)
     _module("cupy.cuda.device", **_public(devices))
     _module("cupy.cuda.compiler", CompileException=native.CompileException)
     _module("cupy.cuda.cublas", **_public(blas))
-    _module("cupy.cuda.pinned_memory", alloc_pinned_memory=memory.alloc_pinned_memory)
-    names = "alloc MemoryPointer MemoryPool Memory BaseMemory UnownedMemory alloc_pinned_memory"
-    vars(cupy.cuda).update({name: getattr(memory, name) for name in names.split()})
-    names = "Stream ExternalStream Event Graph get_current_stream get_elapsed_time"
-    vars(cupy.cuda).update({name: getattr(streams, name) for name in names.split()})
-    names = "Device get_device_id get_cublas_handle"
-    vars(cupy.cuda).update({name: getattr(devices, name) for name in names.split()})
+    _module("cupy.cuda.pinned_memory", alloc_pinned_memory=pools.alloc_pinned_memory)
+    vars(cupy.cuda).update(_names(memory, "MemoryPointer BaseMemory UnownedMemory"))
+    vars(cupy.cuda).update(_names(pools, "alloc MemoryPool Memory alloc_pinned_memory"))
+    vars(cupy.cuda).update(_names(pools, "set_allocator get_allocator using_allocator"))
+    vars(cupy.cuda).update(_names(streams, "Stream ExternalStream Event Graph get_current_stream get_elapsed_time"))
+    vars(cupy.cuda).update(_names(devices, "Device get_device_id get_cublas_handle"))
     for name in ("cupy_backends", "cupy_backends.cuda", "cupy_backends.cuda.libs", "cupy_backends.cuda.api"):
         _module(name, __path__=[])
     _module("cupy_backends.cuda.libs.cublas", **_public(blas))
     _module("cupy_backends.cuda.api.runtime", **_public(runtime))
     blas.load()
-    global _POOL
-    _POOL = memory.MemoryPool()
 
 
-_POOL = None
+def _names(module, names: str) -> dict:
+    return {name: getattr(module, name) for name in names.split()}
 
 
 def _public(module) -> dict:

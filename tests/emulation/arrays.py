@@ -9,7 +9,8 @@ import types
 import numpy as np
 
 from . import native
-from .memory import MemoryPointer, UnownedMemory, alloc, current_device, device_of
+from .memory import MemoryPointer, UnownedMemory, current_device, device_of
+from .pools import alloc
 from .streams import capturing, forbid_capture, get_current_stream, submit
 
 # What is passed on to NumPy; every name is in CuPy, too.

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import bisect
-import ctypes
 import threading
 
 from . import native
 
 DEVICES = 2
 SPACE = 4 << 30
-UNIT = 512
-GUARD = 64
 # Writes behind the end of a block, found when it was freed; the tests' fixture looks here.
 violations: list[str] = []
 
@@ -25,7 +22,7 @@ class OutOfMemoryError(MemoryError):
 
 
 class Arena:
-    """The memory of one device: blocks in classes of sizes."""
+    """The memory of one device, cut into blocks of a few classes of sizes."""
 
     def __init__(self, index: int):
         self.index = index
@@ -33,49 +30,42 @@ class Arena:
         self.top = self.base
         self.free: dict[int, list[int]] = {}
         self.starts: list[int] = []
-        self.blocks: dict[int, list[int]] = {}  # start -> [bytes asked for (-1: free), bytes reserved]
-        self.used = self.cached = 0
-        self.limit = 0
+        self.sizes: dict[int, int] = {}  # start -> bytes in use; -1: none
 
-    def allocate(self, size: int) -> int:
-        """A block, filled with what looks wrong."""
-        reserved = -(-(size + GUARD) // UNIT) * UNIT
-        if reserved > 1 << 16:
-            step = 1 << (reserved.bit_length() - 3)
-            reserved = -(-reserved // step) * step
-        waiting = self.free.get(reserved)
-        if waiting:
-            start = waiting.pop()
-            self.cached -= reserved
-        else:
-            total = self.used + self.cached
-            if self.top + reserved > self.base + SPACE or (self.limit and total + size > self.limit):
-                raise OutOfMemoryError(size, total, self.limit)
-            start = self.top
-            self.top += reserved
-            self.starts.append(start)
-        self.blocks[start] = [size, reserved]
-        self.used += reserved
-        native.device().emu_poison(start, size)
+    def take(self, reserved: int) -> int | None:
+        """Space for a block."""
+        if self.free.get(reserved):
+            return self.free[reserved].pop()
+        if self.top + reserved > self.base + SPACE:
+            return None
+        start = self.top
+        self.top += reserved
+        self.starts.append(start)
+        self.sizes[start] = -1
         return start
 
-    def release(self, start: int) -> None:
-        """Take a block back."""
-        size, reserved = self.blocks[start]
+    def give_back(self, start: int, reserved: int) -> None:
+        """Space for other blocks."""
+        self.free.setdefault(reserved, []).append(start)
+
+    def begin(self, start: int, size: int) -> None:
+        """Use a block; it is filled with what looks wrong."""
+        self.sizes[start] = size
+        native.device().emu_poison(start, size)
+
+    def end(self, start: int) -> None:
+        """Use a block no more."""
+        size, self.sizes[start] = self.sizes[start], -1
         if not native.device().emu_intact(start, size):
             violations.append(f"a kernel wrote behind the end of a block of {size} bytes")
-        self.blocks[start][0] = -1
-        self.free.setdefault(reserved, []).append(start)
-        self.used -= reserved
-        self.cached += reserved
 
     def room_at(self, address: int) -> int:
-        """Bytes from an address to the end of its block; -1 where none is allocated."""
+        """Bytes from an address to the end of its block; -1 where none is in use."""
         position = bisect.bisect_right(self.starts, address) - 1
         if position < 0:
             return -1
         start = self.starts[position]
-        size = self.blocks[start][0]
+        size = self.sizes[start]
         return start + size - address if size >= 0 and address <= start + size else -1
 
 
@@ -122,27 +112,6 @@ class BaseMemory:
         from .devices import Device
 
         return Device(self.device_id)
-
-
-class PooledMemory(BaseMemory):
-    """A block of the pool, given back when the object dies."""
-
-    def __init__(self, size: int):
-        self.size, self.device_id = size, current_device()
-        self._arena = arena(self.device_id)
-        self.ptr = self._arena.allocate(size) if size else 0
-
-    def free(self):
-        """Give the block back."""
-        if self.ptr:
-            self._arena.release(self.ptr)
-            self.ptr = 0
-
-    def __del__(self):
-        self.free()
-
-
-Memory = PooledMemory
 
 
 class UnownedMemory(BaseMemory):
@@ -230,55 +199,3 @@ def _pointer(stream) -> int:
     from .streams import get_current_stream
 
     return (get_current_stream() if stream is None else stream).ptr
-
-
-def alloc(size) -> MemoryPointer:
-    """Memory of the current device's pool."""
-    return MemoryPointer(PooledMemory(size), 0)
-
-
-class MemoryPool:
-    """The pools of all devices; questions are about the current one."""
-
-    def malloc(self, size):
-        """Memory of the pool."""
-        return alloc(size)
-
-    def used_bytes(self):
-        """Bytes in use."""
-        return arena(current_device()).used
-
-    def free_bytes(self):
-        """Bytes kept for later."""
-        return arena(current_device()).cached
-
-    def total_bytes(self):
-        """Bytes held."""
-        return self.used_bytes() + self.free_bytes()
-
-    def free_all_blocks(self, stream=None):
-        """Give what is not in use back."""
-        arena(current_device()).cached = 0
-
-    def set_limit(self, size=None, fraction=None):
-        """Bound what the pool may hold."""
-        arena(current_device()).limit = size if size is not None else int((fraction or 0) * SPACE)
-
-    def get_limit(self):
-        """The bound on what the pool may hold."""
-        return arena(current_device()).limit
-
-
-class PinnedMemoryPointer:
-    """Memory of the host that the device can copy from by itself."""
-
-    def __new__(cls, size):
-        kind = type("PinnedMemoryPointer", (ctypes.c_ubyte * size,), {"ptr": property(ctypes.addressof)})
-        return kind()
-
-
-def alloc_pinned_memory(size):
-    """Memory of the host that the device can copy from by itself."""
-    memory = PinnedMemoryPointer(size)
-    memory.mem = memory
-    return memory

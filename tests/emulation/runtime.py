@@ -125,7 +125,7 @@ def getDeviceProperties(device):
 
 def memGetInfo():
     space = arena(current_device())
-    return SPACE - space.used - space.cached, SPACE
+    return space.base + SPACE - space.top + sum(size * len(starts) for size, starts in space.free.items()), SPACE
 
 
 def _check_range(address: int, size: int, on_device: bool | None) -> None:

@@ -173,6 +173,10 @@ class Graph:
         """Do the work."""
         submit(lambda: [step() for step in self.work], stream)
 
+    def debug_dot_str(self, flags=0):
+        """The graph in Graphviz's language."""
+        return "digraph { " + " -> ".join(f"step{i}" for i in range(len(self.work))) + " }"
+
     def upload(self, stream=None):
         """Make the work ready."""
 
