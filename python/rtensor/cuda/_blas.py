@@ -121,7 +121,14 @@ def _readable(x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
 
 
 def gemm(
-    out: Tensor, a: Tensor, b: Tensor, alpha: complex = 1, beta: complex = 0, *, tf32: bool | None = None, op="addmm_cuda"
+    out: Tensor,
+    a: Tensor,
+    b: Tensor,
+    alpha: complex = 1,
+    beta: complex = 0,
+    *,
+    tf32: bool | None = None,
+    op="addmm_cuda",
 ) -> None:
     """``out = alpha * a @ b + beta * out`` for matrices, or batches of as many of them.
 
@@ -187,9 +194,7 @@ def multiply(operations, sizes, factors, left, right, out, batch, dtypes, tf32: 
     target, tail = _TYPES[result][0], (compute, _DEFAULT_ALGORITHM)
     if batch == 1:
         (x, lead_x, _), (y, lead_y, _), (z, lead_z, _) = left, right, out
-        _check(
-            handle.library.cublasGemmEx(*head, x, kind, lead_x, y, kind, lead_y, beta, z, target, lead_z, *tail)
-        )
+        _check(handle.library.cublasGemmEx(*head, x, kind, lead_x, y, kind, lead_y, beta, z, target, lead_z, *tail))
         return
     (x, lead_x, step_x), (y, lead_y, step_y), (z, lead_z, step_z) = left, right, out
     _check(

@@ -18,7 +18,7 @@ def mm(args, outs):
 
 @kernel("bmm")
 def bmm(args, outs):
-    gemm(outs[0], *args, op="bmm")
+    gemm(outs[0], *args, op="baddbmm_cuda")
 
 
 @kernel("mv")
