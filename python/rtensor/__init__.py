@@ -35,7 +35,6 @@ newaxis = None
 _SUBMODULES = frozenset(
     [
         "autograd",
-        "backends",
         "cuda",
         "fft",
         "func",
