@@ -35,6 +35,7 @@ newaxis = None
 _SUBMODULES = frozenset(
     [
         "autograd",
+        "backends",
         "cuda",
         "fft",
         "func",

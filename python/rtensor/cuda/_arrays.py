@@ -37,3 +37,14 @@ def tensor(made: Any) -> Tensor:
 def dense(tensor: Tensor) -> Tensor:
     """The tensor itself where its elements lie row-major, else such a copy; lazy conjugates are carried out before."""
     return tensor if tensor.is_contiguous() else tensor.contiguous()
+
+
+_NAMES = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long"}
+_NAMES |= {"float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float64": "Double"}
+_NAMES |= {"complex64": "ComplexFloat", "complex128": "ComplexDouble"}
+
+
+def unsupported(what: str, dtype: Any) -> RuntimeError:
+    """PyTorch's error where a kernel does not take a dtype."""
+    name = str(dtype).removeprefix("torch.")
+    return RuntimeError(f"\"{what}\" not implemented for '{_NAMES.get(name, name)}'")

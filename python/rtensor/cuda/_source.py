@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import cupy
+import numpy
 
 from rtensor._C import Tensor, dtype
 
@@ -55,6 +56,17 @@ def text(*names: str) -> str:
 def compile_text(code: str) -> Any:
     """The module of a whole text, on top of the types that every text uses."""
     return cupy.RawModule(code=text("types.cuh") + code, options=_OPTIONS)
+
+
+@functools.lru_cache(maxsize=4096)
+def struct(*numbers: int) -> numpy.ndarray:
+    """Whole numbers as one argument of a kernel: a struct of ``i64``."""
+    return numpy.array(numbers, numpy.int64).view(f"V{8 * len(numbers)}")
+
+
+def blocks(count: int, threads: int) -> int:
+    """How many blocks have a thread for each of so many elements; loops over the grid do the rest of very many."""
+    return min((count + threads - 1) // threads, 2**31 - 1)
 
 
 class Source:

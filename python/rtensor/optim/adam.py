@@ -98,7 +98,8 @@ class Adam(Optimizer):
     def _state_of(self, p: Tensor, amsgrad: bool) -> dict[str, Any]:
         state = self.state[p]
         if not state:
-            state["step"] = rtensor.tensor(0.0)
+            # Counts on the device let a graph hold the step; on the CPU they cost no wait.
+            state["step"] = rtensor.tensor(0.0, device=p.device if self.defaults["capturable"] else "cpu")
             for name in ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if amsgrad else ())):
                 state[name] = rtensor.zeros_like(p, memory_format=rtensor.preserve_format).detach()
         return state
