@@ -29,7 +29,7 @@ def array(tensor: Tensor) -> Any:
 def tensor(made: Any) -> Tensor:
     """A CuPy array as a tensor on the same memory."""
     strides = [step // made.itemsize for step in made.strides]
-    dtype = _C.dtype(made.dtype.name)
+    dtype = getattr(_C, made.dtype.name)
     device = _C.device("cuda", made.device.id)
     return _C._from_memory(made.data, made.data.ptr, list(made.shape), strides, dtype, device)
 
