@@ -9,6 +9,7 @@ import rtensor as torch
 
 def pytest_addoption(parser):
     parser.addoption("--device", choices=("cpu", "cuda"), default="cpu", help="where the generic tests' tensors lie")
+    parser.addoption("--backwards", action="store_true", help="let the emulation run the last threads first")
     parser.addoption("--nvrtc", action="store_true", help="compile the emulated kernels with NVIDIA's compiler, too")
 
 
@@ -29,6 +30,8 @@ def pytest_configure(config):
         if emulation.native.compiler() is None:
             pytest.exit("--device cuda: without a GPU the tests need a C++ compiler for the emulation", 1)
         emulation.install()
+        if config.getoption("--backwards"):
+            emulation.run_backwards()
         if config.getoption("--nvrtc"):
             use_nvrtc()
         torch.cuda._load()

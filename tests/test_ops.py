@@ -1,5 +1,7 @@
 """Every row of the op table: forward, gradients, in place, `out=`, strided inputs, and wrong calls."""
 
+import re
+
 import numpy as np
 import pytest
 import samples
@@ -99,7 +101,12 @@ def test_devices_agree(name, sample, dtype):
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         pytest.skip(f"not for this dtype: {error}")
     call, args, kwargs = made(name, sample, dtype)
-    got = tensors_in(call(*args, **kwargs))
+    try:
+        got = tensors_in(call(*args, **kwargs))
+    except RuntimeError as error:
+        if re.match(r'"\w+_cuda" not implemented for', str(error)):
+            pytest.skip(str(error))
+        raise
     tolerance = TOLERANCES.get(dtype, 1e-9)
     for mine, cpus in zip(got, want, strict=True):
         assert mine.device.type == samples.DEVICE and mine.shape == cpus.shape and mine.dtype is cpus.dtype

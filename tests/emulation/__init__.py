@@ -31,6 +31,11 @@ def violations() -> list[str]:
     return found
 
 
+def run_backwards() -> None:
+    """Run blocks, and threads between barriers, from the last to the first: where that changes a result, they race."""
+    native.device().emu_run_backwards()
+
+
 def install() -> None:
     """Make `import cupy` find the emulation."""
     if installed():

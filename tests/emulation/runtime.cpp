@@ -174,6 +174,8 @@ std::vector<Fiber> fibers;
 std::vector<int> idle;
 Context scheduler;
 
+// Threads and blocks run from the first to the last, or the other way round: a race shows in one of both orders.
+bool backwards = false;
 void (*kernel)(void**);
 void** arguments;
 int count, started, live, arrived, current;
@@ -254,6 +256,8 @@ void enter_thread(int t) {
     threadIdx = threads[t].index;
 }
 
+int in_order(int n, int all) { return backwards ? all - 1 - n : n; }
+
 void fiber_main() {
     for (;;) {
         int fiber = threads[current].fiber;
@@ -261,7 +265,7 @@ void fiber_main() {
             kernel(arguments);
             leave(current);
             if (started == count || message[0]) break;
-            enter_thread(started++);
+            enter_thread(in_order(started++, count));
             threads[current].fiber = fiber;
         }
         idle.push_back(fiber);
@@ -311,17 +315,17 @@ void run_block() {
     while (live > 0 && !message[0]) {
         if (started < count) {
             int fiber = fresh_fiber();
-            enter_thread(started++);
+            enter_thread(in_order(started++, count));
             threads[current].fiber = fiber;
         } else {
             int seen = 0;
-            while (seen < count && threads[turn].state != State::Ready) {
+            while (seen < count && threads[in_order(turn, count)].state != State::Ready) {
                 turn = turn + 1 == count ? 0 : turn + 1;
                 seen++;
             }
             if (seen == count) return describe_deadlock();
-            enter_thread(turn);
-            threads[turn].state = State::Waiting;
+            enter_thread(in_order(turn, count));
+            threads[current].state = State::Waiting;
         }
         fibers[threads[current].fiber].context.enter(scheduler);
     }
@@ -385,6 +389,8 @@ extern "C" void emu_trap(const char* reason, int line) {
     suspend();
 }
 
+extern "C" void emu_run_backwards() { backwards = true; }
+
 extern "C" const char* emu_launch(void (*call)(void**), void** values, const unsigned* grid, const unsigned* block,
                                   size_t shared) {
     kernel = call;
@@ -398,14 +404,12 @@ extern "C" const char* emu_launch(void (*call)(void**), void** values, const uns
     }
     message[0] = 0;
     emu_unlock();
-    for (unsigned z = 0; z < grid[2] && !message[0]; z++) {
-        for (unsigned y = 0; y < grid[1] && !message[0]; y++) {
-            for (unsigned x = 0; x < grid[0] && !message[0]; x++) {
-                blockIdx = {x, y, z};
-                memset(emu_shared, 0xFF, shared);
-                run_block();
-            }
-        }
+    size_t blocks = size_t(grid[0]) * grid[1] * grid[2];
+    for (size_t n = 0; n < blocks && !message[0]; n++) {
+        size_t at = backwards ? blocks - 1 - n : n, rest = at / grid[0];
+        blockIdx = {unsigned(at % grid[0]), unsigned(rest % grid[1]), unsigned(rest / grid[1])};
+        memset(emu_shared, 0xFF, shared);
+        run_block();
     }
     emu_lock();
     if (message[0]) renew_fibers();
