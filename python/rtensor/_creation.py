@@ -5,6 +5,8 @@ import numpy as np
 from rtensor import _C
 from rtensor._C import Tensor
 
+_DLPACK_CUDA = 2
+
 
 def to_dlpack(tensor: Tensor):
     """A DLPack capsule that lends the tensor's memory."""
@@ -23,12 +25,25 @@ def from_dlpack(ext_tensor, *, device=None, copy=None) -> Tensor:
     copy : bool, optional
         True copies always, False raises where a copy is needed.
     """
-    result = _C._from_dlpack(ext_tensor)
+    result = _borrowed(ext_tensor)
     if device is not None and result.device.type != _C.device(device).type:
         if copy is False:
             raise ValueError(f"cannot move DLPack tensor from device {result.device} to {device} without copying.")
         return result.to(device)
     return result.clone() if copy else result
+
+
+def _borrowed(lender) -> Tensor:
+    """A tensor on what an object lends, whose work the current stream waits for."""
+    ask = getattr(lender, "__dlpack_device__", None)
+    if ask is None or ask()[0] != _DLPACK_CUDA:
+        return _C._from_dlpack(lender)
+    from rtensor.cuda import device
+    from rtensor.cuda._exchange import current_stream_number
+
+    index = ask()[1]
+    with device(index):
+        return _C._from_dlpack(lender.__dlpack__(stream=current_stream_number(index)))
 
 
 def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> Tensor:
@@ -78,8 +93,12 @@ def _shared(obj, dtype) -> Tensor | None:
         return obj
     if isinstance(obj, (np.ndarray, np.generic)):
         return _C.from_numpy(np.asarray(obj))
+    if hasattr(obj, "__cuda_array_interface__"):
+        from rtensor.cuda._exchange import from_interface
+
+        return from_interface(obj)
     if hasattr(obj, "__dlpack__"):
-        return _C._from_dlpack(obj)
+        return _borrowed(obj)
     try:
         memoryview(obj).release()
     except TypeError:

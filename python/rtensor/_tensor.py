@@ -1,6 +1,7 @@
 """Methods of ``Tensor`` that are written in Python; importing this module attaches them."""
 
 import copy
+import sys
 import weakref
 from collections import OrderedDict
 from typing import Any
@@ -31,6 +32,13 @@ def _storage_of(tensor: Tensor) -> _C.UntypedStorage:
 
 
 _set = Tensor.set_
+
+
+def _exchange() -> Any:
+    """What tensors on GPUs share with other libraries."""
+    from rtensor.cuda import _exchange
+
+    return _exchange
 
 
 class _Methods:
@@ -85,6 +93,8 @@ class _Methods:
             source = self.cpu() if dl_device[0] == 1 else self.cuda(dl_device[1])
         elif copy:
             source = self.clone()
+        if source.is_cuda:
+            _exchange().lend(source, stream)
         return source._to_dlpack(max_version is not None and max_version[0] >= 1)
 
     def __reduce_ex__(self: Any, protocol):
@@ -220,7 +230,7 @@ class _Methods:
 
     def is_pinned(self: Any, device=None) -> bool:
         """Whether the memory is page-locked."""
-        return False
+        return "rtensor.cuda" in sys.modules and _exchange().is_pinned(self)
 
     def pin_memory(self: Any, device=None) -> Tensor:
         """The tensor in page-locked memory, which needs a GPU."""
@@ -228,7 +238,7 @@ class _Methods:
 
         if not cuda.is_available():
             raise RuntimeError("Cannot access accelerator device when none is available.")
-        return self
+        return _exchange().pinned(self)
 
     def get_device(self: Any) -> int:
         """The index of the device; -1 for the CPU."""
@@ -237,6 +247,11 @@ class _Methods:
     def has_names(self: Any) -> bool:
         """Whether dimensions are named; they never are here."""
         return False
+
+    @property
+    def __cuda_array_interface__(self: Any) -> dict[str, Any]:
+        """The memory on a GPU, for CuPy, Numba and others."""
+        return _exchange().interface(self)
 
     @property
     def layout(self: Any):

@@ -9,7 +9,7 @@ import numpy
 from rtensor import _C
 from rtensor._C import Tensor
 from rtensor.backend import Backend, Formula
-from rtensor.cuda import _formula, _memory, _registry
+from rtensor.cuda import _failures, _formula, _memory, _registry
 
 _POOL = cupy.get_default_memory_pool()
 _HOST_TO_DEVICE, _DEVICE_TO_HOST, _DEVICE_TO_DEVICE = 1, 2, 3
@@ -60,6 +60,7 @@ class CudaBackend(Backend):
         else:
             # The host's memory is free to change, and to be read, when this returns.
             stream.synchronize()
+            _failures.check()
 
     def map(self, formula: Formula, signature: str, words: bytes, count: int) -> None:
         known = formula.kernels.get(signature)
@@ -74,3 +75,4 @@ class CudaBackend(Backend):
 
     def synchronize(self) -> None:
         cupy.cuda.Device().synchronize()
+        _failures.check()

@@ -1,0 +1,154 @@
+"""Reading and writing where index tensors point, in one launch each."""
+
+import struct
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rtensor import _C
+from rtensor._C import Tensor
+from rtensor.cuda import _failures
+from rtensor.cuda._source import Source
+from rtensor.cuda._walk import BYTES, THREADS, merged, widened, widest, words
+
+_GATHER, _SCATTER = Source("gather.cu"), Source("scatter.cu")
+
+
+class Index(NamedTuple):
+    """An index tensor.
+
+    Attributes
+    ----------
+    tensor : Tensor
+        int32 or int64; all indices of a walk are of one dtype.
+    strides : sequence of int
+        Its strides under the sizes of the walk.
+    size, step : int
+        How many places it chooses among, and how far apart they are.
+    wraps : bool
+        Whether negative indices count from the end.
+    """
+
+    tensor: Tensor
+    strides: Sequence[int]
+    size: int
+    step: int
+    wraps: bool = False
+
+
+def _words_of(indices: Sequence[Index], together: int = 1) -> list[int]:
+    return [
+        word for i in indices for word in (i.tensor.data_ptr(), -i.size if i.wraps else 0, i.size, i.step // together)
+    ]
+
+
+def _settings(indices: Sequence[Index]) -> dict[str, Any]:
+    return {"I": indices[0].tensor.dtype if indices else _C.int64, "INDICES": len(indices)}
+
+
+def _walk(shape, strides, indices, itemsize, addresses):
+    """The merged walk, and how many elements move as one."""
+    dims = merged(shape, *strides, *(index.strides for index in indices))
+    dense = len(strides)
+    together = widest(dims, itemsize, addresses, dense)
+    while any(index.step % together for index in indices):
+        together //= 2
+    return widened(dims, together, dense), together
+
+
+def gather(
+    shape: Sequence[int], out: Tensor, out_strides: Sequence[int], source: Tensor, strides: Sequence[int],
+    indices: Sequence[Index], offset: int = 0,
+) -> None:  # fmt: skip
+    """Read elements where indices point.
+
+    Parameters
+    ----------
+    shape, out_strides, strides : sequence of int
+        The sizes of the walk, and the strides of both tensors under them.
+    out, source : Tensor
+        Where elements go and come from; of one dtype.
+    indices : sequence of Index
+        What is added to the source's offsets.
+    offset : int, default 0
+        Elements from the source's first element to where the walk starts.
+    """
+    size = out.itemsize
+    addresses = (out.data_ptr(), source.data_ptr() + offset * size)
+    dims, together = _walk(shape, (out_strides, strides), indices, size, addresses)
+    argument, blocks = words(_words_of(indices, together), dims)
+    settings = {"T": BYTES[size * together], **_settings(indices)}
+    _GATHER.launch("gather", settings, blocks, THREADS, argument, *addresses, _failures.address())
+
+
+def scatter(
+    shape: Sequence[int], target: Tensor, target_strides: Sequence[int], source: Any, strides: Sequence[int],
+    indices: Sequence[Index], combine: str = "assign",
+) -> None:  # fmt: skip
+    """Combine elements with those that indices point at.
+
+    Parameters
+    ----------
+    shape, target_strides, strides : sequence of int
+        The sizes of the walk, and the strides of both tensors under them.
+    target : Tensor
+        What is written.
+    source : Tensor or number
+        What comes in, of the target's dtype.
+    indices : sequence of Index
+        What is added to the target's offsets.
+    combine : str, default "assign"
+        A function of `atomics.cuh`: ``atomic_add``, ``atomic_mul``, ``atomic_min``, ``atomic_max``.
+    """
+    if combine in ("atomic_mul", "atomic_min", "atomic_max") and target.itemsize > 8:
+        raise NotImplementedError(f"no atomic reduction of {target.dtype} on device 'cuda'")
+    is_number = not isinstance(source, Tensor)
+    addresses = (target.data_ptr(), 0 if is_number else source.data_ptr())
+    settings = {"T": target.dtype, **_settings(indices), "COMBINE": combine}
+    if combine == "assign" and not is_number:
+        dims, together = _walk(shape, (target_strides, strides), indices, target.itemsize, addresses)
+        settings["T"] = BYTES[target.itemsize * together]
+    else:
+        dims, together = merged(shape, target_strides, strides, *(index.strides for index in indices)), 1
+    if is_number:
+        settings["VALUE"] = 1
+    head = [*_number(source, target.dtype), *_words_of(indices, together)]
+    argument, blocks = words(head, dims)
+    _SCATTER.launch("scatter", settings, blocks, THREADS, argument, *addresses, _failures.address())
+
+
+def _number(value: Any, dtype: Any) -> tuple[int, int]:
+    """A number as two words, as `number` in `types.cuh` reads it."""
+    if isinstance(value, Tensor):
+        return 0, 0
+    if dtype.is_complex:
+        parts = complex(value).real, complex(value).imag
+    elif dtype.is_floating_point:
+        parts = float(value), 0.0
+    else:
+        word = int(bool(value) if dtype is _C.bool else value)
+        return (word + (1 << 63)) % (1 << 64) - (1 << 63), 0
+    return struct.unpack("2q", struct.pack("2d", *parts))
+
+
+def apart(operand: Tensor, out: Tensor) -> Tensor:
+    """The operand, or a copy of it where it is what is written."""
+    return operand.clone() if operand.data_ptr() == out.data_ptr() else operand
+
+
+def along(strides: Sequence[int], dim: int, ndim: int) -> list[int]:
+    """Strides for a walk of so many dimensions that stands still along one of them."""
+    fitted = [*strides, *[0] * ndim][:ndim]
+    if fitted:
+        fitted[dim] = 0
+    return fitted
+
+
+def extent(x: Tensor, dim: int) -> tuple[int, int]:
+    """Size and stride of a dimension; a 0-dim tensor has one of size 1."""
+    return (x.shape[dim], x.stride(dim)) if x.dim() else (1, 1)
+
+
+def start_from(out: Tensor, x: Tensor) -> None:
+    """The output starts as a copy of the tensor, unless it is the tensor itself."""
+    if out.data_ptr() != x.data_ptr() or out.stride() != x.stride():
+        out.copy_(x)

@@ -1,0 +1,175 @@
+"""Reductions on the GPU: which kernel of ``reduce.cu`` walks an input, over which grid, and its launch."""
+
+import functools
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy
+
+from rtensor import _C
+from rtensor._C import Tensor
+from rtensor.cuda._source import Source
+
+_REDUCE = Source("reduce.cu")
+#: Bytes that the widest value of a reduction takes (moments of complex128).
+_VALUE = 32
+#: Blocks that keep a large GPU busy, and elements that a thread should find before a result is split among blocks.
+_BLOCKS, _ELEMENTS = 528, 16
+_THREADS = 256
+_KEPT, _LAYOUT = 4, numpy.dtype((numpy.void, 8 * 22))
+
+Dim = tuple[int, int, int]
+"""Size, the input's stride, and the output's (0 where reduced)."""
+
+
+class Plan(NamedTuple):
+    """A launch: the kernel, its grid and its layout; with several parts a second launch combines them."""
+
+    kernel: str
+    blocks: tuple[int, int]
+    threads: int
+    layout: numpy.ndarray
+    outputs: int
+    parts: int
+
+
+def reduced_dims(ndim: int, dim: int | Sequence[int] | None) -> tuple[int, ...]:
+    """The dimensions that a ``dim`` argument names; None and an empty list mean all."""
+    if dim is None:
+        return tuple(range(ndim))
+    dims = (dim,) if isinstance(dim, int) else dim
+    return tuple(d % max(ndim, 1) for d in dims) if len(dims) and ndim else tuple(range(ndim))
+
+
+def _merged(dims: list[Dim]) -> list[Dim]:
+    """The dimensions by falling strides, neighbours merged."""
+    merged: list[Dim] = []
+    for size, step, out in sorted((d for d in dims if d[0] != 1), key=lambda d: -abs(d[1])):
+        if merged and merged[-1][1:] == (step * size, out * size):
+            merged[-1] = (merged[-1][0] * size, step, out)
+        else:
+            merged.append((size, step, out))
+    return merged
+
+
+def _split(shape: tuple[int, ...], strides: tuple[int, ...], reduced: tuple[int, ...]) -> tuple[list[Dim], list[Dim]]:
+    """Kept and reduced dimensions, merged; the output is row-major."""
+    kept: list[Dim] = []
+    out = 1
+    for d in reversed(range(len(shape))):
+        if d not in reduced:
+            kept.append((shape[d], strides[d], out))
+            out *= shape[d]
+    return _merged(kept[::-1]), _merged([(shape[d], strides[d], 0) for d in reduced])
+
+
+def _up_to(limit: int, count: int) -> int:
+    """The power of two that covers a count, or the limit."""
+    return min(limit, 1 << max(count - 1, 0).bit_length())
+
+
+def _parts(blocks: int, work: int) -> int:
+    """Into how many pieces results are split that so many blocks compute with so many elements per thread."""
+    return max(1, min(-(-_BLOCKS // blocks), work // _ELEMENTS, 1024)) if blocks < _BLOCKS // 2 else 1
+
+
+def _packs(steps: list[int], sizes: list[int], width: int, aligned: bool) -> bool:
+    """Whether runs of so many elements can be read at once."""
+    return aligned and width > 1 and all(n % width == 0 for n in (*steps, *sizes))
+
+
+@functools.lru_cache(maxsize=4096)
+def plan(
+    shape: tuple[int, ...], strides: tuple[int, ...], reduced: tuple[int, ...], itemsize: int, aligned: bool
+) -> Plan | None:
+    """How to reduce dimensions of a layout, unless it has too many that cannot be merged.
+
+    Parameters
+    ----------
+    shape, strides : tuple of int
+        The input's layout, in elements.
+    reduced : tuple of int
+        The dimensions that go, none of them negative.
+    itemsize : int
+        Bytes of an element.
+    aligned : bool
+        Whether the first element lies on a multiple of 16 bytes.
+    """
+    kept, gone = _split(shape, strides, reduced)
+    if len(kept) > _KEPT or len(gone) > 2:
+        return None
+    outputs, count = math.prod(d[0] for d in kept), math.prod(d[0] for d in gone)
+    width = 16 // itemsize
+    inner, inner_step = gone[-1][:2] if gone else (1, 0)
+    outer_step = gone[0][1] if len(gone) == 2 else 0
+    if kept and gone and abs(kept[-1][1]) < abs(inner_step):
+        steps = [inner_step, outer_step, *(d[1] for d in kept[:-1])]
+        packed = kept[-1][1] == 1 and _packs(steps, [kept[-1][0]], width, aligned)
+        unit = width if packed else 1
+        group = _up_to(32, -(-kept[-1][0] // unit))
+        blocks = -(-kept[-1][0] // (group * unit)) * (outputs // max(kept[-1][0], 1))
+        kernel, threads = "columns", _THREADS
+        work = count * group // _THREADS
+    else:
+        sizes = [inner] if len(gone) == 2 else []
+        packed = inner_step == 1 and _packs([outer_step, *(d[1] for d in kept)], sizes, width, aligned)
+        unit = width if packed else 1
+        units = count // unit
+        group = _up_to(32, units // 2) if units <= 256 else max(64, _up_to(512, units // 4))
+        kernel, threads = "rows", group if group > 32 else _THREADS
+        blocks = -(-outputs * group // threads)
+        work = units // group if group > 32 else 0
+    parts = _parts(max(blocks, 1), work)
+    chunk = -(-count // (parts * unit)) * unit if kernel == "rows" else -(-count // parts)
+    parts = -(-count // chunk) if chunk else 1
+    sizes, from_steps, onto = ([d[k] for d in reversed(kept)] + [0] * (_KEPT - len(kept)) for k in range(3))
+    words = [outputs, count, parts, chunk, group, packed, inner, inner_step, outer_step, len(kept)]
+    layout = numpy.frombuffer(struct.pack("22q", *words, *sizes, *from_steps, *onto), _LAYOUT)
+    return Plan(kernel, (min(blocks, 2**31 - 1), parts), threads, layout, outputs, parts)
+
+
+def reduce(
+    kind: str, x: Tensor, dims: tuple[int, ...], out: Tensor, second: Tensor | None = None, parameter: float = 0.0
+) -> None:
+    """Reduce dimensions of a tensor.
+
+    Parameters
+    ----------
+    kind : str
+        A reduction of ``reduce_kinds.cuh``.
+    x : Tensor
+        What is reduced; lazy conjugates have been carried out.
+    dims : tuple of int
+        The dimensions that go, none of them negative.
+    out, second : Tensor
+        The results; ``second`` is that of reductions with two.
+    parameter : float
+        The kind's parameter.
+    """
+    outs = [t for t in (out, second) if t is not None]
+    if not all(t.is_contiguous() for t in outs):
+        made = [_C.empty(t.shape, dtype=t.dtype, device=t.device) for t in outs]
+        reduce(kind, x, dims, *made, parameter=parameter)
+        for target, result in zip(outs, made, strict=True):
+            target.copy_(result)
+        return
+    found = plan(x.shape, x.stride(), dims, x.itemsize, x.data_ptr() % 16 == 0)
+    if found is None:
+        kept = [d for d in range(x.ndim) if d not in dims]
+        rows = x.permute([*kept, *dims]).contiguous()
+        return reduce(kind, rows, tuple(range(len(kept), x.ndim)), out, second, parameter)
+    if found.outputs == 0:
+        return
+    partial = None
+    if found.parts > 1:
+        partial = _C.empty([found.parts * found.outputs * _VALUE], dtype=_C.uint8, device=x.device)
+    settings = {"KIND": kind, "T": x.dtype, "O": out.dtype}
+    _REDUCE.launch(
+        found.kernel, settings, found.blocks, found.threads, x, out, second, partial, found.layout, parameter
+    )
+    if found.parts > 1:
+        group = 32 if found.outputs < 4096 else 1
+        blocks = -(-found.outputs * group // _THREADS)
+        _REDUCE.launch("finish", settings, blocks, _THREADS, out, second, partial, found.layout, group, parameter)
