@@ -99,8 +99,6 @@ def scatter(
     combine : str, default "assign"
         A function of `atomics.cuh`: ``atomic_add``, ``atomic_mul``, ``atomic_min``, ``atomic_max``.
     """
-    if combine in ("atomic_mul", "atomic_min", "atomic_max") and target.itemsize > 8:
-        raise NotImplementedError(f"no atomic reduction of {target.dtype} on device 'cuda'")
     is_number = not isinstance(source, Tensor)
     addresses = (target.data_ptr(), 0 if is_number else source.data_ptr())
     settings = {"T": target.dtype, **_settings(indices), "COMBINE": combine}

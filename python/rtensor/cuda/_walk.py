@@ -74,3 +74,12 @@ def strides_along(shape: Sequence[int], tensor: Tensor) -> list[int]:
     """The tensor's strides when it is broadcast to a shape."""
     strides = [0] * (len(shape) - tensor.dim())
     return strides + [0 if size == 1 else step for size, step in zip(tensor.shape, tensor.stride(), strict=True)]
+
+
+def row_major(shape: Sequence[int]) -> list[int]:
+    """The strides of a row-major tensor."""
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= size
+    return strides[::-1]

@@ -29,10 +29,29 @@ template <typename T, typename Bits, typename F> INLINE void update_part(T* at, 
     }
 }
 
+// No word holds 16 bytes: a lock guards those that share it.
+__device__ u32 locks[1024];
+
+template <typename T, typename F> INLINE void update_locked(T* at, F next) {
+    u32* lock = locks + ((u64)at / sizeof(T)) % 1024;
+    for (bool done = false; !done;) {
+        if (atomicCAS(lock, 0u, 1u) != 0) continue;
+        __threadfence();
+        volatile u64* words = (volatile u64*)at;
+        alignas(16) u64 bits[2] = {words[0], words[1]};
+        *(T*)bits = next(*(T*)bits);
+        words[0] = bits[0];
+        words[1] = bits[1];
+        __threadfence();
+        atomicExch(lock, 0u);
+        done = true;
+    }
+}
+
 // Replaces a value by a function of it.
 template <typename T, typename F> INLINE void atomic_update(T* at, F next) {
-    static_assert(sizeof(T) <= 8, "no atomics of more than 64 bits");
-    if constexpr (sizeof(T) == 8) update_word<T, u64>(at, next);
+    if constexpr (sizeof(T) == 16) update_locked(at, next);
+    else if constexpr (sizeof(T) == 8) update_word<T, u64>(at, next);
     else if constexpr (sizeof(T) == 4) update_word<T, u32>(at, next);
     else if constexpr (sizeof(T) == 2) update_part<T, u16>(at, next);
     else update_part<T, u8>(at, next);

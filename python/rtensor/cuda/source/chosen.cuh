@@ -1,14 +1,7 @@
+#include "failures.cuh"
 #include "walk.cuh"
-// Places that index tensors choose. Settings: I is their dtype, INDICES how many there are.
-
-// Tells the host of an index that names no place (`_failures.py`); what is chosen by it is skipped.
-INLINE void fail(i64 failures, i64 index, i64 size) {
-    volatile i64* report = (volatile i64*)failures;
-    report[1] = index;
-    report[2] = size;
-    __threadfence_system();
-    report[0] = 1;
-}
+// Places that index tensors choose. Settings: I is their dtype, INDICES how many there are. What an index out of range
+// chooses is skipped.
 
 // Adds what the indices choose to an offset; false where one is out of range. For each of them there are its address,
 // its least value, how many places it chooses among, and their distance; `at` are the offsets of the index elements.
@@ -19,7 +12,7 @@ INLINE bool chosen(const i64* indices, const i64* at, i64 failures, i64* offset)
         const i64* about = indices + 4 * k;
         const i64 index = (i64)((const I*)about[0])[at[k]], size = about[2];
         if (index < about[1] || index >= size) {
-            fail(failures, index, size);
+            report(failures, index, size);
             inside = false;
         }
         *offset += (index < 0 ? index + size : index) * about[3];
