@@ -9,7 +9,7 @@ from rtensor.cuda._registry import kernel
 
 
 class Reduction(NamedTuple):
-    """The kind in ``reduce_kinds.cuh``; whether elements take the result's dtype first, and whether they may be complex."""
+    """The kind in ``reduce_kinds.cuh``; whether elements take the result's dtype first, and may be complex."""
 
     kind: str
     converts: bool = False
@@ -43,7 +43,7 @@ def converted(x: Tensor, dtype: Any) -> Tensor:
 
 
 @kernel(*REDUCTIONS)
-def reduction(name: str, args: tuple, outs: tuple) -> None:
+def reduction(name, args, outs):
     x, dim = args[0], args[1]
     found = REDUCTIONS[name]
     if x.dtype.is_complex and not found.complex:
