@@ -6,6 +6,7 @@ import ctypes
 
 import numpy as np
 
+from . import native
 from .memory import MemoryPointer, UnownedMemory
 
 CUDA = 2
@@ -46,20 +47,22 @@ _NEW, _USED = b"dltensor", b"used_dltensor"
 _exported: dict[int, tuple] = {}
 
 
-@_DELETER
-def _release(managed):
-    _exported.pop(ctypes.addressof(managed.contents), None)
+def _forget_released():
+    while address := native.device().emu_next_released():
+        del _exported[address]
 
 
 def capsule(array):
     """The capsule of an array."""
+    _forget_released()
     count = max(array.ndim, 1)
     shape = (ctypes.c_int64 * count)(*array.shape)
     strides = (ctypes.c_int64 * count)(*[step // array.itemsize for step in array.strides])
     code = 4 if array.dtype.name == "bfloat16" else _CODES[array.dtype.kind]
     bits = array.itemsize * 8
     place = array.data.ptr, CUDA, array.data.device_id, array.ndim, code, bits, 1
-    managed = _Managed(_Tensor(*place, shape, strides, 0), None, _release)
+    deleter = ctypes.cast(native.device().emu_release, _DELETER)
+    managed = _Managed(_Tensor(*place, shape, strides, 0), None, deleter)
     _exported[ctypes.addressof(managed)] = (managed, shape, strides, array)
     return _new(ctypes.addressof(managed), _NEW, None)
 

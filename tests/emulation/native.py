@@ -66,6 +66,7 @@ def device() -> ctypes.PyDLL:
         ("emu_set", None, address, ctypes.c_int, size),
         ("emu_poison", None, address, size),
         ("emu_intact", ctypes.c_int, address, size),
+        ("emu_next_released", address),
         ("emu_launch", ctypes.c_char_p, address, address, address, address, size),
     ):
         function = getattr(library, name)

@@ -74,6 +74,19 @@ extern "C" int emu_intact(const unsigned char* block, size_t bytes) {
     return intact;
 }
 
+// --- DLPack: a consumer may release what it was lent at any moment, also while Python unwinds an exception
+
+namespace {
+std::vector<void*> released;
+}
+extern "C" void emu_release(void* managed) { released.push_back(managed); }
+extern "C" void* emu_next_released() {
+    if (released.empty()) return nullptr;
+    void* managed = released.back();
+    released.pop_back();
+    return managed;
+}
+
 // --- switching between fibers
 
 namespace {
