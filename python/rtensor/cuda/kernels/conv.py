@@ -31,7 +31,7 @@ class Geometry:
 
     @classmethod
     def of(cls, image, weight, output, stride, padding, dilation, groups):
-        """The geometry of a convolution by the sizes of its three tensors; a transposed one goes from output to image."""
+        """The geometry by the sizes of image, weight and output; a transposed convolution goes from output to image."""
         spatial = len(image) - 2
         windows = Windows(
             three(image[2:], spatial),

@@ -1,4 +1,5 @@
 // Dot products: each block sums a part, one block the parts.
+#include "block.cuh"
 
 typedef typename Accumulate<T>::type A;
 
@@ -7,15 +8,8 @@ template <typename R> INLINE Complex<R> conjugate_if(Complex<R> x, bool wanted) 
 }
 template <typename R> INLINE R conjugate_if(R x, bool) { return x; }
 
-// The sum over a block of 256 threads, in its first thread.
 INLINE A block_sum(A value) {
-    __shared__ A lanes[256];
-    lanes[threadIdx.x] = value;
-    for (int half = 128; half > 0; half /= 2) {
-        __syncthreads();
-        if (threadIdx.x < half) lanes[threadIdx.x] += lanes[threadIdx.x + half];
-    }
-    return lanes[0];
+    return block_reduce(value, [](A a, A b) { return a + b; }, A(0));
 }
 
 extern "C" __global__ void dot_parts(
