@@ -44,7 +44,7 @@ _NAMES |= {"float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float
 _NAMES |= {"complex64": "ComplexFloat", "complex128": "ComplexDouble"}
 
 
-def unsupported(what: str, dtype: Any) -> RuntimeError:
+def unsupported(what: str, dtype: Any) -> NotImplementedError:
     """PyTorch's error where a kernel does not take a dtype."""
     name = str(dtype).removeprefix("torch.")
-    return RuntimeError(f"\"{what}\" not implemented for '{_NAMES.get(name, name)}'")
+    return NotImplementedError(f"\"{what}\" not implemented for '{_NAMES.get(name, name)}'")

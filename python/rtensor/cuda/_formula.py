@@ -113,12 +113,10 @@ def _words(name: str) -> frozenset[str]:
 def _headers(formula: Formula, lane: str) -> str:
     """The texts that define the functions of a formula, as few as will do."""
     names = {name for name, *_ in formula.nodes} - {"input"}
-    chosen = ["complex.cuh"] if lane.startswith("complex") else ["math.cuh"]
-    missing = names - _words(chosen[0])
-    for special in ("special_gamma.cuh", "special_bessel.cuh", "special_polynomials.cuh"):
-        if missing & _words(special):
-            chosen.append(special)
-    return text(*chosen)
+    basic = "complex.cuh" if lane.startswith("complex") else "math.cuh"
+    missing = names - _words(basic)
+    special = ("special_gamma.cuh", "special_bessel.cuh", "special_polynomials.cuh")
+    return text(basic, *(name for name in special if missing & _words(name)))
 
 
 def compile_formula(formula: Formula, signature: str) -> tuple[Any, int, numpy.dtype]:

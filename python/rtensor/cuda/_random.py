@@ -118,7 +118,9 @@ _generators: list[Philox] = []
 
 def _default(index: int) -> Philox:
     while len(_generators) <= index:
-        _generators.append(Philox(_C.device("cuda", len(_generators))))
+        # What `torch.manual_seed` set before the GPU was used, or else a number that nobody can foresee.
+        first = _C.default_generator.initial_seed()
+        _generators.append(Philox(_C.device("cuda", len(_generators))).manual_seed(first))
     return _generators[index]
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from rtensor import _C
 from rtensor._C import Tensor
-from rtensor.cuda._arrays import dense
+from rtensor.cuda._arrays import dense, unsupported
 from rtensor.cuda._random import generator_of
 from rtensor.cuda._registry import kernel
-from rtensor.cuda._source import Source
+from rtensor.cuda._source import Source, blocks
 
 _DRAW, _INTEGERS, _EACH = Source("random.cu"), Source("random_integers.cu"), Source("random_each.cu")
 _MULTINOMIAL, _RRELU = Source("multinomial.cu"), Source("rrelu.cu")
@@ -19,10 +19,6 @@ _PLENTY = 1 << 16
 _WIDE_RANGE = 1 << 25
 #: How many digits of a whole number a floating-point dtype holds.
 _DIGITS = {_C.float16: 11, _C.bfloat16: 8, _C.float32: 24, _C.float64: 53}
-
-
-def _blocks(threads: int) -> int:
-    return -(-threads // _THREADS)
 
 
 def _computed(dtype: Any) -> Any:
@@ -40,7 +36,7 @@ def _launch(source: Source, name: str, settings: dict, out: Tensor, generator: A
     target = out if out.is_contiguous() else _C.empty(tuple(out.shape), dtype=out.dtype, device=out.device)
     count = target.numel()
     draws = generator_of(out.device, generator).draw(numbers)
-    source.launch(name, settings, _blocks(-(-count // _PER_THREAD)), _THREADS, target, count, draws, *args)
+    source.launch(name, settings, blocks(count, _THREADS * _PER_THREAD), _THREADS, target, count, draws, *args)
     if target is not out:
         out.copy_(target)
 
@@ -53,12 +49,12 @@ def _draw(fill: str, out: Tensor, generator: Any, a: float, b: float = 0.0) -> N
 
 def _check_float(out: Tensor, name: str) -> None:
     if not out.dtype.is_floating_point:
-        raise NotImplementedError(f"\"{name}\" not implemented for '{out.dtype}'")
+        raise unsupported(name, out.dtype)
 
 
 def _check_real(out: Tensor, name: str) -> None:
     if out.dtype.is_complex:
-        raise NotImplementedError(f"\"{name}\" not implemented for '{out.dtype}'")
+        raise unsupported(name, out.dtype)
 
 
 def _largest(dtype: Any) -> float:
@@ -154,7 +150,7 @@ def geometric(args: tuple, outs: tuple) -> None:
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
     if outs[0].numel() > 0 and (outs[0].dtype == _C.bool or outs[0].dtype.is_complex):
-        raise NotImplementedError(f"\"geometric_cuda\" not implemented for '{outs[0].dtype}'")
+        raise unsupported("geometric_cuda", outs[0].dtype)
     _draw("geometric", outs[0], generator, math.log1p(-p))
 
 
@@ -237,7 +233,7 @@ def _sample(name: str, out: Tensor, generator: Any, first: Tensor, second: Tenso
     count = target.numel()
     draws = generator_of(out.device, generator).draw(_PLENTY)
     settings = {"T": target.dtype, "P": p.dtype, "SAMPLE": name}
-    _EACH.launch("sample", settings, _blocks(count), _THREADS, target, p, q, count, draws)
+    _EACH.launch("sample", settings, blocks(count, _THREADS), _THREADS, target, p, q, count, draws)
     if target is not out:
         out.copy_(target)
 
@@ -270,7 +266,7 @@ def rrelu(args: tuple, outs: tuple) -> None:
     settings = {"T": x.dtype, "A": _computed(x.dtype)}
     count = x.numel()
     bounds = float(lower), float(upper)
-    _RRELU.launch("rrelu", settings, _blocks(count), _THREADS, dense(x), *outs, count, draws, *bounds)
+    _RRELU.launch("rrelu", settings, blocks(count, _THREADS), _THREADS, dense(x), *outs, count, draws, *bounds)
 
 
 # --- categories
@@ -303,6 +299,6 @@ def multinomial(args: tuple, outs: tuple) -> None:
     count = target.numel()
     draws = generator_of(out.device, generator).draw(2)
     categories = weights.shape[-1]
-    _MULTINOMIAL.launch("pick", {}, _blocks(count), _THREADS, target, sums, categories, samples, count, draws)
+    _MULTINOMIAL.launch("pick", {}, blocks(count, _THREADS), _THREADS, target, sums, categories, samples, count, draws)
     if target is not out:
         out.copy_(target)
