@@ -44,7 +44,12 @@ _NAMES |= {"float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float
 _NAMES |= {"complex64": "ComplexFloat", "complex128": "ComplexDouble"}
 
 
+def scalar_name(dtype: Any) -> str:
+    """A dtype's name in errors: ``Float``."""
+    name = str(dtype).removeprefix("torch.")
+    return _NAMES.get(name, name)
+
+
 def unsupported(what: str, dtype: Any) -> NotImplementedError:
     """PyTorch's error where a kernel does not take a dtype."""
-    name = str(dtype).removeprefix("torch.")
-    return NotImplementedError(f"\"{what}\" not implemented for '{_NAMES.get(name, name)}'")
+    return NotImplementedError(f"\"{what}\" not implemented for '{scalar_name(dtype)}'")
