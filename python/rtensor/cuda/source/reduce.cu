@@ -72,7 +72,7 @@ template <int UNIT> INLINE Value fold_row(const T* x, const Layout& l, i64 begin
     return sums[0];
 }
 
-extern "C" __global__ void rows(const T* x, O* out, void* second, void* partial, const Layout l, double p) {
+extern "C" __global__ void __launch_bounds__(512) rows(const T* x, O* out, void* second, void* partial, const Layout l, double p) {
     const auto combine = [](Value a, Value b) { return Kind::combine(a, b); };
     const int group = (int)l.group, rank = threadIdx.x % group, groups = blockDim.x / group;
     const i64 begin = blockIdx.y * l.chunk, end = min(begin + l.chunk, l.count);
@@ -127,7 +127,7 @@ template <int UNIT> INLINE void fold_columns(
     }
 }
 
-extern "C" __global__ void columns(
+extern "C" __global__ void __launch_bounds__(256) columns(
     const T* x, O* out, void* second, void* partial, const Layout l, double p
 ) {
     __shared__ Value slots[256];
@@ -140,7 +140,7 @@ extern "C" __global__ void columns(
 }
 
 // Combines the parts of each result, by groups of lanes.
-extern "C" __global__ void finish(O* out, void* second, const void* partial, const Layout l, i64 group, double p) {
+extern "C" __global__ void __launch_bounds__(256) finish(O* out, void* second, const void* partial, const Layout l, i64 group, double p) {
     const auto combine = [](Value a, Value b) { return Kind::combine(a, b); };
     const int groups = blockDim.x / (int)group, rank = threadIdx.x % (int)group;
     const i64 output = (i64)blockIdx.x * groups + threadIdx.x / (int)group;
