@@ -17,7 +17,7 @@ from rtensor.cuda._arrays import unsupported
 
 _SINGLE, _SINGLE_TF32, _DOUBLE = 68, 77, 70
 _DEFAULT_ALGORITHM = -1
-_PLAIN, _TRANSPOSED = 0, 1
+PLAIN, TRANSPOSED = 0, 1
 #: A dtype in cuBLAS: its type, the precision of sums, and of the factors alpha and beta.
 _TYPES = {
     _C.float32: (0, _SINGLE, ctypes.c_float * 1),
@@ -93,9 +93,9 @@ def _factor(dtype: Any, value: complex) -> Any:
 def _leading(rows: int, columns: int, row: int, column: int) -> tuple[int, int] | None:
     """Whether a matrix lies row-major or transposed, and its leading dimension; None where neither is so."""
     if (column == 1 or columns == 1) and (row >= max(columns, 1) or rows == 1):
-        return _PLAIN, row if rows > 1 else max(columns, 1)
+        return PLAIN, row if rows > 1 else max(columns, 1)
     if (row == 1 or rows == 1) and (column >= max(rows, 1) or columns == 1):
-        return _TRANSPOSED, column if columns > 1 else max(rows, 1)
+        return TRANSPOSED, column if columns > 1 else max(rows, 1)
     return None
 
 
@@ -156,7 +156,7 @@ def gemm(
         dense = out.contiguous()
         gemm(dense, a, b, alpha, beta, tf32=tf32, op=op)
         out.copy_(dense)
-    elif place[0] == _TRANSPOSED:
+    elif place[0] == TRANSPOSED:
         _launch(out.mT, b.mT, a.mT, (alpha, beta), tf32)
     else:
         _launch(out, a, b, (alpha, beta), tf32)
