@@ -8,8 +8,6 @@ from rtensor.cuda import _triangular
 from rtensor.cuda._arrays import scalar_name
 from rtensor.cuda._registry import kernel
 
-_REAL = {_C.complex64: _C.float32, _C.complex128: _C.float64}
-
 
 def check_matrix(x: Tensor, op: str, *, square: bool = False) -> None:
     """PyTorch's errors for what is no matrix, or none of these dtypes."""
@@ -22,6 +20,12 @@ def check_matrix(x: Tensor, op: str, *, square: bool = False) -> None:
         raise RuntimeError(f"{op}: Expected a floating point or complex tensor as input. Got {scalar_name(x.dtype)}")
     if x.dtype in (_C.float16, _C.bfloat16):
         raise RuntimeError(f"{op}: Low precision dtypes not supported. Got {scalar_name(x.dtype)}")
+
+
+def _check_wide(x: Tensor, op: str) -> None:
+    """The core's error for dtypes that are not computed in."""
+    if x.dtype not in (_C.float32, _C.float64, _C.complex64, _C.complex128):
+        raise RuntimeError(f"{op}: {x.dtype}")
 
 
 def check_infos(op: str, infos: Tensor, message: Callable[[int], str]) -> None:
@@ -64,8 +68,7 @@ def pivots_to_matrix(args: tuple) -> list[Tensor]:
     """The permutation matrices of LAPACK's pivots."""
     pivots, rows, dtype = args
     lead = tuple(pivots.shape[:-1])
-    real = _REAL.get(dtype, dtype)
-    exchanged = _C.eye(rows, dtype=real, device=pivots.device).expand(*lead, rows, rows)
+    exchanged = _C.eye(rows, dtype=_C.float32, device=pivots.device).expand(*lead, rows, rows)
     exchanged = _triangular.flattened(exchanged.contiguous())
     _triangular.swap_rows(exchanged, pivots.to(_C.int32).contiguous().view(exchanged.shape[0], pivots.shape[-1]))
     return [exchanged.mT.to(dtype).contiguous().view(*lead, rows, rows)]
@@ -98,6 +101,7 @@ def inv_ex(args: tuple) -> list[Tensor]:
 def solve(args: tuple) -> list[Tensor]:
     """(result, info) of ``A X = B`` for batches of as many matrices."""
     x, b = args
+    _check_wide(x, "linalg.solve")
     lu, result = _triangular.stacked(x), _triangular.stacked(b)
     pivots, infos = _triangular.factor_lu(lu)
     _triangular.solve_factored(lu, pivots, result)
@@ -136,6 +140,7 @@ def slogdet(args: tuple) -> list[Tensor]:
 def solve_triangular(args: tuple) -> list[Tensor]:
     """``A^-1 B`` for batches of as many triangular matrices."""
     a, b, upper, unit = args
+    _check_wide(a, "linalg.solve_triangular")
     result = _triangular.stacked(b)
     _triangular.solve_triangular(_triangular.flattened(a.contiguous()), result, upper, unit)
     return [result.view(b.shape)]
