@@ -38,16 +38,17 @@ def _plan(rows: int, size: int, width: int, arrays: int) -> Rows:
     return Rows(settings, min(blocks, MAX_BLOCKS), threads)
 
 
-def rows_of(rows: int, size: int, *inputs: Tensor | None) -> Rows:
+def rows_of(rows: int, size: int, *held: Tensor, beside: tuple[Tensor | None, ...] = ()) -> Rows:
     """How rows of a size are computed.
 
     Parameters
     ----------
     rows, size : int
         How many rows there are, and their length.
-    *inputs : Tensor or None
-        The contiguous tensors that are kept in registers; all start at the same kind of address.
+    *held : Tensor
+        The contiguous tensors of which a thread keeps elements in registers.
+    beside : tuple of Tensor or None
+        Rows that are read by the same units.
     """
-    given = [t for t in inputs if t is not None]
-    aligned = all(t.data_ptr() % 16 == 0 for t in given)
-    return _plan(rows, size, 16 // max(t.itemsize for t in given) if aligned else 1, len(given))
+    aligned = all(t is None or t.data_ptr() % 16 == 0 for t in (*held, *beside))
+    return _plan(rows, size, 16 // held[0].itemsize if aligned else 1, len(held))

@@ -2,7 +2,6 @@
 
 import math
 
-from rtensor import _C
 from rtensor.cuda._arrays import dense
 from rtensor.cuda._reduction import reduce, reduced_dims
 from rtensor.cuda._registry import kernel
