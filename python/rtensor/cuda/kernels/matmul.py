@@ -1,4 +1,4 @@
-"""Matrix products: `mm`, `bmm`, `mv` on cuBLAS, and dot products in two launches."""
+"""Matrix products: `mm`, `bmm`, `mv` on cuBLAS, and dot products, of whole numbers too, in two launches."""
 
 import rtensor as torch
 from rtensor.cuda._arrays import unsupported
@@ -29,7 +29,7 @@ def mv(args, outs):
 @kernel("dot", "vdot")
 def dot(name, args, outs):
     x, y = args
-    if not (x.is_floating_point() or x.is_complex()):
+    if x.dtype == torch.bool:
         raise unsupported(name, x.dtype)
     size = x.numel()
     parts = min(PARTS, (size + GRAIN - 1) // GRAIN)
