@@ -1,0 +1,82 @@
+"""Stable sorting of rows: short ones in shared memory, long ones by digits."""
+
+from rtensor import _C
+from rtensor._C import Tensor
+from rtensor.cuda._source import Source
+
+_SORT = Source("sort.cu")
+#: Rows up to this length are sorted by one block.
+SHORT = 4096
+_THREADS = 256
+#: Elements that a block sorts at least, where there are as many.
+_TOGETHER = 1024
+
+
+def sort_rows(x: Tensor, descending: bool, values: Tensor, indices: Tensor) -> None:
+    """Sort the rows of a row-major matrix.
+
+    Parameters
+    ----------
+    x : Tensor
+        The rows.
+    descending : bool
+        Whether the greatest come first. NaN counts as the greatest.
+    values, indices : Tensor
+        Row-major results, with as many columns as are wanted of the first; long rows are wanted whole.
+    """
+    if values.numel() == 0:
+        return
+    settings = {"T": x.dtype, "DESCENDING": int(descending)}
+    if x.shape[1] <= SHORT:
+        _sort_short(settings, x, values, indices)
+    else:
+        _sort_long(settings, x, values, indices)
+
+
+def _sort_short(settings: dict, x: Tensor, values: Tensor, indices: Tensor) -> None:
+    rows, size = x.shape
+    length = max(1 << (size - 1).bit_length(), 2)
+    per_block = max(_TOGETHER // length, 1)
+    threads = min(per_block * length // 2, 1024)
+    shared = per_block * length * (x.itemsize + 2)
+    args = (x, rows, size, length, per_block, values, indices, values.shape[1])
+    _SORT.launch("sort_short", settings, -(-rows // per_block), threads, *args, shared=shared)
+
+
+def _sort_long(settings: dict, x: Tensor, values: Tensor, indices: Tensor) -> None:
+    rows, size = x.shape
+    if size >= 1 << 32:
+        raise RuntimeError("sort: rows of 2^32 elements and more are not supported on device 'cuda'")
+    tiles = -(-size // (_THREADS * (8 if x.itemsize == 8 else 16)))
+    counts = _C.empty((rows, 256, tiles), dtype=_C.int32, device=x.device)
+    totals = _C.empty((rows, 256), dtype=_C.int32, device=x.device)
+    passes = x.itemsize
+    spare = [(_C.empty_like(x), _C.empty(x.shape, dtype=_C.int32, device=x.device)) for _ in range(min(passes - 1, 2))]
+    source, positions = x, 0
+    for number in range(passes):
+        shift, last = 8 * number, number == passes - 1
+        _SORT.launch("count_digits", settings, rows * tiles, _THREADS, source, size, tiles, shift, counts)
+        _SORT.launch("scan_digits", settings, rows * 256, _THREADS, counts, tiles, totals)
+        to, to_positions = (values, 0) if last else spare[number % 2]
+        args = (source, positions, size, tiles, shift, counts, totals, to, to_positions, indices if last else 0)
+        _SORT.launch("move_digits", settings, rows * tiles, _THREADS, *args)
+        source, positions = to, to_positions
+
+
+def sorted_rows(x: Tensor, descending: bool = False, kept: int | None = None) -> tuple[Tensor, Tensor]:
+    """Sorted rows of a matrix and where their elements came from; of short rows as many of the first as are asked for."""
+    columns = x.shape[1] if kept is None or x.shape[1] > SHORT else kept
+    shape = (x.shape[0], columns)
+    values = _C.empty(shape, dtype=x.dtype, device=x.device)
+    indices = _C.empty(shape, dtype=_C.int64, device=x.device)
+    sort_rows(x, descending, values, indices)
+    return values, indices
+
+
+def as_rows(x: Tensor, dim: int) -> Tensor:
+    """The lines along a dimension as the rows of a row-major matrix."""
+    if x.dim() == 0:
+        return x.reshape(1, 1)
+    size = x.shape[dim]
+    lines = x.movedim(dim, -1).contiguous()
+    return lines.view(x.numel() // max(size, 1), size)
