@@ -57,6 +57,7 @@ def install() -> None:
     _module("cupy.cuda.memory", **_public(memory), **_names(pools, "PooledMemory MemoryPool Memory alloc"))
     _module("cupy.cuda.stream", **_public(streams))
     _module("cupy.cuda.graph", Graph=streams.Graph)
+    _module("cupy.cuda.function", CPointer=kernels.CPointer)
     _module("cupy.cuda.device", **_public(devices))
     _module("cupy.cuda.compiler", CompileException=native.CompileException)
     _module("cupy.cuda.cublas", **_public(blas))

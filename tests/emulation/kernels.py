@@ -85,7 +85,7 @@ class RawKernel:
             raise TypeError(f"kernel {self.name} takes {len(self._kinds)} arguments, not {len(args)}")
         values = []
         for position, (arg, kind, size) in enumerate(zip(args, self._kinds, self._sizes, strict=True)):
-            value, kinds = _value(arg)
+            value, kinds = _value(arg, size)
             if kind not in kinds or value.nbytes != size:
                 raise TypeError(
                     f"kernel {self.name}: argument {position} is {arg!r} ({value.nbytes} bytes), the parameter is of "
@@ -106,8 +106,17 @@ class RawKernel:
         )
 
 
-def _value(arg) -> tuple[np.ndarray, str]:
+class CPointer:
+    """Where the bytes of an argument lie, as `cupy.cuda.function` has it."""
+
+    def __init__(self, ptr=0):
+        self.ptr = ptr
+
+
+def _value(arg, size: int) -> tuple[np.ndarray, str]:
     """The bytes that CuPy hands over for an argument, and the kinds of parameters that they fit."""
+    if isinstance(arg, CPointer):
+        return np.frombuffer(ctypes.string_at(arg.ptr, size), f"V{size}").reshape(()), "s"
     if arg is None:
         return np.array(0, np.int64), "p"
     if isinstance(arg, MemoryPointer):

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import cupy
-import numpy
 
 from rtensor import _C
 from rtensor._C import Tensor
@@ -63,12 +62,10 @@ class CudaBackend(Backend):
             _failures.check()
 
     def map(self, formula: Formula, signature: str, words: bytes, count: int) -> None:
-        known = formula.kernels.get(signature)
-        if known is None:
-            known = formula.kernels[signature] = _formula.compile_formula(formula, signature)
-        kernel, per_block, kind = known
-        argument = numpy.frombuffer(words, kind)
-        kernel(((count + per_block - 1) // per_block,), (_formula.THREADS,), (argument,))
+        launch = formula.kernels.get(signature)
+        if launch is None:
+            launch = formula.kernels[signature] = _formula.compile_formula(formula, signature)
+        launch(words, count)
 
     def kernel(self, name: str) -> Callable:
         return _registry.find(name)

@@ -3,14 +3,18 @@
 import functools
 import math
 import re
+import struct
+from collections.abc import Callable
 from typing import Any
 
-import numpy
-
+from rtensor import _C
 from rtensor.backend import Formula, Signature
-from rtensor.cuda._source import TYPES, compile_text, text
+from rtensor.cuda._source import TYPES, by_value, compile_text, text
 
-THREADS = 256
+_THREADS = 256
+_MOST_ELEMENTS = 8
+#: Threads of a block along two dimensions: lines that are read across are used up before they are lost.
+_TILE = (8, 32)
 
 _VECTOR = """
 extern "C" __global__ void map(const Words p) {{
@@ -27,15 +31,34 @@ extern "C" __global__ void map(const Words p) {{
 }}
 """
 
+# A thread computes some neighbours along the innermost dimension; blocks of two dimensions cover tiles.
 _STRIDED = """
 extern "C" __global__ void map(const Words p) {{
-    {index} rest = ({index})blockIdx.x * blockDim.x + threadIdx.x;
-    if (rest >= ({index})p.w[0]) return;
-    {index} {offsets};
+    const {index} size = p.w[{at}], runs = (size + {width} - 1) / {width};
+    {index} rest = blockIdx.x, run;
+{tiles}
+    const {index} first = run * {width};
+    if (first >= size || rest >= ({index})({outermost})) return;
+    const int n = size - first < {width} ? size - first : {width};
+    {offset} {offsets};
 {steps}
-    (({target}*)p.w[1])[o0] = to<{target}>(formula(p{loads}));
+{loads}
+    Pack<{target}, {width}> result;
+    #pragma unroll
+    for (int k = 0; k < {width}; ++k) result.at[k] = to<{target}>(formula(p{lanes}));
+    store_run(result, ({target}*)p.w[1] + o0, p.w[{step}], n);
 }}
 """
+_LINEAR = """    rest = rest * blockDim.x + threadIdx.x, run = rest % runs, rest /= runs;"""
+_TILED = """    if (blockDim.y == 1) {{
+    {linear}
+    }} else {{
+        const {index} rows = p.w[{next}], wide = (runs + blockDim.x - 1) / blockDim.x;
+        const {index} tall = (rows + blockDim.y - 1) / blockDim.y, tile = rest % wide, row = rest / wide;
+        const {index} y = row % tall * blockDim.y + threadIdx.y;
+        if (y >= rows) return;
+        run = tile * blockDim.x + threadIdx.x, rest = row / tall * rows + y;
+    }}"""
 
 
 def _literal(value: float) -> str:
@@ -85,23 +108,37 @@ def _vector_kernel(form: Signature) -> str:
     )
 
 
-def _strided_kernel(form: Signature) -> str:
+def _strided_kernel(form: Signature, width: int) -> str:
     places, lane = 1 + len(form.tensors), TYPES[form.lane]
-    index = "u32" if form.layout[0] == "s" else "u64"
-    at = 1 + places + 2 * form.numbers
-    steps = []
-    for dim in range(form.dims):
-        last = dim == form.dims - 1
+    index, offset = ("u32", "i32") if form.layout[0] == "s" else ("u64", "i64")
+    inner = 1 + places + 2 * form.numbers
+    starts = [inner + dim * (1 + places) for dim in range(form.dims)]
+    steps = [" ".join(f"o{k} += ({offset})first * ({offset})p.w[{inner + 1 + k}];" for k in range(places))]
+    for at in starts[1:]:
+        last = at == starts[-1]
         here = "rest" if last else f"rest % ({index})p.w[{at}]"
-        moves = " ".join(f"o{k} += here * ({index})p.w[{at + 1 + k}];" for k in range(places))
+        moves = " ".join(f"o{k} += ({offset})here * ({offset})p.w[{at + 1 + k}];" for k in range(places))
         onward = "" if last else f" rest /= ({index})p.w[{at}];"
-        steps.append(f"    {{ const {index} here = {here}; {moves}{onward} }}")
-        at += 1 + places
-    dtypes = [TYPES[name] for name in form.tensors]
-    loads = [f", to<{lane}>(((const {name}*)p.w[{2 + k}])[o{k + 1}])" for k, name in enumerate(dtypes)]
-    offsets = ", ".join(f"o{k} = 0" for k in range(places))
+        steps.append(f"{{ const {index} here = {here}; {moves}{onward} }}")
+    loads = []
+    for k, dtype in enumerate(form.tensors):
+        source = f"(const {TYPES[dtype]}*)p.w[{2 + k}] + o{k + 1}"
+        loads.append(f"{lane} a{k}[{width}]; load_run(a{k}, {source}, p.w[{inner + 2 + k}], n);")
+    tiled = _TILED.format(linear=_LINEAR, index=index, next=starts[1]) if form.dims > 1 else _LINEAR
+    outermost = " * ".join(f"p.w[{at}]" for at in starts[1:]) or "1"
     return _STRIDED.format(
-        index=index, offsets=offsets, steps="\n".join(steps), target=TYPES[form.target], loads="".join(loads)
+        index=index,
+        offset=offset,
+        at=inner,
+        width=width,
+        tiles=tiled,
+        outermost=outermost,
+        offsets=", ".join(f"o{k} = 0" for k in range(places)),
+        steps="\n".join(f"    {step}" for step in steps),
+        loads="\n".join(f"    {load}" for load in loads),
+        target=TYPES[form.target],
+        lanes="".join(f", a{k}[k]" for k in range(len(form.tensors))),
+        step=inner + 1,
     )
 
 
@@ -119,18 +156,56 @@ def _headers(formula: Formula, lane: str) -> str:
     return text(basic, *(name for name in special if missing & _words(name)))
 
 
-def compile_formula(formula: Formula, signature: str) -> tuple[Any, int, numpy.dtype]:
-    """The kernel of a formula for a signature, how many elements a block computes, and the type of its argument."""
+class _Flat:
+    """A kernel of contiguous elements."""
+
+    __slots__ = ("kernel", "per_block")
+
+    def __init__(self, kernel: Any, width: int):
+        self.kernel, self.per_block = kernel, _THREADS * width
+
+    def __call__(self, words: bytes, count: int) -> None:
+        blocks = (count + self.per_block - 1) // self.per_block
+        self.kernel((blocks,), (_THREADS,), (by_value(words),))
+
+
+class _Strided:
+    """A kernel of elements with gaps: chooses how blocks cover them."""
+
+    __slots__ = ("dims", "inner", "kernel", "places", "width")
+
+    def __init__(self, kernel: Any, form: Signature, width: int):
+        self.kernel, self.width, self.dims = kernel, width, form.dims
+        self.places = 1 + len(form.tensors)
+        words = self.places + 1
+        self.inner = struct.Struct(f"{8 * (words + 2 * form.numbers)}x{min(form.dims, 2) * words}q")
+
+    def __call__(self, words: bytes, count: int) -> None:
+        inner = self.inner.unpack_from(words)
+        runs = -(-inner[0] // self.width)
+        steps = inner[2 : 1 + self.places]
+        wide, tall = _TILE
+        if self.dims > 1 and runs >= wide and inner[1 + self.places] >= tall and not {0, 1}.issuperset(steps):
+            rows = inner[1 + self.places]
+            blocks, block = -(-runs // wide) * -(-rows // tall) * (count // (inner[0] * rows)), _TILE
+        else:
+            blocks, block = -(-(count // inner[0] * runs) // _THREADS), (_THREADS,)
+        self.kernel((blocks,), block, (by_value(words),))
+
+
+def compile_formula(formula: Formula, signature: str) -> Callable[[bytes, int], None]:
+    """What computes a formula for a signature, given the words of a launch and how many elements it has."""
     form = Signature.parse(signature)
-    words = 2 + len(form.tensors) + 2 * form.numbers + form.dims * (2 + len(form.tensors))
+    count = 2 + len(form.tensors) + 2 * form.numbers + form.dims * (2 + len(form.tensors))
     flat = form.layout[0] == "v"
-    code = "\n".join(
-        [
-            _headers(formula, form.lane),
-            f"struct Words {{ i64 w[{words}]; }};",
-            _function(formula, form),
-            _vector_kernel(form) if flat else _strided_kernel(form),
-        ]
-    )
-    per_thread = int(form.layout[1:]) if flat else 1
-    return compile_text(code).get_function("map"), THREADS * per_thread, numpy.dtype((numpy.void, 8 * words))
+    widest = max(getattr(_C, name).itemsize for name in (form.target, *form.tensors))
+    width = int(form.layout[1:]) if flat else max(1, min(_MOST_ELEMENTS, 16 // widest))
+    code = [
+        _headers(formula, form.lane),
+        "" if flat else text("runs.cuh"),
+        f"struct Words {{ i64 w[{count}]; }};",
+        _function(formula, form),
+        _vector_kernel(form) if flat else _strided_kernel(form, width),
+    ]
+    kernel = compile_text("\n".join(code)).get_function("map")
+    return _Flat(kernel, width) if flat else _Strided(kernel, form, width)

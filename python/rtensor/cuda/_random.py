@@ -3,14 +3,12 @@
 import struct
 from typing import Any
 
-import numpy
-
 from rtensor import _C
 from rtensor._C import Tensor
 from rtensor.cuda import _devices
 
-#: What kernels get: where `place` is not null, it points to a seed, and to an offset that is added to `offset`.
-ARGUMENT = numpy.dtype([("seed", numpy.uint64), ("offset", numpy.uint64), ("place", numpy.uint64)])
+#: What kernels get: a seed, an offset and a place, which, if not null, holds a seed and what to add to the offset.
+_ARGUMENT = struct.Struct("<QQQ")
 _DEFAULT_SEED = 67280421310721
 _WORD = (1 << 64) - 1
 
@@ -71,12 +69,12 @@ class Philox:
         """Another generator that goes on from the same state."""
         return Philox(self.device).set_state(self.get_state())
 
-    def draw(self, count: int) -> numpy.ndarray:
+    def draw(self, count: int) -> bytes:
         """A kernel's argument for using `count` numbers of each of its subsequences (threads)."""
         used = (count + 3) // 4 * 4
         if self._recording is not None:
             return self._recording.draw(used)
-        argument = numpy.array((self._seed, self._offset, 0), ARGUMENT)
+        argument = _ARGUMENT.pack(self._seed, self._offset, 0)
         self._offset = (self._offset + used) & _WORD
         return argument
 
@@ -98,9 +96,9 @@ class Recording:
         """Draw as before."""
         self.generator._recording = None
 
-    def draw(self, used: int) -> numpy.ndarray:
+    def draw(self, used: int) -> bytes:
         """A kernel's argument that refers to the device."""
-        argument = numpy.array((0, self.used, self.place.data_ptr()), ARGUMENT)
+        argument = _ARGUMENT.pack(0, self.used, self.place.data_ptr())
         self.used += used
         return argument
 
@@ -108,9 +106,9 @@ class Recording:
         """Give the graph the generator's state, and advance that by what the graph uses."""
         if self.used == 0:
             return
-        argument = self.generator.draw(self.used)
-        for at, name in enumerate(("seed", "offset")):
-            self.place[at].fill_(int(argument[name].astype(numpy.int64)))
+        *state, _ = struct.unpack("<qqq", self.generator.draw(self.used))
+        for at, word in enumerate(state):
+            self.place[at].fill_(word)
 
 
 _generators: list[Philox] = []

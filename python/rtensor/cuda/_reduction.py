@@ -6,8 +6,6 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy
-
 from rtensor import _C
 from rtensor._C import Tensor
 from rtensor.cuda._source import Source
@@ -18,7 +16,7 @@ _VALUE = 32
 #: Blocks that keep a large GPU busy, and elements that a thread should find before a result is split among blocks.
 _BLOCKS, _ELEMENTS = 528, 16
 _THREADS = 256
-_KEPT, _LAYOUT = 4, numpy.dtype((numpy.void, 8 * 22))
+_KEPT = 4
 
 Dim = tuple[int, int, int]
 """Size, the input's stride, and the output's (0 where reduced)."""
@@ -30,7 +28,7 @@ class Plan(NamedTuple):
     kernel: str
     blocks: tuple[int, int]
     threads: int
-    layout: numpy.ndarray
+    layout: bytes
     outputs: int
     parts: int
 
@@ -126,7 +124,7 @@ def plan(
     parts = -(-count // chunk) if chunk else 1
     sizes, from_steps, onto = ([d[k] for d in reversed(kept)] + [0] * (_KEPT - len(kept)) for k in range(3))
     words = [outputs, count, parts, chunk, group, packed, inner, inner_step, outer_step, len(kept)]
-    layout = numpy.frombuffer(struct.pack("22q", *words, *sizes, *from_steps, *onto), _LAYOUT)
+    layout = struct.pack("22q", *words, *sizes, *from_steps, *onto)
     return Plan(kernel, (min(blocks, 2**31 - 1), parts), threads, layout, outputs, parts)
 
 

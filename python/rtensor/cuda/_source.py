@@ -2,17 +2,20 @@
 
 import functools
 import re
+import struct as _struct
 from pathlib import Path
 from typing import Any
 
 import cupy
-import numpy
+from cupy.cuda.function import CPointer
 
 from rtensor._C import Tensor, dtype
 
 _FOLDER = Path(__file__).parent / "source"
 _INCLUDE = re.compile(r'^#include "([\w.]+)"\n', re.MULTILINE)
 _OPTIONS = ("-std=c++17",)
+#: Where the bytes of a `bytes` object begin in CPython.
+_HEADER = bytes.__basicsize__ - 1
 
 #: The dtypes as the texts spell them.
 TYPES = {
@@ -59,9 +62,23 @@ def compile_text(code: str) -> Any:
 
 
 @functools.lru_cache(maxsize=4096)
-def struct(*numbers: int) -> numpy.ndarray:
+def struct(*numbers: int) -> bytes:
     """Whole numbers as one argument of a kernel: a struct of ``i64``."""
-    return numpy.array(numbers, numpy.int64).view(f"V{8 * len(numbers)}")
+    return _struct.pack(f"{len(numbers)}q", *numbers)
+
+
+def by_value(data: bytes) -> CPointer:
+    """Bytes as an argument of a kernel that is a struct; they must live until it is launched.
+
+    CuPy takes NumPy arrays, too, but asks each for its description, which takes longer than the launch.
+    """
+    return CPointer(id(data) + _HEADER)
+
+
+def _argument(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.data_ptr()
+    return by_value(value) if isinstance(value, bytes) else value
 
 
 def blocks(count: int, threads: int) -> int:
@@ -111,7 +128,7 @@ class Source:
             Dtypes become typedefs, other values macros, in front of the text.
         blocks, threads : int or tuple of int
             The grid and a block.
-        *args : Tensor, int, float or numpy.ndarray
+        *args : Tensor, int, float or bytes
             Pointers, ``i64``, ``double``, and structs by value.
         shared : int, default 0
             Bytes of dynamic shared memory.
@@ -120,7 +137,7 @@ class Source:
         function = self._functions.get(key)
         if function is None:
             function = self._functions[key] = self._module(tuple(settings.items())).get_function(kernel)
-        values = tuple(a.data_ptr() if isinstance(a, Tensor) else a for a in args)
+        values = tuple(map(_argument, args))
         grid = blocks if isinstance(blocks, tuple) else (blocks,)
         block = threads if isinstance(threads, tuple) else (threads,)
         if 0 not in grid:

@@ -3,15 +3,12 @@
 import struct
 from collections.abc import Sequence
 
-import numpy
-
 from rtensor import _C
 from rtensor._C import Tensor
 
 THREADS = 256
 _PER_BLOCK = 4 * THREADS
 _WORDS = 128
-_TYPE = numpy.dtype((numpy.void, 8 * _WORDS))
 
 #: Dtypes that move elements of so many bytes.
 BYTES = {1: _C.uint8, 2: _C.int16, 4: _C.int32, 8: _C.int64, 16: _C.complex128}
@@ -58,7 +55,7 @@ def widened(dims: Dims, together: int, dense: int) -> Dims:
     return [first, *rest]
 
 
-def words(head: Sequence[int], dims: Dims) -> tuple[numpy.ndarray, int]:
+def words(head: Sequence[int], dims: Dims) -> tuple[bytes, int]:
     """The argument of a kernel, the head and then the walk, and how many blocks of `THREADS` it takes."""
     count = 1
     for dim in dims:
@@ -67,7 +64,7 @@ def words(head: Sequence[int], dims: Dims) -> tuple[numpy.ndarray, int]:
     if len(every) > _WORDS:
         raise RuntimeError("tensors of so many dimensions are not supported on device 'cuda'")
     packed = struct.pack(f"{len(every)}q", *every).ljust(8 * _WORDS, b"\0")
-    return numpy.frombuffer(packed, _TYPE), -(-count // _PER_BLOCK)
+    return packed, -(-count // _PER_BLOCK)
 
 
 def strides_along(shape: Sequence[int], tensor: Tensor) -> list[int]:

@@ -12,7 +12,6 @@ from rtensor.cuda._walk import BYTES, THREADS
 
 _JOIN = Source("join.cu")
 _PARTS = 64
-_TYPE = numpy.dtype((numpy.void, 3 * 8 * _PARTS))
 _MOST_BLOCKS = 2048
 
 
@@ -43,7 +42,7 @@ def _launch(out: Tensor, rows: list[tuple[int, int, int]], outer: int, total: in
     table[1:] //= together
     blocks = min(-(-outer * int(table[2].max()) // (4 * THREADS)), _MOST_BLOCKS)
     settings = {"T": BYTES[size * together], "PARTS": _PARTS}
-    argument = table.reshape(-1).view(_TYPE)
+    argument = table.tobytes()
     _JOIN.launch("join", settings, (blocks, len(rows)), THREADS, argument, out, outer, total // together)
 
 
