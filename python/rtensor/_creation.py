@@ -119,11 +119,11 @@ def _converted(shared: Tensor, dtype, device, copy) -> Tensor:
 
 
 def set_default_tensor_type(t) -> None:
-    """Set the default dtype through an old-style tensor type, or its name."""
-    name = t if isinstance(t, str) else t.__name__
+    """Set the default dtype and device through an old-style tensor type, or its name."""
     from rtensor import _legacy_types
 
-    kind = getattr(_legacy_types, name.rsplit(".", 1)[-1], None)
-    if kind is None:
+    kind = _legacy_types.named(t) if isinstance(t, str) else t
+    if not isinstance(getattr(kind, "dtype", None), _C.dtype):
         raise TypeError(f"invalid type object: {t!r}")
     _C.set_default_dtype(kind.dtype)
+    _C._set_default_device(kind.place)

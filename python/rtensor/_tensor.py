@@ -176,12 +176,14 @@ class _Methods:
         if isinstance(dtype, str):
             from rtensor import _legacy_types
 
-            kind = getattr(_legacy_types, dtype.rsplit(".", 1)[-1], None)
+            kind = _legacy_types.named(dtype)
             if kind is None or not dtype.startswith("torch."):
                 raise ValueError(f"invalid type: '{dtype}'")
             dtype = kind
-        wanted = getattr(dtype, "dtype", dtype)
-        return self.to(wanted)
+        if isinstance(dtype, _C.dtype):
+            return self.to(dtype)
+        place = self.device if self.device.type == dtype.place else dtype.place
+        return self.to(place, dtype.dtype, non_blocking)
 
     def new_tensor(
         self, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False

@@ -124,4 +124,10 @@ def __getattr__(name: str):
         from rtensor.cuda._random import default_generators
 
         return default_generators()
+    if name.endswith("Tensor"):
+        from rtensor import _legacy_types
+
+        kind = _legacy_types.named(f"cuda.{name}")
+        if kind is not None:
+            return kind
     raise AttributeError(f"module 'rtensor.cuda' has no attribute '{name}'")
