@@ -64,7 +64,7 @@ def _sort_long(settings: dict, x: Tensor, values: Tensor, indices: Tensor) -> No
 
 
 def sorted_rows(x: Tensor, descending: bool = False, kept: int | None = None) -> tuple[Tensor, Tensor]:
-    """Sorted rows of a matrix and where their elements came from; of short rows as many of the first as are asked for."""
+    """Sorted rows of a matrix and where their elements came from; of short rows only as many as are asked for."""
     columns = x.shape[1] if kept is None or x.shape[1] > SHORT else kept
     shape = (x.shape[0], columns)
     values = _C.empty(shape, dtype=x.dtype, device=x.device)
