@@ -17,6 +17,7 @@ from rtensor.cuda._arrays import unsupported
 
 _SINGLE, _SINGLE_TF32, _DOUBLE = 68, 77, 70
 _DEFAULT_ALGORITHM = -1
+_HALVES = (_C.float16, _C.bfloat16)
 PLAIN, TRANSPOSED = 0, 1
 #: A dtype in cuBLAS: its type, the precision of sums, and of the factors alpha and beta.
 _TYPES = {
@@ -104,20 +105,23 @@ def _operand(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int
     """How cuBLAS reads a matrix or a batch of them: transposed or not, leading dimension, step along the batch."""
     found = _leading(*shape[-2:], *strides[-2:])
     step = strides[0] if len(shape) == 3 and shape[0] > 1 else 0
-    if found is None or step < 0 or max(found[1], *shape) > _LARGEST:
+    return None if found is None or step < 0 else (*found, step)
+
+
+@functools.lru_cache(maxsize=4096)
+def _product(a_shape, a_strides, b_shape, b_strides, out_shape, out_strides) -> tuple | None:
+    """Whether `a` comes first in cuBLAS, and the product as `multiply` gets it; None if there is more to do."""
+    rows, columns, inner = *out_shape[-2:], a_shape[-1]
+    batch = out_shape[0] if len(out_shape) == 3 else 1
+    a, b, out = _operand(a_shape, a_strides), _operand(b_shape, b_strides), _operand(out_shape, out_strides)
+    if min(rows, columns, inner, batch) == 0 or not (a and b and out) or (out[2] == 0 and batch > 1):
         return None
-    return *found, step
-
-
-def _readable(x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
-    """A matrix as cuBLAS can read it, copied where it must be."""
-    found = _operand(x.shape, x.stride())
-    if found is None:
-        x = x.contiguous()
-        found = _operand(x.shape, x.stride())
-    if found is None:
-        raise RuntimeError(f"matrices of sizes {tuple(x.shape)} are too large for cuBLAS")
-    return x, found
+    if max(rows, columns, inner, batch, a[1], b[1], out[1]) > _LARGEST:
+        raise RuntimeError(f"matrices of sizes {rows} x {inner} x {columns} are too large for cuBLAS")
+    if out[0] == TRANSPOSED:
+        return True, (1 - a[0], 1 - b[0], rows, columns, inner, *a[1:], *b[1:], *out[1:], batch)
+    # In cuBLAS columns lie side by side: what is `out = a @ b` here is `out.T = b.T @ a.T` there.
+    return False, (b[0], a[0], columns, rows, inner, *b[1:], *a[1:], *out[1:], batch)
 
 
 def gemm(
@@ -144,61 +148,64 @@ def gemm(
     op : str
         The name in the error for dtypes that cuBLAS lacks.
     """
-    if a.dtype not in _TYPES:
-        raise unsupported(op, a.dtype)
+    dtype = a.dtype
+    if dtype not in _TYPES:
+        raise unsupported(op, dtype)
+    found = _product(a.shape, a.stride(), b.shape, b.stride(), out.shape, out.stride())
+    if found is None:
+        _prepared_gemm(out, a, b, alpha, beta, tf32)
+        return
+    a_first, product = found
+    left, right = (a, b) if a_first else (b, a)
+    addresses = left.data_ptr(), right.data_ptr(), out.data_ptr()
+    multiply(product, addresses, (alpha, beta), (dtype, out.dtype), tf32)
+
+
+def _prepared_gemm(out: Tensor, a: Tensor, b: Tensor, alpha: complex, beta: complex, tf32: bool | None) -> None:
+    """As `gemm`, for what is empty and for strides that cuBLAS does not read."""
     if out.numel() == 0:
         return
     if a.shape[-1] == 0:
         out.zero_() if beta == 0 else out.mul_(beta)
         return
+    readable = [x if _operand(x.shape, x.stride()) else x.contiguous() for x in (a, b)]
     place = _operand(out.shape, out.stride())
-    if place is None or (place[2] == 0 and out.ndim == 3 and out.shape[0] > 1):
-        dense = out.contiguous()
-        gemm(dense, a, b, alpha, beta, tf32=tf32, op=op)
-        out.copy_(dense)
-    elif place[0] == TRANSPOSED:
-        _launch(out.mT, b.mT, a.mT, (alpha, beta), tf32)
-    else:
-        _launch(out, a, b, (alpha, beta), tf32)
+    target = out if place and (place[2] or out.ndim == 2 or len(out) == 1) else out.contiguous()
+    gemm(target, *readable, alpha, beta, tf32=tf32)
+    if target is not out:
+        out.copy_(target)
 
 
-def _launch(out: Tensor, a: Tensor, b: Tensor, factors: tuple[complex, complex], tf32: bool | None) -> None:
-    """The product into a row-major result: as columns come first in cuBLAS, it is ``b.T @ a.T`` there."""
-    a, (op_a, lead_a, step_a) = _readable(a)
-    b, (op_b, lead_b, step_b) = _readable(b)
-    _, lead, step = _operand(out.shape, out.stride())
-    multiply(
-        (op_b, op_a),
-        (out.shape[-1], out.shape[-2], a.shape[-1]),
-        factors,
-        (b.data_ptr(), lead_b, step_b),
-        (a.data_ptr(), lead_a, step_a),
-        (out.data_ptr(), lead, step),
-        out.shape[0] if out.ndim == 3 else 1,
-        (a.dtype, out.dtype),
-        tf32,
-    )
+def multiply(product: tuple, addresses: tuple, factors: tuple, dtypes: tuple, tf32: bool | None = None) -> None:
+    """A product of matrices whose columns lie side by side, as cuBLAS has them.
 
-
-def multiply(operations, sizes, factors, left, right, out, batch, dtypes, tf32: bool | None = None) -> None:
-    """A product of matrices in columns, given by address, leading dimension and step along the batch."""
-    dtype, result = dtypes
+    Parameters
+    ----------
+    product : tuple of int
+        Whether the left and the right operand are transposed; rows, columns and what is summed over; leading dimension
+        and step along the batch of the operands and the result; the batch.
+    addresses : tuple of int
+        Of the operands and the result.
+    factors : tuple of complex
+        Of the product, and of what the result was.
+    dtypes : tuple of dtype
+        Of the operands and the result.
+    tf32 : bool, optional
+        As for `gemm`.
+    """
+    op_x, op_y, rows, columns, inner, lead_x, step_x, lead_y, step_y, lead, step, batch = product
+    (x, y, out), (dtype, result) = addresses, dtypes
     kind, compute, _ = _TYPES[dtype]
-    if tf32 is None:
-        tf32 = get_float32_matmul_precision() != "highest"
-    if tf32 and kind in (0, 4):
-        compute = _SINGLE_TF32
+    if compute == _SINGLE and (get_float32_matmul_precision() != "highest" if tf32 is None else tf32):
+        compute = _SINGLE_TF32 if dtype is result and dtype not in _HALVES else compute
     alpha, beta = _factor(result, factors[0]), _factor(result, factors[1])
     handle = _handle()
-    head = (handle.follow(cupy.cuda.get_current_stream().ptr), *operations, *sizes, alpha)
-    target, tail = _TYPES[result][0], (compute, _DEFAULT_ALGORITHM)
+    head = handle.follow(cupy.cuda.get_current_stream().ptr), op_x, op_y, rows, columns, inner, alpha
+    target, library = _TYPES[result][0], handle.library
     if batch == 1:
-        (x, lead_x, _), (y, lead_y, _), (z, lead_z, _) = left, right, out
-        _check(handle.library.cublasGemmEx(*head, x, kind, lead_x, y, kind, lead_y, beta, z, target, lead_z, *tail))
-        return
-    (x, lead_x, step_x), (y, lead_y, step_y), (z, lead_z, step_z) = left, right, out
-    _check(
-        handle.library.cublasGemmStridedBatchedEx(
-            *head, x, kind, lead_x, step_x, y, kind, lead_y, step_y, beta, z, target, lead_z, step_z, batch, *tail
-        )
-    )
+        operands = x, kind, lead_x, y, kind, lead_y, beta, out, target, lead
+        status = library.cublasGemmEx(*head, *operands, compute, _DEFAULT_ALGORITHM)
+    else:
+        operands = x, kind, lead_x, step_x, y, kind, lead_y, step_y, beta, out, target, lead, step, batch
+        status = library.cublasGemmStridedBatchedEx(*head, *operands, compute, _DEFAULT_ALGORITHM)
+    _check(status)

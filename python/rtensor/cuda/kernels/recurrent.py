@@ -72,14 +72,11 @@ class Layer:
     def product(self, by_state, size, left, out, beta):
         """``out = left @ weight.T + beta * out`` from states to gates, or without ``.T`` from gates to states."""
         columns, inner = (self.width, self.hidden) if by_state else (self.hidden, self.width)
+        sizes = columns, size, inner, self.hidden, 0, inner, 0, columns, 0, 1
         multiply(
-            (TRANSPOSED if by_state else PLAIN, PLAIN),
-            (columns, size, inner),
+            (TRANSPOSED if by_state else PLAIN, PLAIN, *sizes),
+            (self.weight.data_ptr(), left, out),
             (1, beta),
-            (self.weight.data_ptr(), self.hidden, 0),
-            (left, inner, 0),
-            (out, columns, 0),
-            1,
             (self.dtype, self.dtype),
             cudnn.allow_tf32,
         )
