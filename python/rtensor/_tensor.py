@@ -242,6 +242,12 @@ class _Methods:
             raise RuntimeError("Cannot access accelerator device when none is available.")
         return _exchange().pinned(self)
 
+    def record_stream(self: Any, stream) -> None:
+        """Keep the memory from reuse until the work that a stream holds when the tensor dies is done."""
+        from rtensor.cuda._memory import record_stream
+
+        record_stream(self, stream)
+
     def get_device(self: Any) -> int:
         """The index of the device; -1 for the CPU."""
         return -1 if self.device.type == "cpu" else self.device.index or 0

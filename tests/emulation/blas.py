@@ -26,6 +26,10 @@ class CUBLASError(RuntimeError):
         super().__init__(f"CUBLAS_STATUS_{status}")
 
 
+# The libraries know their Python objects by address.
+_libraries: list[ctypes.PyDLL] = []
+
+
 @functools.cache
 def load() -> ctypes.PyDLL:
     """The library; each name under which CuPy's may be loaded."""
@@ -35,6 +39,7 @@ def load() -> ctypes.PyDLL:
     for soname in SONAMES:
         library = ctypes.PyDLL(str(native.compiled(text, [*flags, f"-Wl,-soname,{soname}"], ".cpp")))
         library.emu_blas_capture(_CAPTURING, _NOTED, ctypes.py_object(library))
+        _libraries.append(library)
     return library
 
 

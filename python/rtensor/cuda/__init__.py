@@ -118,6 +118,10 @@ __all__ = [
 
 
 def __getattr__(name: str):
+    if name == "make_graphed_callables":
+        from rtensor.cuda._graphed import make_graphed_callables
+
+        return make_graphed_callables
     if name in ("amp", "nvtx"):
         return importlib.import_module(f"rtensor.cuda.{name}")
     if name == "default_generators":

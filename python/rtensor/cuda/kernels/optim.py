@@ -81,6 +81,9 @@ def _update(lists: list[list[Tensor]], launch: Callable[[Any, list[list[Tensor]]
     for i, param in enumerate(lists[0]):
         if param.numel():
             chosen[param.dtype].append(i)
+        else:
+            for tensors in lists[:1] + lists[2:]:
+                _C._bump_version(tensors[i])
     for dtype, positions in chosen.items():
         rows = [[tensors[i] for tensors in lists] for i in positions]
         used = [_rows_in_memory(row) for row in rows]
