@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import sys
 import threading
 from collections import defaultdict
 
@@ -112,7 +113,7 @@ class PooledMemory(BaseMemory):
             self.ptr = 0
 
     def __del__(self):
-        if hasattr(self, "ptr"):
+        if hasattr(self, "ptr") and not sys.is_finalizing():
             self.free()
 
 
