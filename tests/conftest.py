@@ -25,6 +25,7 @@ def has_gpu() -> bool:
 
 def pytest_configure(config):
     """Without a GPU the tests of `--device cuda` run on the emulation."""
+    config.addinivalue_line("markers", "any_device: tensors are made on the device of the option --device")
     samples.DEVICE = config.getoption("--device")
     if samples.DEVICE == "cuda" and not has_gpu():
         if emulation.native.compiler() is None:
@@ -60,10 +61,15 @@ def no_writes_behind_blocks():
     assert not emulation.violations(), "kernels wrote behind blocks"
 
 
-@pytest.fixture
-def device():
-    """The device of the generic tests."""
-    return samples.DEVICE
+@pytest.fixture(autouse=True)
+def tensors_on_the_device(request):
+    """Tests that are marked `any_device` make their tensors there."""
+    if samples.DEVICE == "cpu" or request.node.get_closest_marker("any_device") is None:
+        yield
+        return
+    torch.set_default_device(samples.DEVICE)
+    yield
+    torch.set_default_device("cpu")
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ import pytest
 import rtensor as torch
 from rtensor.autograd import graph
 
+pytestmark = pytest.mark.any_device
+
 
 def leaf(*values):
     return torch.tensor(values or (1.0, 2.0, 3.0), requires_grad=True)

@@ -6,6 +6,8 @@ import rtensor as torch
 from rtensor.autograd import Function
 from rtensor.autograd.function import once_differentiable
 
+pytestmark = pytest.mark.any_device
+
 
 def leaf(*values, dtype=None):
     return torch.tensor(values or (1.0, 2.0, 3.0), dtype=dtype, requires_grad=True)

@@ -7,6 +7,8 @@ import pytest
 import rtensor as torch
 from rtensor.autograd import graph
 
+pytestmark = pytest.mark.any_device
+
 
 def leaf():
     return torch.tensor([1.0, 2.0, 3.0], requires_grad=True)

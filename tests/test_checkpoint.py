@@ -5,6 +5,8 @@ import pytest
 import rtensor as torch
 from rtensor.utils.checkpoint import checkpoint, checkpoint_sequential
 
+pytestmark = pytest.mark.any_device
+
 
 def net():
     torch.manual_seed(0)

@@ -5,6 +5,8 @@ import pytest
 import rtensor as torch
 from rtensor import func
 
+pytestmark = pytest.mark.any_device
+
 
 def vector():
     return torch.tensor([0.5, 1.0, 2.0], dtype=torch.double)

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 import rtensor as torch
 
+pytestmark = pytest.mark.any_device
+
 SHAPE = (3, 4, 5)
 
 

@@ -9,6 +9,8 @@ import pytest
 import rtensor as torch
 from rtensor import nn
 
+pytestmark = pytest.mark.any_device
+
 
 class Net(nn.Module):
     def __init__(self):
@@ -59,7 +61,9 @@ def test_print():
 
 
 def test_parameter_prints_as_in_pytorch():
-    assert repr(nn.Parameter(torch.ones(2))) == "Parameter containing:\ntensor([1., 1.], requires_grad=True)"
+    assert (
+        repr(nn.Parameter(torch.ones(2, device="cpu"))) == "Parameter containing:\ntensor([1., 1.], requires_grad=True)"
+    )
 
 
 @pytest.mark.parametrize(
