@@ -4,7 +4,7 @@ from rtensor import _C
 from rtensor._C import Tensor
 from rtensor.cuda import _failures
 from rtensor.cuda._source import Source
-from rtensor.cuda._walk import BYTES, words
+from rtensor.cuda._walk import BYTES, NONE, argument
 
 _COMPACT = Source("compact.cu")
 _THREADS = 256
@@ -40,9 +40,10 @@ class Ranks:
         """The indices of what is set, one row each."""
         mask, total = self.mask, self.total()
         out = _C.empty((total, mask.dim()), dtype=_C.int64, device=mask.device)
-        argument, _ = words([mask.dim(), *mask.shape], [])
         if out.numel() > 0:
-            self._launch("positions", mask.dtype, argument, mask, self.count, self._tiles, out)
+            self._launch(
+                "positions", mask.dtype, argument([mask.dim(), *mask.shape], NONE), mask, self.count, self._tiles, out
+            )
         return out
 
     def keep(self, source: Tensor) -> Tensor:

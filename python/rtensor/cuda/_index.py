@@ -8,7 +8,7 @@ from rtensor import _C
 from rtensor._C import Tensor
 from rtensor.cuda import _failures
 from rtensor.cuda._source import Source
-from rtensor.cuda._walk import BYTES, THREADS, merged, widened, widest, words
+from rtensor.cuda._walk import BYTES, THREADS, Strides, Walk, argument, walk, widest
 
 _GATHER, _SCATTER = Source("gather.cu"), Source("scatter.cu")
 
@@ -20,7 +20,7 @@ class Index(NamedTuple):
     ----------
     tensor : Tensor
         int32 or int64; all indices of a walk are of one dtype.
-    strides : sequence of int
+    strides : tuple of int
         Its strides under the sizes of the walk.
     size, step : int
         How many places it chooses among, and how far apart they are.
@@ -29,7 +29,7 @@ class Index(NamedTuple):
     """
 
     tensor: Tensor
-    strides: Sequence[int]
+    strides: Strides
     size: int
     step: int
     wraps: bool = False
@@ -45,25 +45,19 @@ def _settings(indices: Sequence[Index]) -> dict[str, Any]:
     return {"I": indices[0].tensor.dtype if indices else _C.int64, "INDICES": len(indices)}
 
 
-def _walk(shape, strides, indices, itemsize, addresses):
-    """The merged walk, and how many elements move as one."""
-    dims = merged(shape, *strides, *(index.strides for index in indices))
-    dense = len(strides)
-    together = widest(dims, itemsize, addresses, dense)
-    while any(index.step % together for index in indices):
-        together //= 2
-    return widened(dims, together, dense), together
+def _walk(shape: Strides, strides: tuple[Strides, ...], indices: Sequence[Index], most: int) -> Walk:
+    return walk(shape, strides, tuple(i.strides for i in indices), most, tuple(i.step for i in indices))
 
 
 def gather(
-    shape: Sequence[int], out: Tensor, out_strides: Sequence[int], source: Tensor, strides: Sequence[int],
-    indices: Sequence[Index], offset: int = 0,
+    shape: Strides, out: Tensor, out_strides: Strides, source: Tensor, strides: Strides, indices: Sequence[Index],
+    offset: int = 0,
 ) -> None:  # fmt: skip
     """Read elements where indices point.
 
     Parameters
     ----------
-    shape, out_strides, strides : sequence of int
+    shape, out_strides, strides : tuple of int
         The sizes of the walk, and the strides of both tensors under them.
     out, source : Tensor
         Where elements go and come from; of one dtype.
@@ -74,21 +68,21 @@ def gather(
     """
     size = out.itemsize
     addresses = (out.data_ptr(), source.data_ptr() + offset * size)
-    dims, together = _walk(shape, (out_strides, strides), indices, size, addresses)
-    argument, blocks = words(_words_of(indices, together), dims)
-    settings = {"T": BYTES[size * together], **_settings(indices)}
-    _GATHER.launch("gather", settings, blocks, THREADS, argument, *addresses, _failures.address())
+    steps = _walk(shape, (out_strides, strides), indices, widest(size, *addresses))
+    settings = {"T": BYTES[size * steps.together], **_settings(indices)}
+    words = argument(_words_of(indices, steps.together), steps)
+    _GATHER.launch("gather", settings, steps.blocks, THREADS, words, *addresses, _failures.address())
 
 
 def scatter(
-    shape: Sequence[int], target: Tensor, target_strides: Sequence[int], source: Any, strides: Sequence[int],
-    indices: Sequence[Index], combine: str = "assign",
+    shape: Strides, target: Tensor, target_strides: Strides, source: Any, strides: Strides, indices: Sequence[Index],
+    combine: str = "assign",
 ) -> None:  # fmt: skip
     """Combine elements with those that indices point at.
 
     Parameters
     ----------
-    shape, target_strides, strides : sequence of int
+    shape, target_strides, strides : tuple of int
         The sizes of the walk, and the strides of both tensors under them.
     target : Tensor
         What is written.
@@ -99,19 +93,17 @@ def scatter(
     combine : str, default "assign"
         A function of `atomics.cuh`: ``atomic_add``, ``atomic_mul``, ``atomic_min``, ``atomic_max``.
     """
-    is_number = not isinstance(source, Tensor)
+    is_number, size = not isinstance(source, Tensor), target.itemsize
     addresses = (target.data_ptr(), 0 if is_number else source.data_ptr())
     settings = {"T": target.dtype, **_settings(indices), "COMBINE": combine}
-    if combine == "assign" and not is_number:
-        dims, together = _walk(shape, (target_strides, strides), indices, target.itemsize, addresses)
-        settings["T"] = BYTES[target.itemsize * together]
-    else:
-        dims, together = merged(shape, target_strides, strides, *(index.strides for index in indices)), 1
+    moves = combine == "assign" and not is_number
+    steps = _walk(shape, (target_strides, strides), indices, widest(size, *addresses) if moves else 1)
+    if moves:
+        settings["T"] = BYTES[size * steps.together]
     if is_number:
         settings["VALUE"] = 1
-    head = [*_number(source, target.dtype), *_words_of(indices, together)]
-    argument, blocks = words(head, dims)
-    _SCATTER.launch("scatter", settings, blocks, THREADS, argument, *addresses, _failures.address())
+    words = argument([*_number(source, target.dtype), *_words_of(indices, steps.together)], steps)
+    _SCATTER.launch("scatter", settings, steps.blocks, THREADS, words, *addresses, _failures.address())
 
 
 def _number(value: Any, dtype: Any) -> tuple[int, int]:
@@ -133,12 +125,12 @@ def apart(operand: Tensor, out: Tensor) -> Tensor:
     return operand.clone() if operand.data_ptr() == out.data_ptr() else operand
 
 
-def along(strides: Sequence[int], dim: int, ndim: int) -> list[int]:
-    """Strides for a walk of so many dimensions that stands still along one of them."""
+def along(strides: Strides, dim: int, ndim: int, step: int = 0) -> Strides:
+    """Strides for a walk of so many dimensions, with another step along one of them."""
     fitted = [*strides, *[0] * ndim][:ndim]
     if fitted:
-        fitted[dim] = 0
-    return fitted
+        fitted[dim] = step
+    return tuple(fitted)
 
 
 def extent(x: Tensor, dim: int) -> tuple[int, int]:

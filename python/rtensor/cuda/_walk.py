@@ -1,10 +1,11 @@
 """Walks over several strided operands at once, as `walk.cuh` reads them."""
 
+import functools
 import struct
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from rtensor import _C
-from rtensor._C import Tensor
 
 THREADS = 256
 _PER_BLOCK = 4 * THREADS
@@ -13,10 +14,36 @@ _WORDS = 128
 #: Dtypes that move elements of so many bytes.
 BYTES = {1: _C.uint8, 2: _C.int16, 4: _C.int32, 8: _C.int64, 16: _C.complex128}
 
+Strides = tuple[int, ...]
 Dims = list[list[int]]
 
 
-def merged(shape: Sequence[int], *strides: Sequence[int]) -> Dims:
+class Walk(NamedTuple):
+    """A walk, written down.
+
+    Attributes
+    ----------
+    data : bytes
+        What `walk.cuh` reads, with room behind it.
+    words : int
+        How many words of 64 bits it takes.
+    blocks : int
+        Blocks of `THREADS` that make it.
+    together : int
+        How many elements are taken as one.
+    """
+
+    data: bytes
+    words: int
+    blocks: int
+    together: int
+
+
+#: For kernels that take words of their own alone.
+NONE = Walk(bytes(8 * _WORDS), 0, 0, 1)
+
+
+def _merged(shape: Sequence[int], strides: Sequence[Strides]) -> Dims:
     """Sizes, each with the operands' strides, innermost first; dimensions that are one for all operands are merged."""
     dims: Dims = []
     for size, *steps in zip(reversed(shape), *map(reversed, strides), strict=True):
@@ -31,52 +58,69 @@ def merged(shape: Sequence[int], *strides: Sequence[int]) -> Dims:
     return dims or [[1, *(0 for _ in strides)]]
 
 
-def widest(dims: Dims, itemsize: int, addresses: Sequence[int], dense: int) -> int:
-    """How many elements of the first ``dense`` operands can move as one; the others stand still in their rows."""
+def _together(dims: Dims, moving: int, most: int, distances: Sequence[int]) -> int:
+    """How many elements of the first ``moving`` operands go as one: those of rows in which the others stand still."""
     inner = dims[0]
-    if any(step != 1 for step in inner[1 : 1 + dense]) or any(inner[1 + dense :]):
+    if any(step != 1 for step in inner[1 : 1 + moving]) or any(inner[1 + moving :]):
         return 1
-    together = 16 // itemsize
-    while together > 1:
-        strides = [step for dim in dims[1:] for step in dim[1 : 1 + dense]]
-        aligned = all(address % (together * itemsize) == 0 for address in addresses)
-        if aligned and all(n % together == 0 for n in [inner[0], *strides]):
-            return together
-        together //= 2
-    return 1
+    apart = [inner[0], *distances, *(step for dim in dims[1:] for step in dim[1 : 1 + moving])]
+    while any(n % most for n in apart):
+        most //= 2
+    return most
 
 
-def widened(dims: Dims, together: int, dense: int) -> Dims:
-    """The walk with so many elements taken as one."""
-    if together == 1:
-        return dims
-    first = [dims[0][0] // together, *dims[0][1:]]
-    rest = [[d[0], *(s // together for s in d[1 : 1 + dense]), *d[1 + dense :]] for d in dims[1:]]
-    return [first, *rest]
+@functools.lru_cache(maxsize=4096)
+def walk(
+    shape: Strides, moving: tuple[Strides, ...], standing: tuple[Strides, ...] = (), most: int = 1,
+    distances: Strides = (),
+) -> Walk:  # fmt: skip
+    """Write down a walk.
 
-
-def words(head: Sequence[int], dims: Dims) -> tuple[bytes, int]:
-    """The argument of a kernel, the head and then the walk, and how many blocks of `THREADS` it takes."""
+    Parameters
+    ----------
+    shape : tuple of int
+        Its sizes.
+    moving, standing : tuple of tuple of int
+        The strides of the operands; those of the first kind may go several elements at a time.
+    most : int, default 1
+        How many elements may be taken as one.
+    distances : tuple of int
+        Further distances between elements, which so many must divide.
+    """
+    dims = _merged(shape, (*moving, *standing))
+    together = _together(dims, len(moving), most, distances) if most > 1 else 1
+    for at, dim in enumerate(dims):
+        if at == 0:
+            dim[0] //= together
+        else:
+            dim[1 : 1 + len(moving)] = [step // together for step in dim[1 : 1 + len(moving)]]
     count = 1
     for dim in dims:
         count *= dim[0]
-    every = [*head, count, len(dims), *(word for dim in dims for word in dim)]
-    if len(every) > _WORDS:
+    words = [count, len(dims), *(word for dim in dims for word in dim)]
+    data = struct.pack(f"{len(words)}q", *words).ljust(8 * _WORDS, b"\0")
+    return Walk(data, len(words), -(-count // _PER_BLOCK), together)
+
+
+def widest(itemsize: int, *addresses: int) -> int:
+    """How many elements the alignment of addresses allows to be taken as one."""
+    bits = 16
+    for address in addresses:
+        bits |= address
+    return max((bits & -bits) // itemsize, 1)
+
+
+def argument(head: Sequence[int], walk: Walk) -> bytes:
+    """The struct that a kernel takes: words of its own, then the walk."""
+    if len(head) + walk.words > _WORDS:
         raise RuntimeError("tensors of so many dimensions are not supported on device 'cuda'")
-    packed = struct.pack(f"{len(every)}q", *every).ljust(8 * _WORDS, b"\0")
-    return packed, -(-count // _PER_BLOCK)
+    return struct.pack(f"{len(head)}q", *head) + walk.data
 
 
-def strides_along(shape: Sequence[int], tensor: Tensor) -> list[int]:
-    """The tensor's strides when it is broadcast to a shape."""
-    strides = [0] * (len(shape) - tensor.dim())
-    return strides + [0 if size == 1 else step for size, step in zip(tensor.shape, tensor.stride(), strict=True)]
-
-
-def row_major(shape: Sequence[int]) -> list[int]:
+def row_major(shape: Sequence[int]) -> Strides:
     """The strides of a row-major tensor."""
     strides, step = [], 1
     for size in reversed(shape):
         strides.append(step)
         step *= size
-    return strides[::-1]
+    return tuple(strides[::-1])

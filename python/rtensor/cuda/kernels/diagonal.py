@@ -2,7 +2,7 @@
 
 from rtensor.cuda._registry import kernel
 from rtensor.cuda._source import Source
-from rtensor.cuda._walk import BYTES, THREADS, merged, words
+from rtensor.cuda._walk import BYTES, THREADS, argument, walk
 
 _TRIANGLE = Source("triangle.cu")
 
@@ -12,10 +12,10 @@ def triangle(name, args, outs):
     (x, diagonal), out = args, outs[0]
     if x.numel() == 0:
         return
-    numbers = [*[0] * (x.dim() - 2), -1, 1]
-    dims = merged(x.shape, out.stride(), x.stride(), numbers)
-    argument, blocks = words([diagonal, name == "tril"], dims)
-    _TRIANGLE.launch("triangle", {"T": BYTES[x.itemsize]}, blocks, THREADS, argument, out, x)
+    numbers = (*[0] * (x.dim() - 2), -1, 1)
+    steps = walk(x.shape, (out.stride(), x.stride(), numbers))
+    words = argument([diagonal, name == "tril"], steps)
+    _TRIANGLE.launch("triangle", {"T": BYTES[x.itemsize]}, steps.blocks, THREADS, words, out, x)
 
 
 @kernel("diag_embed")

@@ -17,7 +17,6 @@ def embedding(args):
         )
     rows, width = weight.shape
     out = _C.empty((*indices.shape, width), dtype=weight.dtype, device=weight.device)
-    standing = [0] * indices.dim()
     chosen = Index(indices, (*indices.stride(), 0), rows, weight.stride(0))
-    gather(out.shape, out, out.stride(), weight, (*standing, weight.stride(1)), [chosen])
+    gather(out.shape, out, out.stride(), weight, (*(0,) * indices.dim(), weight.stride(1)), [chosen])
     return [out]

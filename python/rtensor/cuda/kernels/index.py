@@ -17,7 +17,7 @@ class _Selection:
     ----------
     shape : tuple of int
         The result's sizes.
-    strides : list of int
+    strides : tuple of int
         The indexed tensor's strides under the shape, 0 for the block.
     indices : list of Index
         What chooses within the block.
@@ -32,11 +32,11 @@ class _Selection:
         inner = _broadcast([tensor for tensor, _ in parts])
         before, after = free[:block], free[block:]
         self.shape = (*(x.shape[d] for d in before), *inner, *(x.shape[d] for d in after))
-        self.strides = [*(x.stride(d) for d in before), *[0] * len(inner), *(x.stride(d) for d in after)]
+        self.strides = (*(x.stride(d) for d in before), *[0] * len(inner), *(x.stride(d) for d in after))
         self.indices = [
             Index(
                 tensor,
-                [*[0] * len(before), *tensor.expand(inner).stride(), *[0] * len(after)],
+                (*[0] * len(before), *tensor.expand(inner).stride(), *[0] * len(after)),
                 x.shape[dim],
                 x.stride(dim),
                 wraps=True,
@@ -124,11 +124,9 @@ def index_put(args, outs):
 def index_select(args, outs):
     (x, dim, index), out = args, outs[0]
     size, step = extent(x, dim)
-    chosen = along(x.stride(), dim, out.dim())
-    strides = [0] * out.dim()
-    if strides and index.dim():
-        strides[dim] = index.stride(0)
-    gather(out.shape, out, out.stride(), x, chosen, [Index(index, strides, size, step)])
+    strides = along((), dim, out.dim(), index.stride(0) if index.dim() else 0)
+    chosen = Index(index, strides, size, step)
+    gather(out.shape, out, out.stride(), x, along(x.stride(), dim, out.dim()), [chosen])
 
 
 @kernel("gather")
@@ -154,7 +152,7 @@ def take(args, outs):
     (x, index), out = args, outs[0]
     index = _flat_index(index, "take", x.numel())
     chosen = Index(index, index.stride(), x.numel(), 1, wraps=True)
-    gather(index.shape, out, out.stride(), x.contiguous(), [0] * index.dim(), [chosen])
+    gather(index.shape, out, out.stride(), x.contiguous(), (0,) * index.dim(), [chosen])
 
 
 @kernel("put")
@@ -174,4 +172,4 @@ def put(args, outs):
     start_from(out, x)
     index, source = index.reshape(-1), source.to(x.device).reshape(-1)
     chosen = Index(index, index.stride(), x.numel(), 1, wraps=True)
-    scatter(index.shape, out, [0], source, source.stride(), [chosen], "atomic_add" if accumulate else "assign")
+    scatter(index.shape, out, (0,), source, source.stride(), [chosen], "atomic_add" if accumulate else "assign")

@@ -18,7 +18,7 @@ def flip(args, outs):
     if x.numel() == 0:
         return
     flipped = {dim % max(x.dim(), 1) for dim in _listed(dims)}
-    strides = [-step if dim in flipped else step for dim, step in enumerate(x.stride())]
+    strides = tuple(-step if dim in flipped else step for dim, step in enumerate(x.stride()))
     last = sum((x.shape[dim] - 1) * x.stride(dim) for dim in flipped if dim < x.dim())
     gather(x.shape, out, out.stride(), x, strides, (), offset=last)
 
@@ -54,11 +54,8 @@ def repeat(args, outs):
     (x, repeats), out = args, outs[0]
     repeats = _listed(repeats)
     lead = len(repeats) - x.dim()
-    shape, strides = [], []
-    for dim, times in enumerate(repeats):
-        shape.append(times)
-        strides.append(0)
-        if dim >= lead:
-            shape.append(x.shape[dim - lead])
-            strides.append(x.stride(dim - lead))
+    shape, strides = tuple(repeats[:lead]), (0,) * lead
+    for times, size, step in zip(repeats[lead:], x.shape, x.stride(), strict=True):
+        shape += (times, size)
+        strides += (0, step)
     gather(shape, out, row_major(shape), x, strides, ())

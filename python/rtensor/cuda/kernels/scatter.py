@@ -24,17 +24,17 @@ _COMBINE = {
 class _Along:
     """An index along a dimension of a target, and the sizes of what it covers."""
 
-    shape: Sequence[int]
+    shape: tuple[int, ...]
     dim: int
     index: Tensor
-    strides: Sequence[int]
+    strides: tuple[int, ...]
     wraps: bool = False
 
-    def run(self, target: Tensor, source: Any, strides: Sequence[int], combine: str) -> None:
+    def run(self, target: Tensor, source: Any, strides: tuple[int, ...], combine: str) -> None:
         """Combine a source, whose strides fit the shape, or a number with the target."""
         ndim = len(self.shape)
         size, step = extent(target, self.dim)
-        fitted = [*strides, *[0] * ndim][:ndim]
+        fitted = (*strides, *(0,) * ndim)[:ndim]
         chosen = Index(self.index, self.strides, size, step, self.wraps)
         scatter(self.shape, target, along(target.stride(), self.dim, ndim), source, fitted, [chosen], combine)
 
@@ -153,12 +153,10 @@ def _rows(args: Sequence, out: Tensor, name: str) -> _Along:
         raise IndexError(f"{name}(): Index is supposed to be a vector, but got dim: {index.dim()}")
     if index.dtype not in (_C.int32, _C.int64):
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index but got: {index.dtype}")
-    shape = list(x.shape) or [1]
-    dim %= len(shape)
-    shape[dim] = index.numel()
-    strides = [0] * len(shape)
-    strides[dim] = index.stride(0) if index.dim() else 0
-    return _Along(shape, dim, apart(index, out), strides)
+    ndim = max(x.dim(), 1)
+    shape = along(tuple(x.shape) or (1,), dim, ndim, index.numel())
+    strides = along((), dim, ndim, index.stride(0) if index.dim() else 0)
+    return _Along(shape, dim % ndim, apart(index, out), strides)
 
 
 def _row_source(args: Sequence, out: Tensor, place: _Along, name: str, mismatch: type = IndexError) -> Tensor:
