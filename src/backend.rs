@@ -99,20 +99,30 @@ pub fn register(kind: DeviceType, backend: Arc<dyn Backend>) {
     registry().write()[kind as usize] = Some(backend);
 }
 
-/// Is there a backend for this kind of device?
-#[must_use]
-pub fn is_registered(kind: DeviceType) -> bool {
-    registry().read()[kind as usize].is_some()
+/// Registers the backend of a kind of device when one is first asked for, or says why there is none.
+type Loader = fn(DeviceType) -> Result<()>;
+
+static LOADER: OnceLock<Loader> = OnceLock::new();
+
+/// Sets what is asked for backends that nobody registered; the first one stays.
+pub fn set_loader(loader: Loader) {
+    let _ = LOADER.set(loader);
 }
 
-/// The backend of a device, or PyTorch's error of a build without it.
+/// The backend of a device, or the error of a machine without it.
 pub fn of(device: Device) -> Result<Arc<dyn Backend>> {
-    registry().read()[device.kind as usize].clone().ok_or_else(|| match device.kind {
-        DeviceType::Cuda => err!(
-            Runtime,
-            "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and installed a driver, and that CuPy is installed"
-        ),
-        _ => err!(NotImplemented, "no backend is registered for device {device}"),
+    let known = |device: Device| registry().read()[device.kind as usize].clone();
+    if let Some(backend) = known(device) {
+        return Ok(backend);
+    }
+    if let Some(load) = LOADER.get() {
+        load(device.kind)?;
+    }
+    known(device).ok_or_else(|| {
+        err!(
+            NotImplemented,
+            "no backend is registered for device {device}"
+        )
     })
 }
 

@@ -189,6 +189,16 @@ fn _register_backend(device_type: &str, backend: Py<PyAny>) -> PyResult<()> {
     Ok(())
 }
 
+/// The backend for GPUs lives in Python and is imported when one is first asked for.
+fn load(kind: DeviceType) -> Result<()> {
+    if kind != DeviceType::Cuda {
+        return Ok(());
+    }
+    Ok(Python::attach(|py| {
+        py.import("rtensor.cuda")?.call_method0("_load").map(drop)
+    })?)
+}
+
 /// Waits until a device has done all work given to it.
 #[pyfunction]
 fn _synchronize(device: &PyDevice) -> PyResult<()> {
@@ -263,6 +273,7 @@ fn _from_memory<'py>(
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    crate::backend::set_loader(load);
     module.add_function(wrap_pyfunction!(_register_backend, module)?)?;
     module.add_function(wrap_pyfunction!(_synchronize, module)?)?;
     module.add_function(wrap_pyfunction!(_current_index, module)?)?;

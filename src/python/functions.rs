@@ -67,7 +67,7 @@ fn tensor<'py>(
             1,
         )?;
     }
-    if pin_memory && !crate::backend::is_registered(crate::tensor::DeviceType::Cuda) {
+    if pin_memory && crate::backend::of(Device::parse("cuda")?).is_err() {
         return Err(PyRuntimeError::new_err(
             "Cannot access accelerator device when none is available.",
         ));
