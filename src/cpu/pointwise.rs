@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::multiversion::multiversion;
+use super::stream::{Line, Store};
 
 /// A formula at a lane type: N operands and P scalar parameters to one result.
 pub trait Map<E, const N: usize, const P: usize> {
@@ -29,8 +30,24 @@ pub struct Input {
     pub step: usize,
 }
 
+/// Where contiguous results go, and what brings whole strips there, if they go around the caches: the place is
+/// then aligned for that.
+#[derive(Clone, Copy)]
+pub struct Output {
+    pub ptr: *mut u8,
+    pub store: Option<Store>,
+}
+
+impl Output {
+    /// Through the caches.
+    #[must_use]
+    pub fn plain(ptr: *mut u8) -> Output {
+        Output { ptr, store: None }
+    }
+}
+
 /// Computes `n` contiguous results. The output may be one of the operands.
-pub type Run = unsafe fn(inputs: *const Input, output: *mut u8, n: usize, params: *const u8);
+pub type Run = unsafe fn(inputs: *const Input, output: Output, n: usize, params: *const u8);
 
 /// Results computed at a time: they are stored after all their operands were read, so that the loop
 /// vectorises without asking whether output and operands overlap. Fewer would be unrolled away before the
@@ -42,7 +59,7 @@ type Lane<E> = (*const E, usize);
 
 multiversion! {
     unsafe fn run_typed[F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: usize](
-        formula: PhantomData<F>, inputs: [Lane<E>; N], output: *mut F::Out, n: usize, params: [E; P],
+        formula: PhantomData<F>, inputs: [Lane<E>; N], output: Output, n: usize, params: [E; P],
     ) {
         // SAFETY: passed on.
         unsafe { strips(formula, inputs, output, n, params) }
@@ -54,12 +71,13 @@ multiversion! {
 unsafe fn strips<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: usize>(
     _: PhantomData<F>,
     inputs: [Lane<E>; N],
-    output: *mut F::Out,
+    Output { ptr, store }: Output,
     n: usize,
     params: [E; P],
 ) {
     let mut pad = [[E::default(); STRIP]; N];
-    let mut last = [MaybeUninit::<F::Out>::uninit(); STRIP];
+    let mut aside = Line([MaybeUninit::<F::Out>::uninit(); STRIP]);
+    let output = ptr.cast::<F::Out>();
     let mut done = 0;
     // SAFETY: the caller's operands have `n` elements each or a strip, the paddings a strip.
     unsafe {
@@ -79,18 +97,25 @@ unsafe fn strips<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: us
                     at[k] = pad[k].as_ptr();
                 }
             }
-            let to = if full {
+            let to = if full && store.is_none() {
                 output.add(done)
             } else {
-                last.as_mut_ptr().cast()
+                aside.0.as_mut_ptr().cast()
             };
             strip::<F, E, N, P>(at, to, params);
+            if let (true, Some(store)) = (full, store) {
+                store(
+                    aside.0.as_ptr().cast(),
+                    output.add(done).cast(),
+                    STRIP * size_of::<F::Out>(),
+                );
+            }
             done += STRIP;
         }
         let rest = n % STRIP;
         let bytes = rest * size_of::<F::Out>();
         std::ptr::copy_nonoverlapping(
-            last.as_ptr().cast::<u8>(),
+            aside.0.as_ptr().cast::<u8>(),
             output.add(n - rest).cast(),
             bytes,
         );
@@ -148,7 +173,7 @@ unsafe fn strip<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize>(
 /// As [`Run`] says: N operands and P parameters of type `E`, `n` elements everywhere.
 pub unsafe fn run<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: usize>(
     inputs: *const Input,
-    output: *mut u8,
+    output: Output,
     n: usize,
     params: *const u8,
 ) {
@@ -156,7 +181,7 @@ pub unsafe fn run<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: u
     unsafe {
         let inputs: [Lane<E>; N] = std::array::from_fn(|k| typed(&*inputs.add(k)));
         let params: [E; P] = std::array::from_fn(|k| params.cast::<E>().add(k).read_unaligned());
-        run_typed(PhantomData::<F>, inputs, output.cast(), n, params);
+        run_typed(PhantomData::<F>, inputs, output, n, params);
     }
 }
 
@@ -171,7 +196,7 @@ fn typed<E>(input: &Input) -> Lane<E> {
 /// As [`run`].
 pub unsafe fn run_plain<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize>(
     inputs: *const Input,
-    output: *mut u8,
+    output: Output,
     n: usize,
     params: *const u8,
 ) {
@@ -189,7 +214,7 @@ pub unsafe fn run_plain<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize
             } else {
                 F::at(x, params)
             };
-            output.cast::<F::Out>().add(i).write_unaligned(result);
+            output.ptr.cast::<F::Out>().add(i).write_unaligned(result);
         }
     }
 }

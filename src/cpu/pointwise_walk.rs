@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use super::convert::{Convert, Rect, converter};
 use super::iter::Plan;
-use super::pointwise::{Input, Run, STRIP};
-use super::{pool, stream};
+use super::pointwise::{Input, Output, Run, STRIP};
+use super::pool;
+use super::stream::{self, LINE, Store};
 use crate::dispatch;
 use crate::tensor::DType;
 
@@ -69,8 +70,8 @@ struct Job<const K: usize> {
     access: [Access; K],
     params: *const u8,
     plan: Plan<K>,
-    /// Results go around the caches.
-    streams: bool,
+    /// Brings results around the caches, where they do not fit them.
+    store: Option<Store>,
     /// Bytes of an element of the widest lane.
     width: usize,
 }
@@ -105,7 +106,7 @@ pub unsafe fn apply<const K: usize>(
         access: [Access::Buffered; K],
         params,
         plan: Plan::new(shape, strides),
-        streams: false,
+        store: None,
         width: operands.iter().map(|x| x.lane.size()).max().unwrap_or(1),
     };
     job.settle();
@@ -131,9 +132,11 @@ impl<const K: usize> Job<K> {
             .sum();
         let (size, _) = self.plan.inner();
         let count = (self.plan.outer_count() * size) as usize;
-        self.streams = self.access[0] == Access::Direct
+        let streams = self.access[0] == Access::Direct
             && stream::pays(count * bytes)
+            && (output as usize).is_multiple_of(self.operands[0].dtype.size())
             && self.operands[1..].iter().all(|x| x.ptr != output);
+        self.store = streams.then(stream::store);
     }
 
     fn start(&mut self, grain: usize) {
@@ -178,9 +181,18 @@ impl<const K: usize> Job<K> {
 
     /// At the end of a task, whose results other threads are to see.
     fn finish(&self) {
-        if self.streams {
+        if self.store.is_some() {
             stream::finish();
         }
+    }
+
+    /// How many results lie before the next cache line, if they go around the caches line by line.
+    fn head(&self, target: *const u8) -> usize {
+        if self.store.is_none() {
+            return 0;
+        }
+        let bytes = (target as usize).next_multiple_of(LINE) - target as usize;
+        bytes / self.operands[0].dtype.size()
     }
 
     fn at(&self, k: usize, offset: i64) -> *mut u8 {
@@ -216,11 +228,35 @@ impl<const K: usize> Job<K> {
             }
         }
         let target = self.at(0, offsets[0] + range.start as i64 * steps[0]);
-        if self.streams || self.access.contains(&Access::Buffered) {
+        if self.access.contains(&Access::Buffered) {
             return self.blocks(&mut inputs, target, range.len());
         }
+        let head = self.head(target).min(range.len());
+        let output = Output {
+            ptr: target.wrapping_add(head * self.operands[0].dtype.size()),
+            store: self.store,
+        };
         // SAFETY: as many elements of each operand are contiguous at these addresses.
-        unsafe { (self.run)(inputs[1..].as_ptr(), target, range.len(), self.params) }
+        unsafe {
+            if head > 0 {
+                (self.run)(
+                    inputs[1..].as_ptr(),
+                    Output::plain(target),
+                    head,
+                    self.params,
+                );
+                for k in 1..K {
+                    let bytes = head * inputs[k].step * self.operands[k].lane.size();
+                    inputs[k].ptr = inputs[k].ptr.wrapping_add(bytes);
+                }
+            }
+            (self.run)(
+                inputs[1..].as_ptr(),
+                output,
+                range.len() - head,
+                self.params,
+            );
+        }
     }
 
     /// `n` elements by way of buffers; the inputs say where they start.
@@ -228,10 +264,16 @@ impl<const K: usize> Job<K> {
     fn blocks(&self, inputs: &mut [Input; K], target: *mut u8, n: usize) {
         let (_, steps) = self.plan.inner();
         let mut buffers = [Buffer::uninit(); K];
-        let mut done = 0;
+        let (mut done, head) = (0, self.head(target));
         let sources = inputs.map(|input| input.ptr);
         while done < n {
-            let count = (BLOCK / self.width).min(n - done);
+            // A short first block, so that the others start at a cache line.
+            let most = if done < head {
+                head
+            } else {
+                BLOCK / self.width
+            };
+            let count = most.min(n - done);
             let at = |k: usize, start: *const u8| {
                 let step = steps[k] as isize * self.operands[k].dtype.size() as isize;
                 start.wrapping_offset(done as isize * step)
@@ -254,13 +296,17 @@ impl<const K: usize> Job<K> {
             let buffer = buffers[0].as_mut_ptr().cast::<u8>();
             // SAFETY: `count` elements of each operand are contiguous at these addresses.
             unsafe {
-                if self.streams {
-                    (self.run)(inputs[1..].as_ptr(), buffer, count, self.params);
-                    stream::store(buffer, to, count * self.operands[0].dtype.size());
-                } else if self.access[0] == Access::Direct {
-                    (self.run)(inputs[1..].as_ptr(), to, count, self.params);
+                if self.access[0] == Access::Direct {
+                    let store = self.store.filter(|_| done >= head);
+                    let output = Output { ptr: to, store };
+                    (self.run)(inputs[1..].as_ptr(), output, count, self.params);
                 } else {
-                    (self.run)(inputs[1..].as_ptr(), buffer, count, self.params);
+                    (self.run)(
+                        inputs[1..].as_ptr(),
+                        Output::plain(buffer),
+                        count,
+                        self.params,
+                    );
                     (self.converts[0])(&Rect::line(buffer, 1, to, steps[0] as isize, count));
                 }
             }
@@ -321,7 +367,12 @@ impl<const K: usize> Job<K> {
                 // SAFETY: operands and output hold that many rows.
                 unsafe {
                     let to = if direct { target } else { buffer };
-                    (self.run)(inputs[1..].as_ptr(), to, rows * cols, self.params);
+                    (self.run)(
+                        inputs[1..].as_ptr(),
+                        Output::plain(to),
+                        rows * cols,
+                        self.params,
+                    );
                     if !direct {
                         (self.converts[0])(&Rect {
                             rows,
@@ -410,7 +461,14 @@ impl<const K: usize> Job<K> {
                 _ => in_buffer(0, &mut buffers[0]),
             };
             // SAFETY: `cols` elements of each operand are contiguous at these addresses.
-            unsafe { (self.run)(inputs[1..].as_ptr(), target, cols, self.params) };
+            unsafe {
+                (self.run)(
+                    inputs[1..].as_ptr(),
+                    Output::plain(target),
+                    cols,
+                    self.params,
+                )
+            };
         }
         if self.access[0] == Access::Buffered {
             // SAFETY: the tile of results lies in the buffer, the target in the layout.

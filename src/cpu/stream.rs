@@ -3,6 +3,9 @@
 
 use std::sync::OnceLock;
 
+#[cfg(target_arch = "x86_64")]
+use super::multiversion::{Isa, isa};
+
 /// Does a pass over so many bytes leave nothing of its beginning in the last-level cache?
 pub fn pays(bytes: usize) -> bool {
     // Most calls are decided without looking the size up.
@@ -30,27 +33,67 @@ fn last_level_cache() -> usize {
     LARGEST / 2
 }
 
-/// Copies bytes to memory; [`finish`] makes them visible to other threads.
+/// What a strip of results is gathered in: it starts at a cache line.
+#[repr(align(64))]
+pub struct Line<T>(pub T);
+
+/// Bytes of a cache line, the unit of these stores.
+pub const LINE: usize = 64;
+
+/// Copies whole cache lines to memory; [`finish`] makes them visible to other threads.
 ///
-/// # Safety
-/// Both sides have so many bytes and do not overlap.
+/// Source and target start at a cache line, hold so many bytes, and do not overlap.
+pub type Store = unsafe fn(source: *const u8, target: *mut u8, bytes: usize);
+
+/// The widest stores that the CPU has.
 #[cfg(target_arch = "x86_64")]
-pub unsafe fn store(source: *const u8, target: *mut u8, bytes: usize) {
-    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
-    // SAFETY: the caller's promise; streaming stores are to multiples of 16 bytes.
-    unsafe {
-        let head = target.align_offset(16).min(bytes);
-        std::ptr::copy_nonoverlapping(source, target, head);
-        let vectors = (bytes - head) / 16;
-        let from = source.add(head).cast::<__m128i>();
-        let to = target.add(head).cast::<__m128i>();
-        for i in 0..vectors {
-            _mm_stream_si128(to.add(i), _mm_loadu_si128(from.add(i)));
-        }
-        let done = head + vectors * 16;
-        std::ptr::copy_nonoverlapping(source.add(done), target.add(done), bytes - done);
+#[must_use]
+pub fn store() -> Store {
+    match isa() {
+        Isa::Avx512 => lines_avx512,
+        Isa::Avx2 => lines_avx2,
+        Isa::Plain => lines_sse2,
     }
 }
+
+#[cfg(target_arch = "x86_64")]
+macro_rules! lines {
+    ($name:ident, $features:literal, $vector:ident, $load:ident, $store:ident) => {
+        #[target_feature(enable = $features)]
+        unsafe fn $name(source: *const u8, target: *mut u8, bytes: usize) {
+            use std::arch::x86_64::{$load, $store, $vector};
+            let (from, to) = (source.cast::<$vector>(), target.cast::<$vector>());
+            for i in 0..bytes / size_of::<$vector>() {
+                // SAFETY: the promise of [`Store`].
+                unsafe { $store(to.add(i), $load(from.add(i))) };
+            }
+        }
+    };
+}
+#[cfg(target_arch = "x86_64")]
+lines!(
+    lines_avx512,
+    "avx512f",
+    __m512i,
+    _mm512_load_si512,
+    _mm512_stream_si512
+);
+#[cfg(target_arch = "x86_64")]
+lines!(
+    lines_avx2,
+    "avx2",
+    __m256i,
+    _mm256_load_si256,
+    _mm256_stream_si256
+);
+#[cfg(target_arch = "x86_64")]
+lines!(
+    lines_sse2,
+    "sse2",
+    __m128i,
+    _mm_load_si128,
+    _mm_stream_si128
+);
 
 /// Orders the stores of this thread before whatever it does next.
 #[cfg(target_arch = "x86_64")]
@@ -59,12 +102,14 @@ pub fn finish() {
     unsafe { std::arch::x86_64::_mm_sfence() }
 }
 
-/// # Safety
-/// Both sides have so many bytes and do not overlap.
+/// Other machines have no such stores that pay.
 #[cfg(not(target_arch = "x86_64"))]
-pub unsafe fn store(source: *const u8, target: *mut u8, bytes: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { std::ptr::copy_nonoverlapping(source, target, bytes) }
+#[must_use]
+pub fn store() -> Store {
+    |source, target, bytes| {
+        // SAFETY: the promise of [`Store`].
+        unsafe { std::ptr::copy_nonoverlapping(source, target, bytes) }
+    }
 }
 
 #[cfg(not(target_arch = "x86_64"))]

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::Value;
-use crate::cpu::pointwise::{Input, Run};
+use crate::cpu::pointwise::{Input, Output, Run};
 use crate::cpu::pointwise_walk::{Operand, Splat, apply, repeated};
 use crate::tensor::{DType, Dims, FromScalar, Scalar, Tensor};
 use crate::{Result, dispatch, fail};
@@ -140,7 +140,14 @@ unsafe fn run_small<const K: usize>(
         }
     }
     // SAFETY: the caller's promise.
-    unsafe { run(inputs[1..].as_ptr(), places[0].ptr, n, params) }
+    unsafe {
+        run(
+            inputs[1..].as_ptr(),
+            Output::plain(places[0].ptr),
+            n,
+            params,
+        )
+    }
 }
 
 /// Strides of the target and of the operands broadcast to it.
