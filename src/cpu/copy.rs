@@ -4,6 +4,7 @@ use crate::cpu::convert::{Convert, Rect, converter};
 use crate::cpu::half_bits::{narrow_bf16, narrow_f16, widen_bf16, widen_f16};
 use crate::cpu::iter::Plan;
 use crate::cpu::pool;
+use crate::cpu::stream::{self, Line};
 use crate::tensor::{Bool, DType, Element, Tensor, bf16, c64, c128, f16};
 use crate::{Result, dispatch};
 
@@ -11,6 +12,52 @@ use crate::{Result, dispatch};
 pub trait Cast<S>: Copy {
     fn cast(value: S) -> Self;
 }
+
+/// The whole part of a number. Floats beyond the integer's range, and NaN, become its least value, as the processor's
+/// conversions have it: Rust's own, which saturate, do not vectorise.
+trait Whole: Copy {
+    fn int(self) -> i32;
+    fn long(self) -> i64;
+}
+
+macro_rules! whole_integers {
+    ($($T:ty)*) => { $(
+        impl Whole for $T {
+            #[inline(always)]
+            fn int(self) -> i32 {
+                self as i32
+            }
+            #[inline(always)]
+            fn long(self) -> i64 {
+                self as i64
+            }
+        }
+    )* };
+}
+whole_integers!(u8 i8 i16 i32 i64 u16 u32 u64);
+
+macro_rules! whole_floats {
+    ($($F:ident)*) => { $(
+        impl Whole for $F {
+            #[inline(always)]
+            fn int(self) -> i32 {
+                const LEAST: $F = i32::MIN as $F;
+                // Between the bounds, fractions included, the whole part fits.
+                let inside = self > LEAST - 1.0 && self < -LEAST;
+                // SAFETY: the value is finite and its whole part fits.
+                unsafe { (if inside { self } else { LEAST }).to_int_unchecked() }
+            }
+            #[inline(always)]
+            fn long(self) -> i64 {
+                const LEAST: $F = i64::MIN as $F;
+                let inside = self >= LEAST && self < -LEAST;
+                // SAFETY: as above.
+                unsafe { (if inside { self } else { LEAST }).to_int_unchecked() }
+            }
+        }
+    )* };
+}
+whole_floats!(f32 f64);
 
 macro_rules! casts {
     (@from $S:ty, $v:ident => $real:expr, $re:expr, $im:expr, $truth:expr) => {
@@ -25,10 +72,13 @@ macro_rules! casts {
         $(impl Cast<$S> for $T { #[inline(always)] fn cast($v: $S) -> Self { casts!(@as $T, $real) } })*
     };
     // A float beyond the target's range wraps as PyTorch's casts through int64 do.
-    (@as u8, $e:expr) => { ($e as i64) as u8 };
-    (@as i8, $e:expr) => { ($e as i64) as i8 };
-    (@as i16, $e:expr) => { ($e as i64) as i16 };
-    (@as u16, $e:expr) => { ($e as i64) as u16 };
+    (@as u8, $e:expr) => { $e.long() as u8 };
+    (@as i8, $e:expr) => { $e.long() as i8 };
+    (@as i16, $e:expr) => { $e.long() as i16 };
+    (@as u16, $e:expr) => { $e.long() as u16 };
+    (@as u32, $e:expr) => { $e.long() as u32 };
+    (@as i32, $e:expr) => { $e.int() };
+    (@as i64, $e:expr) => { $e.long() };
     (@as $T:ty, $e:expr) => { $e as $T };
 }
 
@@ -66,11 +116,21 @@ pub fn copy(target: &Tensor, source: &Tensor) -> Result<()> {
     let convert = converter(source.dtype(), target.dtype());
     let (size, steps) = plan.inner();
     if plan.dims.len() == 1 {
+        let around = source.dtype() != target.dtype()
+            && steps == [1, 1]
+            && stream::pays(size as usize * (sides.source_size + sides.target_size))
+            && (sides.target as usize).is_multiple_of(sides.target_size);
         pool::parallel_for(size as usize, pool::grain::COPY, |range| {
             let start = range.start as i64;
             let rect = sides.rect(&plan, [start * steps[0], start * steps[1]], 1, range.len());
             // SAFETY: the plan walks layouts that lie within their storages.
-            unsafe { convert(&rect) };
+            unsafe {
+                if around {
+                    convert_around(&sides, &rect, convert);
+                } else {
+                    convert(&rect);
+                }
+            }
         });
         return Ok(());
     }
@@ -85,6 +145,35 @@ pub fn copy(target: &Tensor, source: &Tensor) -> Result<()> {
         });
     });
     Ok(())
+}
+
+/// Converts a contiguous row in strips, which go around the caches.
+///
+/// # Safety
+/// As [`Convert`]; both sides are contiguous, the target is aligned for its elements.
+unsafe fn convert_around(sides: &Sides, row: &Rect, convert: Convert) {
+    const STRIP: usize = 1024;
+    let mut aside = Line([0_u8; STRIP]);
+    let (store, size) = (stream::store(), sides.target_size);
+    let mut done = 0;
+    while done < row.cols {
+        let source = row.source.wrapping_add(done * sides.source_size);
+        let target = row.target.wrapping_add(done * size);
+        let head = stream::to_line(target) / size;
+        let count = if head > 0 { head } else { STRIP / size };
+        // SAFETY: `count` elements at most are left on both sides and fit the strip.
+        unsafe {
+            if head > 0 || done + count > row.cols {
+                let count = count.min(row.cols - done);
+                convert(&Rect::line(source, 1, target, 1, count));
+            } else {
+                convert(&Rect::line(source, 1, aside.0.as_mut_ptr(), 1, count));
+                store(aside.0.as_ptr(), target, STRIP);
+            }
+        }
+        done += count;
+    }
+    stream::finish();
 }
 
 /// Where the two tensors of a copy lie.

@@ -9,7 +9,7 @@ use super::convert::{Convert, Rect, converter};
 use super::iter::Plan;
 use super::pointwise::{Input, Output, Run, STRIP};
 use super::pool;
-use super::stream::{self, LINE, Store};
+use super::stream::{self, Line, Store};
 use crate::dispatch;
 use crate::tensor::DType;
 
@@ -30,9 +30,9 @@ const TILE: usize = 64;
 /// Inner loops shorter than this share a block.
 const SHORT: i64 = 128;
 
-type Buffer = MaybeUninit<[u128; BUFFER / 16]>;
+type Buffer = MaybeUninit<Line<[u128; BUFFER / 16]>>;
 /// Room for a strip of one repeated value.
-pub type Splat = MaybeUninit<[u128; STRIP]>;
+pub type Splat = MaybeUninit<Line<[u128; STRIP]>>;
 
 /// An operand that stands still: a strip of one value of a lane type.
 ///
@@ -191,8 +191,7 @@ impl<const K: usize> Job<K> {
         if self.store.is_none() {
             return 0;
         }
-        let bytes = (target as usize).next_multiple_of(LINE) - target as usize;
-        bytes / self.operands[0].dtype.size()
+        stream::to_line(target) / self.operands[0].dtype.size()
     }
 
     fn at(&self, k: usize, offset: i64) -> *mut u8 {

@@ -33,12 +33,19 @@ fn last_level_cache() -> usize {
     LARGEST / 2
 }
 
-/// What a strip of results is gathered in: it starts at a cache line.
+/// What starts at a cache line: what is gathered before it is stored, and vectors that must not straddle two lines.
+#[derive(Clone, Copy)]
 #[repr(align(64))]
 pub struct Line<T>(pub T);
 
 /// Bytes of a cache line, the unit of these stores.
-pub const LINE: usize = 64;
+const LINE: usize = 64;
+
+/// Bytes from an address to the next cache line.
+#[must_use]
+pub fn to_line(address: *const u8) -> usize {
+    (address as usize).next_multiple_of(LINE) - address as usize
+}
 
 /// Copies whole cache lines to memory; [`finish`] makes them visible to other threads.
 ///
