@@ -65,6 +65,7 @@ mod of64 {
 /// The functions of `f32`: those of `math32`, the rest computed in `f64`.
 mod of32 {
     use super::of64;
+    pub use crate::cpu::math_gamma::lgamma32 as lgamma;
     pub use crate::cpu::math_normal::{erfinv32 as erfinv, gelu32 as gelu_erf, ndtr32 as ndtr};
     pub use crate::cpu::math_pow::pow32 as pow;
     pub use crate::cpu::math32::*;
@@ -81,7 +82,7 @@ mod of32 {
             pub fn $name(x: f32, y: f32) -> f32 { of64::$name(f64::from(x), f64::from(y)) as f32 }
         )* };
     }
-    widened! { lgamma digamma trigamma i0 i0e i1 i1e ndtri log_ndtr entr bessel_j0 bessel_j1 bessel_y0 bessel_y1
+    widened! { digamma trigamma i0 i0e i1 i1e ndtri log_ndtr entr bessel_j0 bessel_j1 bessel_y0 bessel_y1
     modified_bessel_i0 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 scaled_modified_bessel_k0
     scaled_modified_bessel_k1 spherical_bessel_j0 airy_ai wild_sin wild_cos wild_tan }
     widened2! { zeta polygamma igamma igammac chebyshev_polynomial_t chebyshev_polynomial_u chebyshev_polynomial_v

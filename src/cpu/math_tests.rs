@@ -1,6 +1,6 @@
 //! Every vector function against the C library, with a bound in units in the last place.
 
-use super::{math_normal, math_pow, math32, math64, math64_inverse, math64_more};
+use super::{math_gamma, math_normal, math_pow, math32, math64, math64_inverse, math64_more};
 
 /// Distance in representable values; NaN equals NaN.
 fn ulps64(a: f64, b: f64) -> f64 {
@@ -164,6 +164,7 @@ fn elementary_functions_of_f32_are_within_two_ulp() {
         check32("log10", 1e9, 2.0, math32::log10, f64::log10),
         check32("atan", 50.0, 2.0, math32::atan, f64::atan),
         check32("atanh", 1.0, 2.5, math32::atanh, libm::atanh),
+        check32("lgamma", 60.0, 4.0, math_gamma::lgamma32, libm::lgamma),
         check32("ndtr", 6.0, 8.0, math_normal::ndtr32, math_normal::ndtr64),
         check32(
             "erfinv",

@@ -52,7 +52,8 @@ pub mod math32;
 pub mod math64;
 pub mod math64_inverse;
 pub mod math64_more;
-pub mod math_normal;
+pub mod math_gamma;
+mod math_normal;
 pub mod math_pow;
 #[cfg(test)]
 mod math_tests;

@@ -7,6 +7,7 @@ use super::multiversion::multiversion;
 use super::number::{Accumulator, Number, Real};
 use super::pool::{grain, parallel_for};
 use super::reduce::Pointer;
+use super::stream::{self, Store, write_row};
 
 /// Rows whose gradients of weight and bias are summed up by themselves, so that the sums depend neither
 /// on the number of threads nor on their order.
@@ -48,13 +49,21 @@ impl<T: Number<Acc: Real>> RowNorm<'_, T> {
             Pointer(out.mean.as_mut_ptr()),
             Pointer(out.rstd.as_mut_ptr()),
         );
+        let bytes = 2 * out.rstd.len() * self.size * size_of::<T>();
+        let store = stream::for_rows(y.0, self.size, bytes);
         parallel_for(
             out.rstd.len(),
             (grain::REDUCE / self.size.max(1)).max(1),
             |rows| {
                 let targets = (y, mean, rstd);
                 // SAFETY: rows do not overlap, and each belongs to one task.
-                unsafe { forward_rows(self, eps, rows, targets.0.0, targets.1.0, targets.2.0) };
+                unsafe {
+                    let (y, mean, rstd) = (targets.0.0, targets.1.0, targets.2.0);
+                    forward_rows(self, eps, rows, y, store, mean, rstd);
+                }
+                if store.is_some() {
+                    stream::finish();
+                }
             },
         );
     }
@@ -80,7 +89,8 @@ impl<T: Number<Acc: Real>> RowNorm<'_, T> {
 
 multiversion! {
 unsafe fn forward_rows[T: Number<Acc: Real>](
-    norm: &RowNorm<'_, T>, eps: f64, rows: Range<usize>, y: *mut T, mean: *mut T::Acc, rstd: *mut T::Acc,
+    norm: &RowNorm<'_, T>, eps: f64, rows: Range<usize>, y: *mut T, store: Option<Store>,
+    mean: *mut T::Acc, rstd: *mut T::Acc,
 ) {
     let n = norm.size;
     for row in rows {
@@ -93,17 +103,17 @@ unsafe fn forward_rows[T: Number<Acc: Real>](
             match (norm.weight, norm.bias) {
                 (Some(w), Some(b)) => {
                     let (w, b) = (reader(w[..n].as_ptr()), reader(b[..n].as_ptr()));
-                    (0..n).for_each(|i| *y.add(i) = T::narrow(hat(i).mul(w(i)).add(b(i))));
+                    write_row(y, n, store, |i| T::narrow(hat(i).mul(w(i)).add(b(i))));
                 }
                 (Some(w), None) => {
                     let w = reader(w[..n].as_ptr());
-                    (0..n).for_each(|i| *y.add(i) = T::narrow(hat(i).mul(w(i))));
+                    write_row(y, n, store, |i| T::narrow(hat(i).mul(w(i))));
                 }
                 (None, Some(b)) => {
                     let b = reader(b[..n].as_ptr());
-                    (0..n).for_each(|i| *y.add(i) = T::narrow(hat(i).add(b(i))));
+                    write_row(y, n, store, |i| T::narrow(hat(i).add(b(i))));
                 }
-                (None, None) => (0..n).for_each(|i| *y.add(i) = T::narrow(hat(i))),
+                (None, None) => write_row(y, n, store, |i| T::narrow(hat(i))),
             }
             if norm.centered {
                 *mean.add(row) = m;

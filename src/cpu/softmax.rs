@@ -9,9 +9,12 @@ use super::number::{Accumulator, Number, Real};
 use super::pool::{grain, parallel_for};
 use super::reduce::Pointer;
 use super::reduce_plan::{Dim, Lines, Walk};
+use super::stream::{self, Store, write_row};
 
-/// Exponentials taken at once.
+/// Exponentials taken at once, at the end of a line.
 const LANES: usize = 16;
+/// And before: fewer would be unrolled away before the compiler finds the loop to vectorise.
+const WIDE: usize = 64;
 /// Neighbouring lines that are computed together.
 const COLUMNS: usize = 256;
 
@@ -128,24 +131,12 @@ fn finite_or_zero<A: Real>(max: A) -> A {
 /// The sum of exp(x - shift) over a dense line; the powers go to `powers` if there is such a place.
 #[inline(always)]
 unsafe fn sum_powers<A: Real>(x: *const A, n: usize, shift: A, powers: Option<*mut A>) -> A {
-    let mut sums = [A::ZERO; LANES];
-    let whole = n / LANES * LANES;
+    let mut sums = [A::ZERO; WIDE];
+    let (wide, whole) = (n / WIDE * WIDE, n / LANES * LANES);
     // SAFETY: n values from x and powers on.
     unsafe {
-        for start in (0..whole).step_by(LANES) {
-            let mut lanes = [A::ZERO; LANES];
-            for lane in 0..LANES {
-                lanes[lane] = (*x.add(start + lane)).sub(shift).exp();
-            }
-            for lane in 0..LANES {
-                sums[lane] = sums[lane].add(lanes[lane]);
-            }
-            if let Some(powers) = powers {
-                for lane in 0..LANES {
-                    *powers.add(start + lane) = lanes[lane];
-                }
-            }
-        }
+        add_powers::<A, WIDE>(x, 0..wide, shift, powers, &mut sums);
+        add_powers::<A, LANES>(x, wide..whole, shift, powers, &mut sums);
         if whole < n {
             let mut lanes = [shift; LANES];
             for lane in 0..n - whole {
@@ -162,20 +153,46 @@ unsafe fn sum_powers<A: Real>(x: *const A, n: usize, shift: A, powers: Option<*m
             }
         }
     }
-    fold(LANES, A::ZERO, |lane| sums[lane], A::add)
+    fold(WIDE, A::ZERO, |lane| sums[lane], A::add)
 }
 
-/// Softmax of a dense line; `y` may be `x`.
+/// Adds exp(x - shift) of a whole number of strides to the sums.
 #[inline(always)]
-unsafe fn soften<A: Real>(log: bool, x: *const A, n: usize, y: *mut A) {
+unsafe fn add_powers<A: Real, const STRIDE: usize>(
+    x: *const A,
+    range: Range<usize>,
+    shift: A,
+    powers: Option<*mut A>,
+    sums: &mut [A; WIDE],
+) {
+    for start in range.step_by(STRIDE) {
+        let mut lanes = [A::ZERO; STRIDE];
+        // SAFETY: the caller's promise: a stride of values from `start` on.
+        unsafe {
+            for lane in 0..STRIDE {
+                lanes[lane] = (*x.add(start + lane)).sub(shift).exp();
+            }
+            for lane in 0..STRIDE {
+                sums[lane] = sums[lane].add(lanes[lane]);
+            }
+            if let Some(powers) = powers {
+                for lane in 0..STRIDE {
+                    *powers.add(start + lane) = lanes[lane];
+                }
+            }
+        }
+    }
+}
+
+/// Softmax of a dense line; `y` may be `x`, unless there is a `store`.
+#[inline(always)]
+unsafe fn soften<A: Real>(log: bool, x: *const A, n: usize, y: *mut A, store: Option<Store>) {
     // SAFETY: n values from x and y on.
     unsafe {
         let max = maximum(x, n);
         if log {
             let offset = sum_powers(x, n, max, None).ln();
-            for i in 0..n {
-                *y.add(i) = (*x.add(i)).sub(max).sub(offset);
-            }
+            write_row(y, n, store, |i| (*x.add(i)).sub(max).sub(offset));
         } else {
             let scale = A::ONE.div(sum_powers(x, n, max, Some(y)));
             for i in 0..n {
@@ -207,16 +224,19 @@ unsafe fn read_line<T: Soft>(line: &mut Buffer<T::Acc>, from: *const T, n: usize
 multiversion! {
 unsafe fn forward_lines[T: Soft](log: bool, src: *const T, lines: &Lines, range: Range<usize>, out: *mut T) {
     let (mut walk, n) = (Walk::starting_at(&lines.plan.kept, range.start), lines.size);
+    // Softmax comes back to the powers that it wrote: only logarithms go around the caches.
+    let bytes = 2 * lines.plan.outputs() * n * size_of::<T>();
+    let store = stream::for_rows(out, n, bytes).filter(|_| log && !std::ptr::eq(src, out));
     let mut line = Buffer::new();
     for _ in range {
         // SAFETY: the walk stays inside the layout.
         unsafe {
             let (x, y) = (src.offset(walk.input), out.offset(walk.output));
             if is_wide::<T>() && lines.stride == 1 && lines.out == 1 {
-                soften::<T::Acc>(log, x.cast(), n, y.cast());
+                soften::<T::Acc>(log, x.cast(), n, y.cast(), store);
             } else {
                 read_line(&mut line, x, n, lines.stride);
-                soften(log, line.as_ptr(), n, line.as_mut_ptr());
+                soften(log, line.as_ptr(), n, line.as_mut_ptr(), None);
                 let line = line.as_ptr();
                 if lines.out == 1 {
                     for i in 0..n {
@@ -230,6 +250,9 @@ unsafe fn forward_lines[T: Soft](log: bool, src: *const T, lines: &Lines, range:
             }
         }
         walk.advance();
+    }
+    if store.is_some() {
+        stream::finish();
     }
 }
 }

@@ -1,6 +1,7 @@
 //! Stores that go around the caches, for results that would not stay there anyway: the processor
 //! need not read a line that is about to be overwritten.
 
+use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
@@ -121,3 +122,40 @@ pub fn store() -> Store {
 
 #[cfg(not(target_arch = "x86_64"))]
 pub fn finish() {}
+
+/// What brings rows of `n` elements around the caches: nothing if they start or end within a cache line, or if a pass
+/// over so many bytes leaves them in the caches.
+pub fn for_rows<T>(target: *const T, n: usize, bytes: usize) -> Option<Store> {
+    let whole = to_line(target.cast()) == 0 && (n * size_of::<T>()).is_multiple_of(LINE);
+    (whole && pays(bytes)).then(store)
+}
+
+/// Writes `value(i)` to the `n` places from `target` on, by `store` if there is one ([`for_rows`]).
+///
+/// # Safety
+/// The places are valid for writes; [`finish`] follows before other threads read them.
+#[inline(always)]
+pub unsafe fn write_row<T: Copy>(
+    target: *mut T,
+    n: usize,
+    store: Option<Store>,
+    value: impl Fn(usize) -> T,
+) {
+    const STRIP: usize = 128;
+    let Some(store) = store else {
+        // SAFETY: the caller's promise.
+        return (0..n).for_each(|i| unsafe { target.add(i).write(value(i)) });
+    };
+    let mut aside = Line([MaybeUninit::<T>::uninit(); STRIP]);
+    for start in (0..n).step_by(STRIP) {
+        let count = STRIP.min(n - start);
+        for (i, place) in aside.0[..count].iter_mut().enumerate() {
+            place.write(value(start + i));
+        }
+        // SAFETY: the caller's promise; rows, and so their strips, are whole cache lines.
+        unsafe {
+            let target = target.add(start).cast();
+            store(aside.0.as_ptr().cast(), target, count * size_of::<T>());
+        }
+    }
+}

@@ -106,7 +106,7 @@ pointwise! {
     "erfinv(Tensor self) -> Tensor", ALL, float Real "erfinv_vml_cpu" (x) => x.erfinv(),
     grad (g, x, y) => [E::lit(SQRT_PI_HALF) * (y * y).exp() * g];
     /// Logarithm of the gamma function's absolute value.
-    "lgamma(Tensor self) -> Tensor", ALL, float Rare "lgamma_vml_cpu" (x) => x.lgamma(),
+    "lgamma(Tensor self) -> Tensor", ALL, float Real "lgamma_vml_cpu" (x) => x.lgamma(),
     grad (g, x, y) => [g * x.digamma()];
     /// Logarithmic derivative of the gamma function.
     "digamma(Tensor self) -> Tensor", ALL, float Real "digamma" (x) => x.digamma(),
