@@ -201,6 +201,10 @@ pub trait Real: Field + Ordered {
     real_functions2!(declare_binary);
 }
 
+/// [`Field`] for single instructions, which take less time than their operands.
+pub trait Light: Field {}
+impl<T: Field> Light for T {}
+
 /// [`Real`] where one loop in `f64` serves all floats: functions that are computed in `f64` anyway.
 pub trait Wide: Real {}
 impl<T: Real> Wide for T {}

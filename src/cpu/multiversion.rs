@@ -65,7 +65,7 @@ pub fn isa() -> Isa {
 }
 
 /// `multiversion! { unsafe fn name[T: Copy](x: *const T) -> T { body } }`: the body must call
-/// `#[inline(always)]` functions only, else what they do stays plain.
+/// `#[inline(always)]` functions only, else what they do stays plain. In it, `LEVEL` is the level it is compiled for.
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis unsafe fn $name:ident[$($generics:tt)*](
         $($arg:ident: $ty:ty),* $(,)?
@@ -75,22 +75,28 @@ macro_rules! multiversion {
         $vis unsafe fn $name<$($generics)*>($($arg: $ty),*) $(-> $ret)? {
             #[allow(clippy::too_many_arguments)]
             #[inline(always)]
-            unsafe fn plain<$($generics)*>($($arg: $ty),*) $(-> $ret)? $body
+            unsafe fn plain<$($generics)*>($($arg: $ty),*) $(-> $ret)? {
+                #[allow(dead_code)]
+                const LEVEL: $crate::cpu::multiversion::Isa = $crate::cpu::multiversion::Isa::Plain;
+                $body
+            }
 
             #[cfg(all(target_arch = "x86_64", not(debug_assertions)))]
             #[allow(clippy::too_many_arguments)]
             #[target_feature(enable = "avx2,fma")]
             unsafe fn avx2<$($generics)*>($($arg: $ty),*) $(-> $ret)? {
-                // SAFETY: as the caller's.
-                unsafe { plain($($arg),*) }
+                #[allow(dead_code)]
+                const LEVEL: $crate::cpu::multiversion::Isa = $crate::cpu::multiversion::Isa::Avx2;
+                $body
             }
 
             #[cfg(all(target_arch = "x86_64", not(debug_assertions)))]
             #[allow(clippy::too_many_arguments)]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
             unsafe fn avx512<$($generics)*>($($arg: $ty),*) $(-> $ret)? {
-                // SAFETY: as the caller's.
-                unsafe { plain($($arg),*) }
+                #[allow(dead_code)]
+                const LEVEL: $crate::cpu::multiversion::Isa = $crate::cpu::multiversion::Isa::Avx512;
+                $body
             }
 
             // SAFETY: the caller's contract, and the features were detected.

@@ -1,15 +1,18 @@
 //! Pointwise loops: one vectorised loop per formula and lane type over contiguous runs, in which an
 //! operand may stand still. [`super::pointwise_walk`] brings every other layout to such runs.
 
+use std::hint::black_box;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::multiversion::multiversion;
-use super::stream::{Line, Store};
+use super::multiversion::{Isa, multiversion};
+use super::stream::{self, Line};
 
 /// A formula at a lane type: N operands and P scalar parameters to one result.
 pub trait Map<E, const N: usize, const P: usize> {
     type Out: Copy;
+    /// Is the formula so short that moving its operands takes longer?
+    const SHORT: bool = false;
     fn at(x: [E; N], p: [E; P]) -> Self::Out;
     /// Is an argument outside what `at` computes well?
     #[inline(always)]
@@ -30,19 +33,18 @@ pub struct Input {
     pub step: usize,
 }
 
-/// Where contiguous results go, and what brings whole strips there, if they go around the caches: the place is
-/// then aligned for that.
+/// Where contiguous results go, and whether they go around the caches: the place then starts at a cache line.
 #[derive(Clone, Copy)]
 pub struct Output {
     pub ptr: *mut u8,
-    pub store: Option<Store>,
+    pub around: bool,
 }
 
 impl Output {
     /// Through the caches.
     #[must_use]
     pub fn plain(ptr: *mut u8) -> Output {
-        Output { ptr, store: None }
+        Output { ptr, around: false }
     }
 }
 
@@ -62,7 +64,7 @@ multiversion! {
         formula: PhantomData<F>, inputs: [Lane<E>; N], output: Output, n: usize, params: [E; P],
     ) {
         // SAFETY: passed on.
-        unsafe { strips(formula, inputs, output, n, params) }
+        unsafe { strips(formula, inputs, output, n, params, LEVEL) }
     }
 }
 
@@ -71,10 +73,13 @@ multiversion! {
 unsafe fn strips<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: usize>(
     _: PhantomData<F>,
     inputs: [Lane<E>; N],
-    Output { ptr, store }: Output,
+    Output { ptr, around }: Output,
     n: usize,
     params: [E; P],
+    level: Isa,
 ) {
+    // Long formulas keep one copy of their loop: theirs go around by way of `aside`.
+    let around = if F::SHORT { around } else { black_box(around) };
     let mut pad = [[E::default(); STRIP]; N];
     let mut aside = Line([MaybeUninit::<F::Out>::uninit(); STRIP]);
     let output = ptr.cast::<F::Out>();
@@ -97,18 +102,16 @@ unsafe fn strips<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: us
                     at[k] = pad[k].as_ptr();
                 }
             }
-            let to = if full && store.is_none() {
+            let to = if full && (F::SHORT || !around) {
                 output.add(done)
             } else {
                 aside.0.as_mut_ptr().cast()
             };
-            strip::<F, E, N, P>(at, to, params);
-            if let (true, Some(store)) = (full, store) {
-                store(
-                    aside.0.as_ptr().cast(),
-                    output.add(done).cast(),
-                    STRIP * size_of::<F::Out>(),
-                );
+            let stream = (full && around).then_some(level);
+            strip::<F, E, N, P>(at, to, params, stream.filter(|_| F::SHORT));
+            if !F::SHORT && stream.is_some() {
+                let bytes = STRIP * size_of::<F::Out>();
+                stream::store()(aside.0.as_ptr().cast(), output.add(done).cast(), bytes);
             }
             done += STRIP;
         }
@@ -138,12 +141,14 @@ unsafe fn operands_at<E: Copy, const N: usize>(inputs: &[*const E; N], i: usize)
     }
 }
 
-/// Computes one strip. Its size is known, so that results stay in registers on their way out.
+/// Computes one strip. Its size is known, so that results stay in registers on their way out, which leads around the
+/// caches where a level is given for that.
 #[inline(always)]
 unsafe fn strip<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize>(
     inputs: [*const E; N],
     output: *mut F::Out,
     params: [E; P],
+    around: Option<Isa>,
 ) {
     let mut results = [MaybeUninit::<F::Out>::uninit(); STRIP];
     let mut wild = false;
@@ -162,8 +167,12 @@ unsafe fn strip<F: Map<E, N, P>, E: Copy, const N: usize, const P: usize>(
                 }
             }
         }
-        let to = output.cast::<[MaybeUninit<F::Out>; STRIP]>();
-        to.write_unaligned(results);
+        match around {
+            Some(level) => stream::put(&results, output, level),
+            None => output
+                .cast::<[MaybeUninit<F::Out>; STRIP]>()
+                .write_unaligned(results),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::convert::{Convert, Rect, converter};
 use super::iter::Plan;
 use super::pointwise::{Input, Output, Run, STRIP};
 use super::pool;
-use super::stream::{self, Line, Store};
+use super::stream::{self, Line};
 use crate::dispatch;
 use crate::tensor::DType;
 
@@ -70,8 +70,8 @@ struct Job<const K: usize> {
     access: [Access; K],
     params: *const u8,
     plan: Plan<K>,
-    /// Brings results around the caches, where they do not fit them.
-    store: Option<Store>,
+    /// Results go around the caches, which they do not fit.
+    streams: bool,
     /// Bytes of an element of the widest lane.
     width: usize,
 }
@@ -106,7 +106,7 @@ pub unsafe fn apply<const K: usize>(
         access: [Access::Buffered; K],
         params,
         plan: Plan::new(shape, strides),
-        store: None,
+        streams: false,
         width: operands.iter().map(|x| x.lane.size()).max().unwrap_or(1),
     };
     job.settle();
@@ -132,11 +132,10 @@ impl<const K: usize> Job<K> {
             .sum();
         let (size, _) = self.plan.inner();
         let count = (self.plan.outer_count() * size) as usize;
-        let streams = self.access[0] == Access::Direct
+        self.streams = self.access[0] == Access::Direct
             && stream::pays(count * bytes)
             && (output as usize).is_multiple_of(self.operands[0].dtype.size())
             && self.operands[1..].iter().all(|x| x.ptr != output);
-        self.store = streams.then(stream::store);
     }
 
     fn start(&mut self, grain: usize) {
@@ -181,14 +180,14 @@ impl<const K: usize> Job<K> {
 
     /// At the end of a task, whose results other threads are to see.
     fn finish(&self) {
-        if self.store.is_some() {
+        if self.streams {
             stream::finish();
         }
     }
 
     /// How many results lie before the next cache line, if they go around the caches line by line.
     fn head(&self, target: *const u8) -> usize {
-        if self.store.is_none() {
+        if !self.streams {
             return 0;
         }
         stream::to_line(target) / self.operands[0].dtype.size()
@@ -233,7 +232,7 @@ impl<const K: usize> Job<K> {
         let head = self.head(target).min(range.len());
         let output = Output {
             ptr: target.wrapping_add(head * self.operands[0].dtype.size()),
-            store: self.store,
+            around: self.streams,
         };
         // SAFETY: as many elements of each operand are contiguous at these addresses.
         unsafe {
@@ -296,8 +295,8 @@ impl<const K: usize> Job<K> {
             // SAFETY: `count` elements of each operand are contiguous at these addresses.
             unsafe {
                 if self.access[0] == Access::Direct {
-                    let store = self.store.filter(|_| done >= head);
-                    let output = Output { ptr: to, store };
+                    let around = self.streams && done >= head;
+                    let output = Output { ptr: to, around };
                     (self.run)(inputs[1..].as_ptr(), output, count, self.params);
                 } else {
                     (self.run)(

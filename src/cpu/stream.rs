@@ -4,7 +4,6 @@
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
-#[cfg(target_arch = "x86_64")]
 use super::multiversion::{Isa, isa};
 
 /// Does a pass over so many bytes leave nothing of its beginning in the last-level cache?
@@ -103,6 +102,30 @@ lines!(
     _mm_stream_si128
 );
 
+/// Brings a strip of values around the caches, in the registers that hold them.
+///
+/// # Safety
+/// `to` starts at a cache line and has room for the values, which are whole lines; the level is that of the caller.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub unsafe fn put<T, const N: usize>(values: &[MaybeUninit<T>; N], to: *mut T, level: Isa) {
+    use std::arch::x86_64::*;
+    // SAFETY: the caller's promise.
+    unsafe {
+        if level == Isa::Avx512 {
+            let (from, to) = (values.as_ptr().cast::<__m512i>(), to.cast::<__m512i>());
+            for i in 0..size_of_val(values) / size_of::<__m512i>() {
+                _mm512_stream_si512(to.add(i), _mm512_loadu_si512(from.add(i)));
+            }
+        } else {
+            let (from, to) = (values.as_ptr().cast::<__m128i>(), to.cast::<__m128i>());
+            for i in 0..size_of_val(values) / size_of::<__m128i>() {
+                _mm_stream_si128(to.add(i), _mm_loadu_si128(from.add(i)));
+            }
+        }
+    }
+}
+
 /// Orders the stores of this thread before whatever it does next.
 #[cfg(target_arch = "x86_64")]
 pub fn finish() {
@@ -118,6 +141,15 @@ pub fn store() -> Store {
         // SAFETY: the promise of [`Store`].
         unsafe { std::ptr::copy_nonoverlapping(source, target, bytes) }
     }
+}
+
+/// # Safety
+/// `to` has room for the values.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub unsafe fn put<T: Copy, const N: usize>(values: &[MaybeUninit<T>; N], to: *mut T, _: Isa) {
+    // SAFETY: the caller's promise.
+    unsafe { to.cast::<[MaybeUninit<T>; N]>().write_unaligned(*values) }
 }
 
 #[cfg(not(target_arch = "x86_64"))]

@@ -54,7 +54,7 @@ pointwise! {
     "mul(Tensor self, Tensor|Scalar other) -> Tensor", ALL, keep Num "mul_cpu" (a, b) => a * b,
     grad (g, a, b, y) => [g * b.conj(), g * a.conj()];
     /// Quotient of two tensors.
-    "div(Tensor self, Tensor|Scalar other) -> Tensor", ALL, float Field "div_true_cpu" (a, b) => a.quotient(b),
+    "div(Tensor self, Tensor|Scalar other) -> Tensor", ALL, float Light "div_true_cpu" (a, b) => a.quotient(b),
     grad (g, a, b, y) => [g / b.conj(), -g * (a / b / b).conj()];
     /// Quotient rounded towards zero.
     "_div_trunc(Tensor self, Tensor|Scalar other) -> Tensor", INNER, keep Divided "div_trunc_cpu"

@@ -56,6 +56,7 @@ macro_rules! formula {
             $crate::cpu::pointwise::Map<E, { $crate::formula!(@count $($x)+) }, { $crate::formula!(@count $($($p)+)?) }> for $this
         {
             type Out = $crate::formula!(@out $kind E);
+            const SHORT: bool = $crate::formula!(@short $lanes);
             #[inline(always)]
             fn at(
                 x: [E; $crate::formula!(@count $($x)+)],
@@ -107,6 +108,12 @@ macro_rules! formula {
     (@wrap $kind:ident $value:expr) => { $value };
     (@option) => { None };
     (@option $value:expr) => { Some($value) };
+    (@short Num) => { true };
+    (@short Ordered) => { true };
+    (@short Int) => { true };
+    (@short Light) => { true };
+    (@short $lanes:ident) => { false };
+    (@grain Light) => { $crate::cpu::pool::grain::POINTWISE };
     (@grain Num) => { $crate::cpu::pool::grain::POINTWISE };
     (@grain Ordered) => { $crate::cpu::pool::grain::POINTWISE };
     (@grain Int) => { $crate::cpu::pool::grain::POINTWISE };
@@ -140,6 +147,7 @@ macro_rules! formula {
     (@loops Rare $f:ty, $n:expr, $p:expr) => {
         [None, $crate::formula!(@plain $f, f64, $n, $p), None, None, None, None, None, None]
     };
+    (@loops Light $f:ty, $n:expr, $p:expr) => { $crate::formula!(@loops Field $f, $n, $p) };
     (@loops Field $f:ty, $n:expr, $p:expr) => {
         [
             $crate::formula!(@run $f, f32, $n, $p),
@@ -225,6 +233,7 @@ macro_rules! derivative {
         $crate::formula!(@written $loops Rule, $gargs)
     }};
     (Num $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field Real $trig $gargs $grad) };
+    (Light $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field Real $trig $gargs $grad) };
     (Field $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field Real $trig $gargs $grad) };
     (Wide $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real Wide $trig $gargs $grad) };
     (Rare $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Real Rare $trig $gargs $grad) };

@@ -76,13 +76,13 @@ pointwise! {
     "atanh(Tensor self) -> Tensor", ALL, float Field "atanh_vml_cpu" (x) => x.atanh(),
     grad (g, x, y) => [g / (E::ONE - x * x).conj()];
     /// Square root of each element.
-    "sqrt(Tensor self) -> Tensor", ALL, float Field "sqrt_vml_cpu" (x) => x.sqrt(),
+    "sqrt(Tensor self) -> Tensor", ALL, float Light "sqrt_vml_cpu" (x) => x.sqrt(),
     grad (g, x, y) => [g / (E::lit(2.0) * y.conj())];
     /// Reciprocal of the square root of each element.
-    "rsqrt(Tensor self) -> Tensor", ALL, float Field "rsqrt_vml_cpu" (x) => x.rsqrt(),
+    "rsqrt(Tensor self) -> Tensor", ALL, float Light "rsqrt_vml_cpu" (x) => x.rsqrt(),
     grad (g, x, y) => [E::lit(-0.5) * g * (y * y * y).conj()];
     /// Reciprocal of each element.
-    "reciprocal(Tensor self) -> Tensor", ALL, float Field "reciprocal_cpu" (x) => x.reciprocal(),
+    "reciprocal(Tensor self) -> Tensor", ALL, float Light "reciprocal_cpu" (x) => x.reciprocal(),
     grad (g, x, y) => [-g * (y * y).conj()];
     /// The logistic function 1 / (1 + exp(-x)).
     "sigmoid(Tensor self) -> Tensor", ALL, float Field "sigmoid_cpu" (x) => x.sigmoid(),
