@@ -293,3 +293,56 @@ def test_running_sums(shape):
         close(
             torch.from_numpy(x).logcumsumexp(dim), np.logaddexp.accumulate(x.astype(np.float64), axis=dim), 1e-4, 1e-4
         )
+
+
+# Beyond what any last-level cache is taken to hold: results go around the caches, line by line.
+HUGE = 9_000_003
+
+
+@pytest.fixture(scope="module")
+def huge():
+    return torch.from_numpy(normal(HUGE))
+
+
+@pytest.mark.parametrize("start", [0, 1, 5])
+def test_formulas_of_results_that_no_cache_holds(huge, start):
+    x = huge[start:]
+    a = x.numpy()
+    assert np.array_equal((x + x).numpy(), a + a)
+    assert np.array_equal((x > 0.5).numpy(), a > 0.5)
+    close(x.exp()[::1001], np.exp(a[::1001]))
+    out = torch.empty(HUGE + 3)[3:][: x.numel()]
+    assert np.array_equal(torch.mul(x, 2.0, out=out).numpy(), a * 2)
+    assert np.array_equal((x.half() + x).numpy(), a.astype(np.float16).astype(np.float32) + a)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int32, np.int64, np.float16])
+def test_conversions_of_tensors_that_no_cache_holds(huge, dtype):
+    x = huge[1:] * 100
+    assert np.array_equal(x.to(getattr(torch, np.dtype(dtype).name)).numpy(), x.numpy().astype(dtype))
+
+
+def test_transposed_operands_that_no_cache_holds(huge):
+    x, y = huge[: 2999 * 3001].view(2999, 3001), huge[3 : 3 + 2999 * 3001].view(3001, 2999)
+    assert np.array_equal((x + y.t()).numpy(), x.numpy() + y.numpy().T)
+
+
+@pytest.mark.parametrize("width", [512, 500, 48])
+def test_normalised_rows_that_no_cache_holds(huge, width):
+    x = huge[: HUGE // width * width].view(-1, width)
+    w, b = torch.from_numpy(normal(width)), torch.from_numpy(normal(width))
+    rows = x[::997].double().numpy()
+    centred = rows - rows.mean(1, keepdims=True)
+    want = centred / np.sqrt((centred**2).mean(1, keepdims=True) + 1e-5) * w.numpy() + b.numpy()
+    close(torch.nn.functional.layer_norm(x, (width,), w, b)[::997], want, 1e-4, 1e-4)
+    shifted = rows - rows.max(1, keepdims=True)
+    close(x.log_softmax(1)[::997], shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))
+
+
+def test_floats_beyond_integers_become_the_least():
+    for wide, whole in ((torch.int32, -(2**31)), (torch.int64, -(2**63))):
+        for dtype in (torch.float32, torch.float64):
+            x = torch.tensor([1e30, -1e30, np.inf, -np.inf, np.nan, -0.9, 2.5, -2.5], dtype=dtype)
+            assert x.to(wide).tolist() == [whole] * 5 + [0, 2, -2]
+    edge = torch.tensor([2147483647.0, -2147483648.0, -2147483648.9], dtype=torch.float64)
+    assert edge.to(torch.int32).tolist() == [2147483647, -2147483648, -2147483648]

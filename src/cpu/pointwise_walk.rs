@@ -24,9 +24,8 @@ pub struct Operand {
 /// Bytes of a buffer, and of the blocks in it: those of all operands fit the first-level cache.
 const BUFFER: usize = 16 << 10;
 const BLOCK: usize = BUFFER / 4;
-/// Rows of a tile: several cache lines of an operand that is dense along them, for every page of it
-/// that is visited.
-const TILE: usize = 64;
+/// Rows of a tile: a cache line of an operand that is dense along them, so that the rows are long.
+const TILE: usize = 16;
 /// Inner loops shorter than this share a block.
 const SHORT: i64 = 128;
 
@@ -410,6 +409,7 @@ impl<const K: usize> Job<K> {
                         self.tile(offsets, rows, start, (cols - start).min(width));
                     }
                 });
+            self.finish();
         });
     }
 
@@ -458,15 +458,12 @@ impl<const K: usize> Job<K> {
                 Access::Direct => self.at(0, offset(0)),
                 _ => in_buffer(0, &mut buffers[0]),
             };
-            // SAFETY: `cols` elements of each operand are contiguous at these addresses.
-            unsafe {
-                (self.run)(
-                    inputs[1..].as_ptr(),
-                    Output::plain(target),
-                    cols,
-                    self.params,
-                )
+            let output = Output {
+                ptr: target,
+                around: self.streams && self.head(target) == 0,
             };
+            // SAFETY: `cols` elements of each operand are contiguous at these addresses.
+            unsafe { (self.run)(inputs[1..].as_ptr(), output, cols, self.params) };
         }
         if self.access[0] == Access::Buffered {
             // SAFETY: the tile of results lies in the buffer, the target in the layout.

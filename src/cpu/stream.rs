@@ -49,7 +49,7 @@ pub fn to_line(address: *const u8) -> usize {
 
 /// Copies whole cache lines to memory; [`finish`] makes them visible to other threads.
 ///
-/// Source and target start at a cache line, hold so many bytes, and do not overlap.
+/// The target starts at a cache line; both hold so many bytes, and do not overlap.
 pub type Store = unsafe fn(source: *const u8, target: *mut u8, bytes: usize);
 
 /// The widest stores that the CPU has.
@@ -82,7 +82,7 @@ lines!(
     lines_avx512,
     "avx512f",
     __m512i,
-    _mm512_load_si512,
+    _mm512_loadu_si512,
     _mm512_stream_si512
 );
 #[cfg(target_arch = "x86_64")]
@@ -90,7 +90,7 @@ lines!(
     lines_avx2,
     "avx2",
     __m256i,
-    _mm256_load_si256,
+    _mm256_loadu_si256,
     _mm256_stream_si256
 );
 #[cfg(target_arch = "x86_64")]
@@ -98,7 +98,7 @@ lines!(
     lines_sse2,
     "sse2",
     __m128i,
-    _mm_load_si128,
+    _mm_loadu_si128,
     _mm_stream_si128
 );
 
