@@ -10,7 +10,9 @@ from rtensor._C import Tensor
 from rtensor.backend import Backend, Formula
 from rtensor.cuda import _failures, _formula, _memory, _registry
 
-_POOL = cupy.get_default_memory_pool()
+# Names of what every allocation calls.
+_alloc, _OutOfMemory = cupy.cuda.alloc, cupy.cuda.memory.OutOfMemoryError
+_used_bytes, _peaks = cupy.get_default_memory_pool().used_bytes, _memory.peaks
 _HOST_TO_DEVICE, _DEVICE_TO_HOST, _DEVICE_TO_DEVICE = 1, 2, 3
 
 
@@ -22,6 +24,15 @@ def _readable(nbytes: int) -> str:
     return f"{nbytes} bytes"
 
 
+def _alloc_again(nbytes: int) -> Any:
+    """Memory after what other streams have done with was given back, or PyTorch's error."""
+    _memory.release_lent()
+    try:
+        return _alloc(nbytes)
+    except _OutOfMemory as error:
+        raise _C.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {_readable(nbytes)}. {error}") from error
+
+
 class CudaBackend(Backend):
     """Serves ``cuda`` by CuPy."""
 
@@ -30,12 +41,13 @@ class CudaBackend(Backend):
 
     def alloc(self, nbytes: int, zeroed: bool) -> tuple[Any, int]:
         try:
-            block = cupy.cuda.alloc(nbytes)
-        except cupy.cuda.memory.OutOfMemoryError as error:
-            raise _C.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {_readable(nbytes)}. {error}") from error
+            block = _alloc(nbytes)
+        except _OutOfMemory:
+            block = _alloc_again(nbytes)
         if zeroed and nbytes:
             block.memset_async(0, nbytes)
-        _memory.note_allocation(block.device_id, _POOL.used_bytes())
+        if (used := _used_bytes()) > _peaks[block.device_id]:
+            _memory.note_peak(block.device_id, used)
         return block, block.ptr
 
     def transfer(self, target: Tensor, source: Tensor) -> None:

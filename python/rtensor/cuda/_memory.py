@@ -11,8 +11,8 @@ from rtensor.cuda import _devices, _streams
 
 OutOfMemoryError = _C.OutOfMemoryError
 
-# The most bytes in use and held, by the index of the GPU.
-_peak_used: defaultdict[int, int] = defaultdict(int)
+#: The most bytes in use, by the index of the GPU.
+peaks: defaultdict[int, int] = defaultdict(int)
 _peak_held: defaultdict[int, int] = defaultdict(int)
 # CuPy's pools of captured graphs, and of those the ones without a graph, on which tensors still are.
 _private: list[Any] = []
@@ -57,11 +57,10 @@ def _pools() -> list[Any]:
     return [cupy.get_default_memory_pool(), *_private]
 
 
-def note_allocation(index: int, used: int) -> None:
-    """Keep the peaks, once the default pool has never had so many bytes in use."""
-    if used > _peak_used[index]:
-        _peak_used[index] = used
-        _peak_held[index] = max(_peak_held[index], memory_reserved(index))
+def note_peak(index: int, used: int) -> None:
+    """Keep the peaks: the default pool never had so many bytes in use."""
+    peaks[index] = used
+    _peak_held[index] = max(_peak_held[index], memory_reserved(index))
 
 
 def _ask(question: str, device: Any) -> int:
@@ -85,7 +84,7 @@ def max_memory_allocated(device: Any = None) -> int:
     """The most bytes of GPU memory that tensors occupied at once."""
     if not _devices.is_initialized():
         return 0
-    return max(_peak_used[_devices.index_of(device)], memory_allocated(device))
+    return max(peaks[_devices.index_of(device)], memory_allocated(device))
 
 
 def max_memory_reserved(device: Any = None) -> int:
@@ -98,7 +97,7 @@ def max_memory_reserved(device: Any = None) -> int:
 def reset_peak_memory_stats(device: Any = None) -> None:
     """Forget the peaks."""
     index = _devices.index_of(device)
-    _peak_used[index] = _peak_held[index] = 0
+    peaks[index] = _peak_held[index] = 0
 
 
 def memory_stats(device: Any = None) -> dict[str, int]:
