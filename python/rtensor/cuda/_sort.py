@@ -4,12 +4,14 @@ from rtensor import _C
 from rtensor._C import Tensor
 from rtensor.cuda._source import Source
 
-_SORT = Source("sort.cu")
+_SORT, _SELECT = Source("sort.cu"), Source("select.cu")
 #: Rows up to this length are sorted by one block.
 SHORT = 4096
 _THREADS = 256
 #: Elements that a block sorts at least, where there are as many.
 _TOGETHER = 1024
+#: Elements per row of a matrix up to which rows are worth a block each.
+_PER_ROW = 1 << 15
 
 
 def sort_rows(x: Tensor, descending: bool, values: Tensor, indices: Tensor) -> None:
@@ -71,6 +73,21 @@ def sorted_rows(x: Tensor, descending: bool = False, kept: int | None = None) ->
     indices = _C.empty(shape, dtype=_C.int64, device=x.device)
     sort_rows(x, descending, values, indices)
     return values, indices
+
+
+def first_of_rows(x: Tensor, descending: bool, kept: int) -> tuple[Tensor, Tensor]:
+    """The first elements of the sorted rows of a matrix, and where they came from."""
+    rows, size = x.shape
+    # One block selects from a row: few rows that are very long are sorted by all blocks.
+    if size <= SHORT or size > rows * _PER_ROW or size >= 1 << 32:
+        values, indices = sorted_rows(x, descending, kept)
+        return values[:, :kept], indices[:, :kept]
+    values = _C.empty((rows, kept), dtype=x.dtype, device=x.device)
+    indices = _C.empty((rows, kept), dtype=_C.int64, device=x.device)
+    settings = {"T": x.dtype, "DESCENDING": int(descending)}
+    _SELECT.launch("select_first", settings, rows, 1024, x, size, kept, values, indices)
+    values, order = sorted_rows(values, descending)
+    return values, indices.gather(1, order)
 
 
 def as_rows(x: Tensor, dim: int) -> Tensor:
