@@ -69,6 +69,16 @@ def test_interfaces_that_cannot_be_shared():
             torch.asarray(Described(x, **changes))
 
 
+def test_libraries_compute_on_borrowed_memory():
+    import cupy
+
+    array = cupy.asarray(np.eye(3) * 4)
+    for x in (torch.asarray(array), torch.from_dlpack(array)):
+        np.testing.assert_allclose(torch.linalg.svdvals(x).tolist(), [4, 4, 4])
+        assert torch.fft.fft(x)[0, 0].item() == 4
+        x.record_stream(torch.cuda.Stream())
+
+
 # --- DLPack
 
 

@@ -22,7 +22,13 @@ def array(tensor: Tensor) -> Any:
     """The tensor as a CuPy array on the same memory, strides and all."""
     dtype = numpy_dtype(tensor.dtype)
     strides = tuple(step * dtype.itemsize for step in tensor.stride())
-    pointer = _C._memory(tensor) + tensor.storage_offset() * dtype.itemsize
+    memory, address = _C._memory(tensor), tensor.data_ptr()
+    if isinstance(memory, cupy.cuda.MemoryPointer):
+        pointer = memory + (address - memory.ptr)
+    else:
+        # Another library's memory, which the tensor keeps.
+        unowned = cupy.cuda.UnownedMemory(address, tensor.untyped_storage().nbytes(), tensor, tensor.device.index)
+        pointer = cupy.cuda.MemoryPointer(unowned, 0)
     return cupy.ndarray(tuple(tensor.shape), dtype, pointer, strides)
 
 

@@ -197,7 +197,7 @@ def _properties(index: int) -> _Properties:
     if not 0 <= index < device_count():
         raise AssertionError("Invalid device id")
     found = runtime().getDeviceProperties(index)
-    values = {name: found[key] for name, key in _PROPERTIES.items()}
+    values = {name: found.get(key) for name, key in _PROPERTIES.items()}
     return _Properties(name=found["name"].decode(), gcnArchName=found["name"].decode(), **values)
 
 

@@ -74,7 +74,7 @@ class CUDAGraph:
             self._capture.callback(recording.end)
         self._capture.enter_context(cupy.cuda.using_allocator(self._pool.native.malloc))
         try:
-            stream.begin_capture(cupy.cuda.runtime.streamCaptureModeRelaxed)
+            stream.begin_capture()  # in the relaxed mode
         except BaseException:
             self._capture.close()
             raise

@@ -2,7 +2,6 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 from rtensor import _C
@@ -16,39 +15,34 @@ peaks: defaultdict[int, int] = defaultdict(int)
 _peak_held: defaultdict[int, int] = defaultdict(int)
 # CuPy's pools of captured graphs, and of those the ones without a graph, on which tensors still are.
 _private: list[Any] = []
-_retired: list[Any] = []
+_retired: list[tuple[int, Any]] = []
 
 
 class PrivatePool:
-    """Memory beside the default pool, for graphs: kept while a graph or a tensor needs it."""
+    """Memory of the current GPU beside the default pool, for graphs: kept while a graph or a tensor needs it."""
 
     def __init__(self) -> None:
         import cupy
 
-        _release_retired()
-        self.native = cupy.cuda.MemoryPool()
+        release_retired()
+        self.index, self.native = _devices.current_device(), cupy.cuda.MemoryPool()
         _private.append(self.native)
 
     def __del__(self) -> None:
         if not sys.is_finalizing():
-            _retired.append(self.native)
-            _release_retired()
+            _retired.append((self.index, self.native))
+            release_retired()
 
 
-def _release_retired() -> None:
+def release_retired() -> None:
     """Give pools back that no tensor is on: CuPy would lose the blocks of a pool that dies before its tensors."""
-    everywhere = range(_devices.device_count())
-    for pool in _retired[:]:
-        if not any(_on(index, pool.used_bytes) for index in everywhere):
-            for index in everywhere:
-                _on(index, pool.free_all_blocks)
-            _retired.remove(pool)
-            _private.remove(pool)
-
-
-def _on(index: int, ask: Callable[[], Any]) -> Any:
-    with _devices.device(index):
-        return ask()
+    for retired in _retired[:]:
+        index, pool = retired
+        with _devices.device(index):
+            if pool.used_bytes() == 0:
+                pool.free_all_blocks()
+                _retired.remove(retired)
+                _private.remove(pool)
 
 
 def _pools() -> list[Any]:
@@ -132,7 +126,7 @@ def empty_cache() -> None:
     """Give unused memory of the pools back to the driver."""
     if _devices.is_initialized():
         release_lent()
-        _release_retired()
+        release_retired()
         for pool in _pools():
             pool.free_all_blocks()
 
@@ -212,5 +206,10 @@ def record_stream(tensor: Tensor, stream: "_streams.Stream") -> None:
     """
     if not tensor.is_cuda:
         raise NotImplementedError("Could not run 'aten::record_stream' with arguments from the 'CPU' backend.")
+    import cupy
+
     release_lent()
-    _lent.append(_Lent(_C._memory(tensor), stream))
+    block = _C._memory(tensor)
+    # Memory of other libraries is theirs to guard.
+    if isinstance(block, cupy.cuda.MemoryPointer):
+        _lent.append(_Lent(block, stream))

@@ -86,7 +86,7 @@ class Recording:
         self.generator = generator
         self.used = 0
         # Seed and offset, written before each replay; not part of the graph's own memory.
-        self.place = _C.zeros(2, dtype=_C.int64, device=generator.device)
+        self.place = _C.empty(2, dtype=_C.int64, device=generator.device)
 
     def begin(self) -> None:
         """Let draws be recorded."""
