@@ -65,6 +65,21 @@ def test_batches_share_matrices_and_sums_of_batches():
     agree(start.cuda().baddbmm_(a.cuda(), b.cuda(), alpha=0.5), start.baddbmm(a, b, alpha=0.5), 1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_bias_takes_no_launch_of_its_own(dtype, monkeypatch):
+    from rtensor.cuda import _blas_lt
+
+    launches = []
+    launch = _blas_lt._run
+    monkeypatch.setattr(_blas_lt, "_run", lambda *args: launches.append(launch(*args)) or launches[-1])
+    for m, k, n in [(8, 4, 16), (3, 8, 4), (1, 8, 4), (2, 3, 5)]:
+        x, weight, bias = (torch.randn(*sizes).to(dtype) for sizes in ((m, k), (n, k), (n,)))
+        agree(F.linear(x.cuda(), weight.cuda(), bias.cuda()), F.linear(x, weight, bias), TOLERANCES[dtype])
+        shifted = F.linear(x.cuda(), weight.cuda(), torch.cat([bias, bias]).cuda()[1 : n + 1])
+        agree(shifted, F.linear(x, weight, torch.cat([bias, bias])[1 : n + 1]), TOLERANCES[dtype])
+    assert launches == [True] * 3
+
+
 def test_dtypes_without_products():
     x = torch.ones(2, 2, dtype=torch.int64, device="cuda")
     with pytest.raises(RuntimeError, match="\"addmm_cuda\" not implemented for 'Long'"):

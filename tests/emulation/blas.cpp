@@ -80,6 +80,7 @@ struct Product {
     int c_type, ldc;
     long long c_step;
     int batch;
+    const void* bias = nullptr;
 
     Number element(const void* at, int type, int op, int64_t row, int64_t column, int ld, int64_t base) const {
         Number value = get(at, type, base + (op == 0 ? row + column * ld : column + row * ld));
@@ -97,7 +98,7 @@ struct Product {
                     }
                     int64_t at = p * c_step + i + j * ldc;
                     Number before = beta == 0.0 ? 0 : beta * get(c, c_type, at);
-                    put(c, c_type, at, alpha * sum + before);
+                    put(c, c_type, at, alpha * sum + before + (bias ? get(bias, c_type, i) : 0));
                 }
             }
         }
@@ -105,6 +106,15 @@ struct Product {
     }
 };
 std::vector<Product> noted;
+
+void submit(const Product& product, size_t to) {
+    if (is_capturing && is_capturing(to)) {
+        noted.push_back(product);
+        note(noted_for, to, noted.size() - 1);
+    } else {
+        product.run();
+    }
+}
 
 int scale_type(int compute, int c_type) {
     if (compute == 64 || compute == 65) return F16;
@@ -159,12 +169,7 @@ int cublasGemmStridedBatchedEx(void*, int op_a, int op_b, int m, int n, int k, c
     int scale = scale_type(compute, c_type);
     Product product = {op_a,  op_b, m,      n,   k,      get(alpha, scale, 0), get(beta, scale, 0), a, a_type, lda, a_step, b,
                        b_type, ldb, b_step, c, c_type, ldc, c_step, batch};
-    if (is_capturing && is_capturing(stream)) {
-        noted.push_back(product);
-        note(noted_for, stream, noted.size() - 1);
-    } else {
-        product.run();
-    }
+    submit(product, stream);
     return SUCCESS;
 }
 

@@ -15,7 +15,7 @@ CUBLAS_POINTER_MODE_HOST, CUBLAS_POINTER_MODE_DEVICE = range(2)
 CUBLAS_GEMM_DEFAULT, CUBLAS_GEMM_DEFAULT_TENSOR_OP = -1, 99
 CUBLAS_COMPUTE_16F, CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_64F, CUBLAS_COMPUTE_32I = 64, 68, 70, 72
 CUBLAS_COMPUTE_32F_FAST_TF32, CUBLAS_COMPUTE_32F_PEDANTIC = 77, 69
-SONAMES = "libcublas.so.12", "libcublas.so.13"
+VERSIONS = 12, 13
 
 
 class CUBLASError(RuntimeError):
@@ -34,12 +34,14 @@ _libraries: list[ctypes.PyDLL] = []
 def load() -> ctypes.PyDLL:
     """The library; each name under which CuPy's may be loaded."""
     native.device()
-    text = (Path(__file__).parent / "blas.cpp").read_text()
+    text = "".join((Path(__file__).parent / name).read_text() for name in ("blas.cpp", "blas_lt.cpp"))
     flags = ["-O2", "-std=c++17", "-fPIC", "-shared", "-w"]
-    for soname in SONAMES:
-        library = ctypes.PyDLL(str(native.compiled(text, [*flags, f"-Wl,-soname,{soname}"], ".cpp")))
-        library.emu_blas_capture(_CAPTURING, _NOTED, ctypes.py_object(library))
-        _libraries.append(library)
+    for version in VERSIONS:
+        for name in ("libcublasLt", "libcublas"):
+            soname = f"-Wl,-soname,{name}.so.{version}"
+            library = ctypes.PyDLL(str(native.compiled(text, [*flags, soname], ".cpp")))
+            library.emu_blas_capture(_CAPTURING, _NOTED, ctypes.py_object(library))
+            _libraries.append(library)
     return library
 
 

@@ -20,7 +20,7 @@ _DEFAULT_ALGORITHM = -1
 _HALVES = (_C.float16, _C.bfloat16)
 PLAIN, TRANSPOSED = 0, 1
 #: A dtype in cuBLAS: its type, the precision of sums, and of the factors alpha and beta.
-_TYPES = {
+TYPES = {
     _C.float32: (0, _SINGLE, ctypes.c_float * 1),
     _C.float64: (1, _DOUBLE, ctypes.c_double * 1),
     _C.float16: (2, _SINGLE, ctypes.c_float * 1),
@@ -29,15 +29,19 @@ _TYPES = {
     _C.complex128: (5, _DOUBLE, ctypes.c_double * 2),
 }
 #: What NVIDIA advises for Hopper. Without a workspace of one's own cuBLAS allocates while a graph is captured.
-_WORKSPACE = 32 << 20
+WORKSPACE = 32 << 20
 _LARGEST = 2**31 - 1
+
+
+def load(name: str) -> ctypes.PyDLL:
+    """A library of cuBLAS that CuPy loaded."""
+    return ctypes.PyDLL(f"{name}.so.{cupy.cuda.runtime.runtimeGetVersion() // 1000}")
 
 
 @functools.cache
 def _library() -> ctypes.PyDLL:
-    """The library that CuPy loaded, with the types of the functions in use."""
-    version = cupy.cuda.runtime.runtimeGetVersion() // 1000
-    library = ctypes.PyDLL(f"libcublas.so.{version}")
+    """The library with the types of the functions in use."""
+    library = load("libcublas")
     address, number, wide = ctypes.c_void_p, ctypes.c_int, ctypes.c_longlong
     one, many = [address, number, number], [address, number, number, wide]
     sizes, tail = [address, *[number] * 5], [number, number]
@@ -62,13 +66,18 @@ class _Handle:
         self._stream = None
         self._workspaces: dict[int, Any] = {}
 
+    def workspace(self, stream: int) -> int:
+        """The address of a stream's workspace; not of the memory of a graph, which it may outlive."""
+        if stream not in self._workspaces:
+            self._workspaces[stream] = cupy.get_default_memory_pool().malloc(WORKSPACE)
+        return self._workspaces[stream].ptr
+
     def follow(self, stream: int) -> int:
         """The handle, set to a stream."""
         if stream != self._stream:
-            if stream not in self._workspaces:
-                self._workspaces[stream] = cupy.cuda.alloc(_WORKSPACE)
+            workspace = self.workspace(stream)
             _check(self.library.cublasSetStream_v2(self.address, stream))
-            _check(self.library.cublasSetWorkspace_v2(self.address, self._workspaces[stream].ptr, _WORKSPACE))
+            _check(self.library.cublasSetWorkspace_v2(self.address, workspace, WORKSPACE))
             self._stream = stream
         return self.address
 
@@ -76,7 +85,7 @@ class _Handle:
 _HANDLES: dict[int, _Handle] = {}
 
 
-def _handle() -> _Handle:
+def current_handle() -> _Handle:
     device = cupy.cuda.runtime.getDevice()
     found = _HANDLES.get(device)
     if found is None:
@@ -84,10 +93,18 @@ def _handle() -> _Handle:
     return found
 
 
+def precision(dtype: Any, result: Any, tf32: bool | None) -> int:
+    """The precision of sums, as cuBLAS names it."""
+    compute = TYPES[dtype][1]
+    if compute == _SINGLE and (get_float32_matmul_precision() != "highest" if tf32 is None else tf32):
+        return _SINGLE_TF32 if dtype not in _HALVES else compute
+    return compute
+
+
 @functools.lru_cache(maxsize=1024)
-def _factor(dtype: Any, value: complex) -> Any:
+def factor(dtype: Any, value: complex) -> Any:
     """A factor in the host's memory, as cuBLAS reads it."""
-    kind = _TYPES[dtype][2]
+    kind = TYPES[dtype][2]
     return ctypes.byref(kind(value.real, value.imag) if kind._length_ == 2 else kind(value))
 
 
@@ -109,7 +126,7 @@ def _operand(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int
 
 
 @functools.lru_cache(maxsize=4096)
-def _product(a_shape, a_strides, b_shape, b_strides, out_shape, out_strides) -> tuple | None:
+def planned(a_shape, a_strides, b_shape, b_strides, out_shape, out_strides) -> tuple | None:
     """Whether `a` comes first in cuBLAS, and the product as `multiply` gets it; None if there is more to do."""
     rows, columns, inner = *out_shape[-2:], a_shape[-1]
     batch = out_shape[0] if len(out_shape) == 3 else 1
@@ -149,9 +166,9 @@ def gemm(
         The name in the error for dtypes that cuBLAS lacks.
     """
     dtype = a.dtype
-    if dtype not in _TYPES:
+    if dtype not in TYPES:
         raise unsupported(op, dtype)
-    found = _product(a.shape, a.stride(), b.shape, b.stride(), out.shape, out.stride())
+    found = planned(a.shape, a.stride(), b.shape, b.stride(), out.shape, out.stride())
     if found is None:
         _prepared_gemm(out, a, b, alpha, beta, tf32)
         return
@@ -195,13 +212,11 @@ def multiply(product: tuple, addresses: tuple, factors: tuple, dtypes: tuple, tf
     """
     op_x, op_y, rows, columns, inner, lead_x, step_x, lead_y, step_y, lead, step, batch = product
     (x, y, out), (dtype, result) = addresses, dtypes
-    kind, compute, _ = _TYPES[dtype]
-    if compute == _SINGLE and (get_float32_matmul_precision() != "highest" if tf32 is None else tf32):
-        compute = _SINGLE_TF32 if dtype is result and dtype not in _HALVES else compute
-    alpha, beta = _factor(result, factors[0]), _factor(result, factors[1])
-    handle = _handle()
+    kind, compute = TYPES[dtype][0], precision(dtype, result, tf32)
+    alpha, beta = factor(result, factors[0]), factor(result, factors[1])
+    handle = current_handle()
     head = handle.follow(cupy.cuda.get_current_stream().ptr), op_x, op_y, rows, columns, inner, alpha
-    target, library = _TYPES[result][0], handle.library
+    target, library = TYPES[result][0], handle.library
     if batch == 1:
         operands = x, kind, lead_x, y, kind, lead_y, beta, out, target, lead
         status = library.cublasGemmEx(*head, *operands, compute, _DEFAULT_ALGORITHM)
