@@ -101,7 +101,7 @@ INLINE double log_ndtr(double x) {
     return x < -1 ? log(0.5 * erfcx(-t)) - t * t : log1p(-0.5 * erfc(t));
 }
 INLINE float log_ndtr(float x) { return (float)log_ndtr((double)x); }
-template <typename T> INLINE T entr(T x) { return x < T(0) ? -Limits<T>::infinity() : x == T(0) ? x : -x * log(x); }
+template <typename T> INLINE T entr(T x) { return x < T(0) ? -Limits<T>::infinity() : x == T(0) ? T(0) : -x * log(x); }
 template <typename T> INLINE T sinc(T x) {
     const T angle = x * T(PI);
     return x == T(0) ? T(1) : sin(angle) / angle;

@@ -4,7 +4,7 @@
 namespace op {
 
 // The order truncated to an integer; -1, where the polynomial is 0, if it is negative or not finite.
-INLINE i64 order(double n) { return n > -1 && !isinf(n) ? (i64)n : -1; }
+INLINE i64 order(double n) { return n > -1 && !isinf(n) ? n < 9e18 ? (i64)n : Limits<i64>::highest() : -1; }
 INLINE double parity(i64 n) { return n & 1 ? -1 : 1; }
 
 // q[k] = 2 x q[k-1] - q[k-2] from q[0] = 1.
