@@ -10,9 +10,11 @@ from rtensor import nn
 from rtensor.nn import functional as F
 from rtensor.nn import init
 
+pytestmark = pytest.mark.any_device
+
 
 def near(tensor, expected, tol=1e-5):
-    np.testing.assert_allclose(tensor.detach().numpy(), expected, rtol=tol, atol=tol)
+    np.testing.assert_allclose(tensor.numpy(force=True), expected, rtol=tol, atol=tol)
 
 
 # The layers that PyTorch 2.13 makes after manual_seed(0).
@@ -39,7 +41,8 @@ SEEDED = {
 def test_initial_values_are_pytorchs(name):
     make, weight, bias = SEEDED[name]
     torch.manual_seed(0)
-    layer = make()
+    with torch.device("cpu"):
+        layer = make()
     near(layer.weight.flatten(), weight, 1e-7)
     if bias is not None:
         near(layer.bias, bias, 1e-7)
@@ -56,7 +59,7 @@ INITIALISERS = {
 @pytest.mark.parametrize("name", INITIALISERS)
 def test_initialisers_draw_as_pytorch(name):
     torch.manual_seed(0)
-    near(getattr(init, name)(torch.empty(2, 3)).flatten(), INITIALISERS[name], 1e-6)
+    near(getattr(init, name)(torch.empty(2, 3, device="cpu")).flatten(), INITIALISERS[name], 1e-6)
 
 
 def test_initialisers_without_chance():
@@ -64,7 +67,7 @@ def test_initialisers_without_chance():
     assert init.constant_(torch.empty(2), 3).tolist() == [3, 3]
     kernel = init.dirac_(torch.empty(2, 2, 3, 3))
     image = torch.randn(1, 2, 5, 5)
-    near(F.conv2d(image, kernel, padding=1), image.numpy())
+    near(F.conv2d(image, kernel, padding=1), image.numpy(force=True))
     q = init.orthogonal_(torch.empty(3, 5))
     near(q @ q.t(), np.eye(3))
     assert init.calculate_gain("leaky_relu", 1) == 1 and init.calculate_gain("tanh") == 5 / 3
@@ -108,7 +111,7 @@ def test_print(text):
 def test_linear():
     layer = nn.Linear(4, 3)
     x = torch.randn(2, 5, 4)
-    near(layer(x), x.numpy() @ layer.weight.detach().numpy().T + layer.bias.detach().numpy())
+    near(layer(x), x.numpy(force=True) @ layer.weight.numpy(force=True).T + layer.bias.numpy(force=True))
     assert type(layer(torch.randn(2, 4)).grad_fn).__name__ == "AddmmBackward0"
     with pytest.raises(RuntimeError):
         layer(torch.tensor([1, 2, 3, 4]))
@@ -124,8 +127,8 @@ def correlate(image, kernel):
 def test_conv2d_and_padding_modes():
     layer = nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect")
     image = torch.randn(2, 2, 6, 6)
-    padded = np.pad(image.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
-    expected = correlate(padded, layer.weight.detach().numpy()) + layer.bias.detach().numpy().reshape(1, -1, 1, 1)
+    padded = np.pad(image.numpy(force=True), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
+    expected = correlate(padded, layer.weight.numpy(force=True)) + layer.bias.numpy(force=True).reshape(1, -1, 1, 1)
     near(layer(image), expected, 1e-4)
     assert nn.Conv2d(2, 3, 3, padding="same")(image).shape == (2, 3, 6, 6)
     assert nn.Conv2d(2, 3, 3)(image[0]).shape == (3, 4, 4)
@@ -141,7 +144,7 @@ def test_max_pool_with_indices():
 
 def test_layer_norm():
     x = torch.randn(3, 4)
-    array = x.numpy()
+    array = x.numpy(force=True)
     expected = (array - array.mean(1, keepdims=True)) / np.sqrt(array.var(1, keepdims=True) + 1e-5)
     near(nn.LayerNorm(4)(x), expected)
 
@@ -178,15 +181,15 @@ ACTIVATIONS = {
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=lambda layer: layer.__name__)
 def test_activations(layer):
     x = torch.linspace(-3, 3, 13, dtype=torch.float64)
-    near(layer()(x), ACTIVATIONS[layer](x.numpy()), 1e-12)
+    near(layer()(x), ACTIVATIONS[layer](x.numpy(force=True)), 1e-12)
 
 
 def test_softmax_wants_a_dimension():
     x = torch.randn(2, 3)
-    array = np.exp(x.numpy())
+    array = np.exp(x.numpy(force=True))
     near(F.softmax(x, 1), array / array.sum(1, keepdims=True))
     with pytest.warns(UserWarning, match="Implicit dimension choice for softmax"):
-        near(F.softmax(x), F.softmax(x, 1).numpy())
+        near(F.softmax(x), F.softmax(x, 1).numpy(force=True))
 
 
 # --- losses
@@ -208,14 +211,14 @@ def test_mse_loss():
 def test_cross_entropy():
     scores = torch.randn(5, 3, requires_grad=True)
     labels = torch.tensor([0, 2, 1, 1, 0])
-    logits = scores.detach().numpy()
+    logits = scores.numpy(force=True)
     log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    expected = -log_probabilities[np.arange(5), labels.numpy()]
+    expected = -log_probabilities[np.arange(5), labels.numpy(force=True)]
     near(F.cross_entropy(scores, labels, reduction="none"), expected)
     loss = nn.CrossEntropyLoss()(scores, labels)
     near(loss, expected.mean())
     loss.backward()
-    gradient = (np.exp(log_probabilities) - np.eye(3)[labels.numpy()]) / 5
+    gradient = (np.exp(log_probabilities) - np.eye(3)[labels.numpy(force=True)]) / 5
     near(scores.grad, gradient)
     near(F.nll_loss(F.log_softmax(scores, 1), labels), expected.mean())
 

@@ -7,11 +7,13 @@ import rtensor as torch
 from rtensor import nn
 from rtensor.nn.utils.rnn import pack_sequence, pad_packed_sequence, pad_sequence
 
+pytestmark = pytest.mark.any_device
+
 LAYERS = [(nn.RNN, nn.RNNCell), (nn.LSTM, nn.LSTMCell), (nn.GRU, nn.GRUCell)]
 
 
 def near(a, b, tol=1e-5):
-    np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=tol, atol=tol)
+    np.testing.assert_allclose(a.numpy(force=True), b.numpy(force=True), rtol=tol, atol=tol)
 
 
 def hidden(state):

@@ -11,6 +11,8 @@ import rtensor as torch
 from rtensor import nn, optim
 from rtensor.optim import lr_scheduler
 
+pytestmark = pytest.mark.any_device
+
 
 def run(optimizer_class, steps=5, dtype=torch.float64, **options):
     """Minimise a quadratic; return the path of the parameter."""
@@ -21,7 +23,7 @@ def run(optimizer_class, steps=5, dtype=torch.float64, **options):
         optimizer.zero_grad()
         (w * w * torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=dtype)).sum().backward()
         optimizer.step()
-        path.append(w.detach().double().numpy().copy())
+        path.append(w.detach().double().numpy(force=True).copy())
     return np.array(path)
 
 

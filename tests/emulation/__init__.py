@@ -53,14 +53,12 @@ def install() -> None:
     _module("cupy.linalg", **arrays.functions_of(np.linalg, arrays.LINALG))
     _module("cupy.fft", **arrays.functions_of(np.fft, arrays.FFT))
     _module("cupy.cuda", __path__=[], is_available=lambda: True)
-    _module("cupy.cuda.runtime", **_public(runtime))
     _module("cupy.cuda.memory", **_public(memory), **_names(pools, "PooledMemory MemoryPool Memory alloc"))
     _module("cupy.cuda.stream", **_public(streams))
     _module("cupy.cuda.graph", Graph=streams.Graph)
     _module("cupy.cuda.function", CPointer=kernels.CPointer)
     _module("cupy.cuda.device", **_public(devices))
     _module("cupy.cuda.compiler", CompileException=native.CompileException)
-    _module("cupy.cuda.cublas", **_public(blas))
     _module("cupy.cuda.pinned_memory", alloc_pinned_memory=pools.alloc_pinned_memory)
     vars(cupy.cuda).update(_names(memory, "MemoryPointer BaseMemory UnownedMemory"))
     vars(cupy.cuda).update(_names(pools, "alloc MemoryPool Memory alloc_pinned_memory"))
@@ -70,7 +68,7 @@ def install() -> None:
     for name in ("cupy_backends", "cupy_backends.cuda", "cupy_backends.cuda.libs", "cupy_backends.cuda.api"):
         _module(name, __path__=[])
     _module("cupy_backends.cuda.libs.cublas", **_public(blas))
-    _module("cupy_backends.cuda.api.runtime", **_public(runtime))
+    cupy.cuda.runtime = _module("cupy_backends.cuda.api.runtime", **_public(runtime))
     blas.load()
 
 

@@ -15,7 +15,6 @@ streamLegacy, streamPerThread = 1, 2
 eventDefault, eventBlockingSync, eventDisableTiming, eventInterprocess = 0, 1, 2, 4
 streamCaptureModeGlobal, streamCaptureModeThreadLocal, streamCaptureModeRelaxed = range(3)
 memoryTypeHost, memoryTypeDevice, memoryTypeManaged = 1, 2, 3
-deviceAttributeComputeCapabilityMajor, deviceAttributeComputeCapabilityMinor = 75, 76
 cudaDevAttrMaxThreadsPerBlock, cudaDevAttrMultiProcessorCount = 1, 16
 cudaDevAttrMaxSharedMemoryPerBlockOptin = 97
 _ERRORS = {
@@ -28,8 +27,6 @@ _ERRORS = {
     907: ("cudaErrorCapturedEvent", "operation not permitted on an event last recorded in a capturing stream"),
 }
 _ATTRIBUTES = {
-    deviceAttributeComputeCapabilityMajor: 9,
-    deviceAttributeComputeCapabilityMinor: 0,
     cudaDevAttrMaxThreadsPerBlock: 1024,
     cudaDevAttrMultiProcessorCount: 4,
     cudaDevAttrMaxSharedMemoryPerBlockOptin: 227 << 10,
