@@ -6,6 +6,11 @@ import cupy
 import numpy
 
 _WORDS = 3
+#: By the kinds in ``failures.cuh``; the index and the size are filled in.
+_ERRORS = {
+    1: (IndexError, "index {} is out of bounds for dimension with size {}"),
+    2: (IndexError, "Target {} is out of bounds."),
+}
 
 
 @functools.cache
@@ -17,7 +22,7 @@ def _block() -> tuple[object, numpy.ndarray]:
 
 
 def address() -> int:
-    """Where a kernel reports an index that is out of range: a flag, the index, the size."""
+    """Where a kernel reports a failure: its kind, and an index and a size."""
     return _block()[0].ptr
 
 
@@ -33,5 +38,6 @@ def check() -> None:
         return
     report = _block()[1]
     if report[0]:
+        kind, message = _ERRORS[int(report[0])]
         report[0] = 0
-        raise IndexError(f"index {report[1]} is out of bounds for dimension with size {report[2]}")
+        raise kind(message.format(report[1], report[2]))

@@ -3,14 +3,6 @@
 // p is the reduction's parameter.
 #include "math.cuh"
 
-// Integers add up in i64.
-template <typename T> struct Total { typedef i64 type; };
-template <> struct Total<half_t> { typedef float type; };
-template <> struct Total<bfloat16_t> { typedef float type; };
-template <> struct Total<float> { typedef float type; };
-template <> struct Total<double> { typedef double type; };
-template <typename R> struct Total<Complex<R>> { typedef Complex<R> type; };
-
 template <typename T> struct RealOf { typedef typename Accumulate<T>::type type; };
 template <typename R> struct RealOf<Complex<R>> { typedef R type; };
 

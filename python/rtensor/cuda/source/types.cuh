@@ -106,6 +106,9 @@ template <> struct IsFloat<bfloat16_t> { static const bool value = true; };
 template <typename T> struct Accumulate { typedef T type; };
 template <> struct Accumulate<half_t> { typedef float type; };
 template <> struct Accumulate<bfloat16_t> { typedef float type; };
+// Integers add up in i64.
+template <typename T, bool = IsFloat<T>::value || IsComplex<T>::value> struct Total { typedef i64 type; };
+template <typename T> struct Total<T, true> : Accumulate<T> {};
 
 template <> struct Limits<float> {
     static INLINE float infinity() { return __int_as_float(0x7f800000); }
