@@ -10,8 +10,8 @@ from rtensor.cuda._registry import kernel
 from rtensor.cuda._source import Source, struct
 
 ATTENTION = Source("attention.cu")
-#: Bytes of scores at a time.
-WORKSPACE = 64 << 20
+#: Bytes of scores at a time: they stay in the cache, with weights of 16 bits beside them.
+WORKSPACE = 24 << 20
 #: Queries of a causal block: later blocks see more keys.
 CAUSAL_ROWS = 1024
 HELD, MOST_DIMS = 8, 6

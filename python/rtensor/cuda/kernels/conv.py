@@ -91,10 +91,15 @@ def _check(x):
         raise unsupported("slow_conv2d_cuda", x.dtype)
 
 
+def _per_channel(bias, out):
+    """A bias that broadcasts over the images of a result."""
+    return bias if bias is None else bias.reshape(1, -1, *[1] * (out.ndim - 2))
+
+
 def _with_bias(out, bias):
     """Put the bias of each channel into the result; whether there is one."""
     if bias is not None:
-        out.copy_(bias.reshape(1, -1, *[1] * (out.ndim - 2)))
+        out.copy_(_per_channel(bias, out))
     return bias is not None
 
 
@@ -144,17 +149,18 @@ def _forward(g, x, w, bias, out):
     if g.direct:
         _depthwise("depthwise", g, x, w, bias, out)
         return
-    beta, joined = int(_with_bias(out, bias)), g.joined(g.images)
+    joined, added = g.joined(g.images), _per_channel(bias, out)
     for first, end in g.chunks(x.itemsize, joined):
         images, target = end - first, out[first:end]
         columns, weights = _columns(g, x[first:end], images, joined), _weights(g, w, images, joined)
         if images == 1 or not joined:
+            beta = int(_with_bias(target, bias))
             _product(target.view(-1, g.filters, g.windows.positions), weights, columns, beta)
             continue
         made = torch.empty(g.groups, g.filters, columns.shape[2], dtype=x.dtype, device=x.device)
         _product(made, weights, columns)
-        made = made.view(g.groups * g.filters, images, -1).transpose(0, 1).reshape(target.shape)
-        target.add_(made) if beta else target.copy_(made)
+        made = made.view(g.groups * g.filters, images, *target.shape[2:]).transpose(0, 1)
+        target.copy_(made) if added is None else torch.add(made, added, out=target)
 
 
 def _adjoint_in_input(g, y, w, bias, out):
