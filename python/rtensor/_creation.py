@@ -123,7 +123,7 @@ def set_default_tensor_type(t) -> None:
     from rtensor import _legacy_types
 
     kind = _legacy_types.named(t) if isinstance(t, str) else t
-    if not isinstance(getattr(kind, "dtype", None), _C.dtype):
+    if kind is None or not isinstance(getattr(kind, "dtype", None), _C.dtype):
         raise TypeError(f"invalid type object: {t!r}")
     _C.set_default_dtype(kind.dtype)
     _C._set_default_device(kind.place)

@@ -11,7 +11,7 @@ _NO_DRIVER = (
     "http://www.nvidia.com/Download/index.aspx"
 )
 _NO_CUPY = "rtensor uses GPUs through CuPy, which cannot be imported here: install cupy-cuda12x or cupy-cuda13x"
-_state = {"initialized": False, "count": 0}
+_state: dict[str, Any] = {"initialized": False, "count": 0}
 
 
 def load() -> None:
@@ -133,9 +133,8 @@ class device:
             self.prev_idx = current_device()
             set_device(self.idx)
 
-    def __exit__(self, *exc: object) -> bool:
+    def __exit__(self, *exc: object) -> None:
         set_device(self.prev_idx)
-        return False
 
 
 class device_of(device):

@@ -27,6 +27,9 @@ class Stream:
         A ``cudaStream_t`` that exists already.
     """
 
+    device: Any
+    _native: Any
+
     def __init__(self, device: Any = None, priority: int = 0, *, stream_ptr: int | None = None):
         cuda = _cuda()
         self.device = _C.device("cuda", _devices.index_of(device))

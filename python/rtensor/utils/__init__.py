@@ -1,8 +1,8 @@
-"""Tools around tensors: checkpoints in graphs, data loading, hook handles."""
+"""Tools around tensors: checkpoints in graphs, data loading, DLPack, hook handles."""
 
 from typing import Any
 
-__all__ = ["checkpoint", "data", "hooks"]
+__all__ = ["checkpoint", "data", "dlpack", "hooks"]
 
 
 def __getattr__(name: str) -> Any:
