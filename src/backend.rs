@@ -14,8 +14,9 @@ pub trait Backend: Send + Sync {
     /// Memory on the device, zeroed if asked for.
     fn alloc(&self, device: Device, nbytes: usize, zeroed: bool) -> Result<Arc<Storage>>;
 
-    /// Moves contiguous elements of one dtype between devices, one of them of this kind.
-    fn transfer(&self, target: &Tensor, source: &Tensor) -> Result<()>;
+    /// Moves contiguous elements of one dtype between devices, one of them of this kind. With `non_blocking`
+    /// the host need not wait where its memory is page-locked.
+    fn transfer(&self, target: &Tensor, source: &Tensor, non_blocking: bool) -> Result<()>;
 
     /// Computes a formula element by element; copies and conversions on the device are formulas, too.
     fn map(&self, map: &Map) -> Result<()>;
@@ -54,7 +55,7 @@ impl Backend for Cpu {
         }
     }
 
-    fn transfer(&self, target: &Tensor, source: &Tensor) -> Result<()> {
+    fn transfer(&self, target: &Tensor, source: &Tensor, _: bool) -> Result<()> {
         cpu::copy::copy(target, source)
     }
 
@@ -147,6 +148,15 @@ pub fn run(device: Device, entry: &'static Entry, args: Args, outs: &[Tensor]) -
     }
 }
 
+/// Runs an op whose output sizes depend on data.
+pub fn run_dynamic(device: Device, entry: &'static Entry, args: Args) -> Result<Vec<Tensor>> {
+    if device.is_cpu() || entry.has(ANY_DEVICE) {
+        Cpu.run_dynamic(entry, args)
+    } else {
+        of(device)?.run_dynamic(entry, args)
+    }
+}
+
 /// A row-major tensor on a device, not initialised.
 pub fn empty(device: Device, shape: &[i64], dtype: DType) -> Result<Tensor> {
     if device.is_cpu() {
@@ -172,6 +182,11 @@ pub fn map(map: &Map) -> Result<()> {
 
 /// Copies elements, between devices too; sizes are equal, dtypes may differ.
 pub fn copy(target: &Tensor, source: &Tensor) -> Result<()> {
+    copy_as(target, source, false)
+}
+
+/// As [`copy`]; with `non_blocking` the host does not wait for devices where it need not.
+pub fn copy_as(target: &Tensor, source: &Tensor, non_blocking: bool) -> Result<()> {
     let (to, from) = (target.device(), source.device());
     if to.is_cpu() && from.is_cpu() {
         return cpu::copy::copy(target, source);
@@ -187,7 +202,9 @@ pub fn copy(target: &Tensor, source: &Tensor) -> Result<()> {
         empty(to, source.shape(), source.dtype())?
     };
     if landed.numel() > 0 {
-        of(if to.is_cpu() { from } else { to })?.transfer(&landed, &packed)?;
+        let backend = of(if to.is_cpu() { from } else { to })?;
+        // What the host reads at once has to be there.
+        backend.transfer(&landed, &packed, non_blocking && (lands || from.is_cpu()))?;
     }
     if lands { Ok(()) } else { copy(target, &landed) }
 }

@@ -21,7 +21,7 @@ class NumpyBackend(Backend):
         block = np.zeros(max(nbytes, 1), np.uint8)
         return block, block.ctypes.data
 
-    def transfer(self, target, source):
+    def transfer(self, target, source, non_blocking=False):
         ctypes.memmove(target.data_ptr(), source.data_ptr(), target.numel() * target.itemsize)
 
     def map(self, formula, signature, words, count):

@@ -29,8 +29,11 @@ class Backend:
         """Memory on the current device: an object that keeps it alive, and its address."""
         raise NotImplementedError(f"{type(self).__name__} does not allocate")
 
-    def transfer(self, target: Tensor, source: Tensor) -> None:
-        """Move contiguous elements of one dtype between devices, one of them of this kind."""
+    def transfer(self, target: Tensor, source: Tensor, non_blocking: bool = False) -> None:
+        """Move contiguous elements of one dtype between devices, one of them of this kind.
+
+        With `non_blocking` (``x.to(device, non_blocking=True)``) the host need not wait where its memory is page-locked.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not copy between devices")
 
     def map(self, formula: "Formula", signature: str, words: bytes, count: int) -> None:

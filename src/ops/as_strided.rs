@@ -1,9 +1,9 @@
 //! Views of any strides over a tensor's storage.
 
-use super::view::zeros;
+use super::view::{beside, zeros};
 use super::{Aliases, Args, Body, F, Grads, I, M, O, Val, alias, named};
 use crate::autograd::Ctx;
-use crate::tensor::{Dims, Layout, Tensor};
+use crate::tensor::{Dims, Layout};
 use crate::{Result, call, ensure, err, grads, ops};
 
 pub(super) fn as_strided(a: Args) -> Result<Aliases> {
@@ -70,8 +70,7 @@ fn as_strided_back(c: &Ctx) -> Grads {
         let reach = |layout: &Layout| layout.extent().map_or(0, |(_, high)| high + 1);
         let room = reach(&from).max(reach(&view));
         let like = g.clone().get()?;
-        let index = Tensor::from_slice(&index, &[index.len() as i64])?;
-        let index = crate::backend::to_device(&index, like.device())?;
+        let index = beside(&index, &[index.len() as i64], &like)?;
         let buffer = Val::from(zeros(&[room], &like)?);
         let buffer = buffer.index_add(0i64, index, g.reshape([-1i64]));
         call!(

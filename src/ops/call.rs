@@ -35,8 +35,8 @@ pub fn call(entry: &'static Entry, args: &[Value]) -> Result<Outputs> {
             let survey = Survey::of(entry, args)?;
             let prepared = prepare(entry, args, &survey)?;
             let device = survey.device(entry, args)?;
-            let results = backend::of(device)?
-                .run_dynamic(entry, Args(prepared.as_deref().unwrap_or(args)))?;
+            let results =
+                backend::run_dynamic(device, entry, Args(prepared.as_deref().unwrap_or(args)))?;
             let results: Tensors = results.into();
             if survey.recorded {
                 autograd::record(entry, args, &results)?;

@@ -3,6 +3,7 @@
 use smallvec::smallvec;
 
 use super::options::one;
+use super::view::beside;
 use super::{Args, Body, F, Outputs, Val, Value, result_type};
 use crate::tensor::{DType, Tensor, check_room};
 use crate::{Result, call, ensure, error, fail, ops};
@@ -144,7 +145,7 @@ fn combinations(args: Args) -> Result<Outputs> {
         }
     }
     let rows = indices.len() as i64 / r;
-    let index = Tensor::from_slice(&indices, &[indices.len() as i64])?;
+    let index = beside(&indices, &[indices.len() as i64], x)?;
     one(call!(
         "reshape",
         call!("index_select", x, 0, index),

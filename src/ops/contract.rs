@@ -234,7 +234,7 @@ fn matrix_power(a: Args) -> Result<Outputs> {
     square_matrix(x, "linalg.matrix_power")?;
     let size = x.shape()[x.ndim() - 1];
     if n == 0 {
-        let eye = Val(call!("eye", size, x.dtype()));
+        let eye = Val::from(x).eye(size, size, x.dtype());
         // Zeros below the matrix: the result depends on it, with a gradient of zero.
         return single(Val::from(x).tril(-size).add(eye));
     }

@@ -29,9 +29,10 @@ fn meta_copy(args: Args) -> Result<Outs> {
 
 fn run_copy(args: Args, outs: &[Tensor]) -> Result<()> {
     let source = args.t(1)?;
-    backend::copy(
+    backend::copy_as(
         &outs[0],
         &source.alias(source.layout().expand(outs[0].shape())?)?,
+        args.bool(2)?,
     )
 }
 
@@ -59,6 +60,10 @@ fn meta_clone(args: Args) -> Result<Outs> {
 
 fn run_clone(args: Args, outs: &[Tensor]) -> Result<()> {
     backend::copy(&outs[0], args.t(0)?)
+}
+
+fn run_to_copy(args: Args, outs: &[Tensor]) -> Result<()> {
+    backend::copy_as(&outs[0], args.t(0)?, args.bool(5)?)
 }
 
 /// The gradient in the dtype and on the device of the input in a slot.
@@ -181,7 +186,7 @@ ops! {
 
     /// A copy of the tensor in another dtype, on another device, or in another memory format.
     "_to_copy(Tensor self, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool non_blocking=False, MemoryFormat? memory_format=None) -> Tensor",
-    F | STRIDED | LAZY | ANY_DEVICE, kernel(meta_to_copy, run_clone),
+    F | STRIDED | LAZY | ANY_DEVICE, kernel(meta_to_copy, run_to_copy),
     grad named("ToCopyBackward0", 0, |c| grads![as_input(c, 0)]);
 
     /// A copy of the tensor; gradients flow through it.

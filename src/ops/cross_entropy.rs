@@ -1,13 +1,16 @@
 //! Negative log-likelihood and cross entropy.
 
+use smallvec::smallvec;
+
 use super::conv::dense;
 use super::loss::{MEAN, SUM};
 use super::matmul::single;
-use super::{Args, Body, F, Outputs, SHAPES, Val, Value, arg, named};
+use super::{Args, Body, F, Out, Outputs, Outs, SHAPES, Val, Value, arg, kernel, named};
 use crate::autograd::Ctx;
+use crate::cpu::index::out_of_range;
 use crate::cpu::nll::{self, Rows};
 use crate::tensor::{DType, Scalar, Tensor};
-use crate::{Result, call, dispatch, ensure, fail, grads, ops};
+use crate::{Result, call, cpu, dispatch, ensure, fail, grads, ops};
 
 /// Position of the classes: the second dimension, or the only one.
 fn class_dim(x: &Tensor) -> i64 {
@@ -75,12 +78,10 @@ fn targets(x: &Tensor, y: &Tensor, weight: Option<&Tensor>, ignore: i64) -> Resu
     };
     let kept = y.ne(Value::from(ignore));
     let class = y.masked_fill(kept.logical_not(), 0i64);
-    for found in class.clone().get()?.to_vec::<i64>()? {
-        ensure!(
-            (0..classes).contains(&found),
-            Index,
-            "Target {found} is out of bounds."
-        );
+    if x.device().is_cpu()
+        && let Some(bad) = out_of_range(&class.clone().get()?, 0, classes)
+    {
+        fail!(Index, "Target {bad} is out of bounds.");
     }
     let weight = match weight {
         Some(w) => {
@@ -125,9 +126,19 @@ fn unsupported(dtype: DType) -> Result<()> {
 }
 
 /// (loss, sum of the weights).
-fn nll(a: Args) -> Result<Vec<Tensor>> {
+fn nll_meta(a: Args) -> Result<Outs> {
+    let (x, y) = (a.t(0)?, a.t(1)?);
+    nll_check(x, y, a.opt_t(2)?)?;
+    let whole = matches!(a.int(3)?, MEAN | SUM) || x.ndim() == 1;
+    let shape = if whole { &[] } else { y.shape() };
+    Ok(smallvec![
+        Out::new(shape, x.dtype()),
+        Out::new(&[], x.dtype())
+    ])
+}
+
+fn nll(a: Args, outs: &[Tensor]) -> Result<()> {
     let (x, y, weight, reduction, ignore) = (a.t(0)?, a.t(1)?, a.opt_t(2)?, a.int(3)?, a.int(4)?);
-    nll_check(x, y, weight)?;
     let (rows, dtype) = (rows(x.shape(), ignore), x.dtype().compute());
     let (scores, targets, weights) = (
         dense(x, dtype)?,
@@ -138,27 +149,46 @@ fn nll(a: Args) -> Result<Vec<Tensor>> {
     if let Some(bad) = rows.bad_target(found) {
         fail!(Index, "Target {bad} is out of bounds.");
     }
-    let shape = if x.ndim() == 1 { &[] } else { y.shape() };
-    let losses = Tensor::empty(shape, dtype)?;
+    let losses = if outs[0].numel() == targets.numel() {
+        own_or_wide(&outs[0], dtype)?
+    } else {
+        Tensor::empty(targets.shape(), dtype)?
+    };
     let (mut sum, mut total) = (0.0, 0.0);
     dispatch!(@arms dtype, T, {
         let weights = weights.as_ref().map(Tensor::as_slice::<T>).transpose()?;
-        // SAFETY: the tensor was just made.
+        // SAFETY: nothing else reads the output or the tensor just made.
         let losses = unsafe { losses.as_mut_slice::<T>()? };
         let (s, t) = nll::forward(&rows, scores.as_slice::<T>()?, found, weights, losses);
         (sum, total) = (f64::from(s), f64::from(t));
     }, unsupported(dtype)?, F32 f32, F64 f64);
-    let scalar = |value: f64| Tensor::scalar(Scalar::Float(value), x.dtype());
-    let loss = match reduction {
-        MEAN => scalar(sum / total)?,
-        SUM => scalar(sum)?,
-        _ => dense(&losses, x.dtype())?,
-    };
-    Ok(vec![loss, scalar(total)?])
+    cpu::fill::fill(&outs[1], Scalar::Float(total));
+    match reduction {
+        MEAN => cpu::fill::fill(&outs[0], Scalar::Float(sum / total)),
+        SUM => cpu::fill::fill(&outs[0], Scalar::Float(sum)),
+        _ => keep(&outs[0], &losses)?,
+    }
+    Ok(())
+}
+
+/// The output itself where it has the dtype that is computed in, else a tensor like it that has.
+fn own_or_wide(out: &Tensor, dtype: DType) -> Result<Tensor> {
+    if out.dtype() == dtype {
+        return Ok(out.clone());
+    }
+    Tensor::empty(out.shape(), dtype)
+}
+
+/// Brings to the output what was computed in a tensor of [`own_or_wide`].
+fn keep(out: &Tensor, computed: &Tensor) -> Result<()> {
+    if out.shares_storage(computed) {
+        return Ok(());
+    }
+    cpu::copy::copy(out, computed)
 }
 
 /// `_nll_loss_grad(grad, target, weight, total, reduction, ignore_index, size)`.
-fn nll_backward(a: Args) -> Result<Vec<Tensor>> {
+fn nll_backward(a: Args, outs: &[Tensor]) -> Result<()> {
     let (g, y, weight, total) = (a.t(0)?, a.t(1)?, a.opt_t(2)?, a.t(3)?);
     let (reduction, ignore, size) = (a.int(4)?, a.int(5)?, a.ints(6)?);
     let dtype = g.dtype().compute();
@@ -170,14 +200,14 @@ fn nll_backward(a: Args) -> Result<Vec<Tensor>> {
         )?,
         _ => dense(g, dtype)?,
     };
-    let grad = Tensor::empty(size, dtype)?;
+    let wide = own_or_wide(&outs[0], dtype)?;
     dispatch!(@arms dtype, T, {
         let weights = weights.as_ref().map(Tensor::as_slice::<T>).transpose()?;
-        // SAFETY: the tensor was just made.
-        let grad = unsafe { grad.as_mut_slice::<T>()? };
+        // SAFETY: nothing else reads the output or the tensor just made.
+        let grad = unsafe { wide.as_mut_slice::<T>()? };
         nll::backward(&rows(size, ignore), targets.as_slice::<i64>()?, weights, slopes.as_slice::<T>()?, grad);
     }, unsupported(dtype)?, F32 f32, F64 f64);
-    Ok(vec![dense(&grad, g.dtype())?])
+    keep(&outs[0], &wide)
 }
 
 fn nll_grad(c: &Ctx) -> super::Grads {
@@ -336,10 +366,11 @@ fn by_probability(logs: &Val, a: Args) -> Result<Outputs> {
 ops! {
     /// Negative log-likelihood of target classes, and the sum of their weights.
     "_nll_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> (Tensor, Tensor)", 0,
-    Body::Dynamic { cpu: nll }, grad named("NllLossBackward0", arg(1) | arg(2) | super::out(1) | SHAPES, nll_grad);
+    kernel(nll_meta, nll), grad named("NllLossBackward0", arg(1) | arg(2) | super::out(1) | SHAPES, nll_grad);
     /// The gradient of `_nll_loss`, and linear in its own.
     "_nll_loss_grad(Tensor grad, Tensor target, Tensor? weight, Tensor total, int reduction, int ignore_index, int[] size) -> Tensor", 0,
-    Body::Dynamic { cpu: nll_backward }, grad named("NllLossBackwardBackward0", arg(1) | arg(2), |c| {
+    kernel(|a| Ok(smallvec![Out::new(a.ints(6)?, a.t(0)?.dtype())]), nll_backward),
+    grad named("NllLossBackwardBackward0", arg(1) | arg(2), |c| {
         let a = c.args();
         grads![Val(call!("_nll_loss", c.g(), c.x(1), c.opt_x(2), a.get(4), a.get(5))), None, None, None]
     });

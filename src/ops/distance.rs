@@ -1,6 +1,7 @@
 //! Distances between rows.
 
 use super::matmul::single;
+use super::view::beside;
 use super::{Args, Body, F, Outputs, SHAPES, Val, arg, named, out};
 use crate::autograd::{Ctx, NoGrad};
 use crate::tensor::Tensor;
@@ -117,9 +118,8 @@ fn pdist(a: Args) -> Result<Outputs> {
     let n = x.shape()[0];
     let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
     let (first, second): (Vec<i64>, Vec<i64>) = pairs.unzip();
-    let rows = |index: &[i64]| {
-        Val::from(x).index_select(0, Val(Tensor::from_slice(index, &[index.len() as i64])))
-    };
+    let rows =
+        |index: &[i64]| Val::from(x).index_select(0, Val(beside(index, &[index.len() as i64], x)));
     let difference = rows(&first) - &rows(&second);
     single(Val(call!("linalg.vector_norm", difference, p, [1i64])))
 }

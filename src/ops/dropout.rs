@@ -103,7 +103,7 @@ fn run_rrelu(args: Args, outs: &[Tensor]) -> Result<()> {
                 *value *= *slope;
             }
         }
-    });
+    })?;
     for (out, values) in outs.iter().zip([result, noise]) {
         copy::copy(out, &Tensor::from_slice(&values, x.shape())?)?;
     }

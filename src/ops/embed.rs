@@ -1,11 +1,14 @@
 //! Look-up of rows by index: embeddings and one-hot vectors.
 
+use smallvec::smallvec;
+
 use super::matmul::single;
-use super::selection::row_major;
-use super::{Args, Body, F, Outputs, SHAPES, Val, Value, arg, named};
+use super::selection::{long, row_major};
+use super::view::beside;
+use super::{Args, Body, F, Out, Outputs, Outs, SHAPES, Val, Value, arg, kernel, named};
 use crate::autograd::Ctx;
-use crate::cpu::index::extremes;
-use crate::tensor::{DType, Tensor};
+use crate::cpu::index::{extremes, gather_tensor};
+use crate::tensor::{DType, Dims, Layout, Tensor};
 use crate::{Result, call, ensure, grads, ops};
 
 fn check_indices(indices: &Tensor, what: &str) -> Result<()> {
@@ -18,19 +21,30 @@ fn check_indices(indices: &Tensor, what: &str) -> Result<()> {
     Ok(())
 }
 
-fn embedding(a: Args) -> Result<Vec<Tensor>> {
+fn embedding_meta(a: Args) -> Result<Outs> {
     let (weight, indices) = (a.t(0)?, a.t(1)?);
     ensure!(weight.ndim() == 2, Runtime, "'weight' must be 2-D");
     check_indices(indices, "indices")?;
-    super::loss::primitive(|| rows(weight, indices))
+    let mut shape = Dims::from_slice(indices.shape());
+    shape.push(weight.shape()[1]);
+    Ok(smallvec![Out::new(&shape, weight.dtype())])
 }
 
-fn rows(weight: &Tensor, indices: &Tensor) -> Val {
-    let mut shape = indices.shape().to_vec();
-    shape.push(weight.shape()[1]);
-    Val::from(weight)
-        .index_select(0, Val::from(indices).reshape([-1i64]))
-        .reshape(shape)
+/// The rows lie one after the other, whatever the sizes of the indices.
+fn embedding(a: Args, outs: &[Tensor]) -> Result<()> {
+    let (weight, index) = (a.t(0)?, long(&row_major(a.t(1)?)?)?);
+    let count = index.numel();
+    let index = index.alias(Layout {
+        offset: index.layout().offset,
+        ..Layout::contiguous(&[count])
+    })?;
+    let rows = outs[0].alias(Layout::contiguous(&[count, weight.shape()[1]]))?;
+    ensure!(
+        gather_tensor(&rows, weight, 0, &index, &[1, 0]),
+        Index,
+        "index out of range in self"
+    );
+    Ok(())
 }
 
 /// Rows of the gradient added up per index; the padding row gets none, frequent rows get their mean if asked.
@@ -45,12 +59,12 @@ fn embedding_grad(c: &Ctx) -> super::Grads {
             g = g.masked_fill(index.eq(Value::from(padding)).unsqueeze(1), 0i64);
         }
         if by_frequency {
-            let ones = Val(call!("ones", [count], g.dtype()));
-            let zeros = Val(call!("zeros", [shape[0]], g.dtype()));
+            let ones = g.new_ones([count], g.dtype());
+            let zeros = g.new_zeros([shape[0]], g.dtype());
             let frequency = zeros.index_add(0, &index, ones).index_select(0, &index);
             g = g.div(frequency.unsqueeze(1));
         }
-        Val(call!("zeros", &shape, g.dtype())).index_add(0, &index, g)
+        g.new_zeros(&shape, g.dtype()).index_add(0, &index, g)
     };
     grads![c.when(0, grad), None]
 }
@@ -73,6 +87,9 @@ fn one_hot(a: Args) -> Result<Outputs> {
         Runtime,
         "one_hot is only applicable to index tensor of type LongTensor."
     );
+    if !x.device().is_cpu() {
+        return single(one_hot_by_scatter(&x.into(), classes));
+    }
     let index = row_major(x)?;
     let values = index.as_slice::<i64>()?;
     let (low, high) = extremes(values);
@@ -111,6 +128,22 @@ fn one_hot(a: Args) -> Result<Outputs> {
         slots[row * classes as usize + class as usize] = 1;
     }
     single(Val(Ok(out)))
+}
+
+/// Off the CPU, where values are read only to infer how many classes there are.
+fn one_hot_by_scatter(x: &Val, classes: i64) -> Val {
+    let filled = || {
+        let classes = if classes == -1 {
+            call!("amax", x, Vec::<i64>::new(), false)?.item()?.to_i64() + 1
+        } else {
+            classes
+        };
+        let mut shape = x.shape().to_vec();
+        shape.push(classes);
+        let zeros = x.new_zeros(shape, DType::I64);
+        call!("scatter/value", zeros, -1, x.unsqueeze(-1), 1i64)
+    };
+    Val(filled())
 }
 
 /// The bag of each row, and how many bags there are.
@@ -156,7 +189,7 @@ fn embedding_bag(a: Args) -> Result<Outputs> {
     let (owner, bags) = bag_of_each(indices.numel(), offsets, include_last)?;
     let (width, rows) = (weight.shape()[1], weight.shape()[0]);
     let flat = Val::from(indices).reshape([-1i64]).to(DType::I64);
-    let owner = Val(Tensor::from_slice(&owner, &[owner.len() as i64]));
+    let owner = Val(beside(&owner, &[owner.len() as i64], weight));
     let (flat, owner, keep) = match padding {
         None => (flat, owner, None),
         Some(p) => {
@@ -178,10 +211,12 @@ fn embedding_bag(a: Args) -> Result<Outputs> {
         let w = keep.map_or(w.clone(), |kept| w.index_select(0, kept));
         picked = picked.mul(w.unsqueeze(1));
     }
-    let zeros = Val(call!("zeros", [bags as i64, width], weight.dtype()));
+    let zeros = picked.new_zeros([bags as i64, width], picked.dtype());
     let count = owner.shape()[0];
-    let ones = Val(call!("ones", [count], DType::I64));
-    let sizes = Val(call!("zeros", [bags as i64], DType::I64)).index_add(0, &owner, ones);
+    let ones = owner.new_ones([count], DType::I64);
+    let sizes = owner
+        .new_zeros([bags as i64], DType::I64)
+        .index_add(0, &owner, ones);
     let value = if mode == 2 {
         let index = owner.unsqueeze(1).expand([count, width]);
         Val(call!(
@@ -202,7 +237,7 @@ fn embedding_bag(a: Args) -> Result<Outputs> {
         };
         if mode == 0 { sum } else { sum.div(divisor()) }
     };
-    let none = Val(call!("zeros", [0i64], DType::I64));
+    let none = owner.new_zeros([0i64], DType::I64);
     [value, owner, sizes, none]
         .into_iter()
         .map(|v| v.get().map(Value::Tensor))
@@ -212,7 +247,7 @@ fn embedding_bag(a: Args) -> Result<Outputs> {
 ops! {
     /// Rows of a matrix by index.
     "embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor",
-    F, Body::Dynamic { cpu: embedding }, grad named("EmbeddingBackward0", arg(1) | SHAPES, embedding_grad);
+    F, kernel(embedding_meta, embedding), grad named("EmbeddingBackward0", arg(1) | SHAPES, embedding_grad);
     /// Scales the rows that the indices name to a norm of at most `max_norm`.
     "embedding_renorm(Tensor self, Tensor indices, float max_norm, float norm_type) -> Tensor", super::I | F,
     Body::Composite(embedding_renorm);

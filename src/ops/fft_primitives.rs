@@ -156,7 +156,7 @@ fn mirror_weights(x: &Val, dim: i64, n: i64) -> Val {
     {
         *size = -1;
     }
-    Val(Tensor::from_slice(&weights, &[n / 2 + 1]))
+    x.beside(&weights, &[n / 2 + 1])
         .to(x.dtype().to_real())
         .reshape(shape)
 }

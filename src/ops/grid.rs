@@ -2,8 +2,9 @@
 
 use super::matmul::single;
 use super::resample::CUBIC;
+use super::view::beside;
 use super::{Args, Body, F, Outputs, Val, Value};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::DType;
 use crate::{Result, call, ensure, fail, ops};
 
 /// Positions from -1..1 to elements.
@@ -223,7 +224,7 @@ fn affine_grid(a: Args) -> Result<Outputs> {
                 _ => (2.0 * i as f64 + 1.0) / n as f64 - 1.0,
             })
             .collect();
-        Val(Tensor::from_slice(&steps, &[n])).to(theta.dtype())
+        Val(beside(&steps, &[n], theta)).to(theta.dtype())
     };
     let sizes = &size[2..];
     let mut columns = Vec::new();

@@ -200,7 +200,7 @@ fn gather(a: Args, outs: &[Tensor]) -> Result<()> {
 
 /// Indices in which those from the end, if there are any, are replaced.
 fn counted_from_front(index: &Tensor, size: i64) -> Result<Tensor> {
-    if out_of_range(&long(index)?, 0, i64::MAX).is_none() {
+    if index.device().is_cpu() && out_of_range(index, 0, i64::MAX).is_none() {
         return Ok(index.clone());
     }
     let index = Val::from(index);

@@ -243,6 +243,7 @@ fn applied(x: &Tensor, items: &[IndexItem]) -> Result<Applied> {
                         chosen(item)?
                     }
                 };
+                let index = beside(index, &view)?;
                 let dims = if is_mask(&index) { index.ndim() } else { 1 };
                 indices.resize(indices.len() + dim - covered, None);
                 indices.push(Some(index));
@@ -253,6 +254,20 @@ fn applied(x: &Tensor, items: &[IndexItem]) -> Result<Applied> {
         }
     }
     Ok(Applied { view, indices })
+}
+
+/// An index on the device of what it selects from: one on the CPU may be for any device.
+fn beside(index: Tensor, view: &Tensor) -> Result<Tensor> {
+    if index.device() == view.device() {
+        return Ok(index);
+    }
+    ensure!(
+        index.device().is_cpu(),
+        Runtime,
+        "indices should be either on cpu or on the same device as the indexed tensor ({})",
+        view.device()
+    );
+    backend::to_device(&index, view.device())
 }
 
 /// The index as it is, unless it is a single truth value.

@@ -163,7 +163,7 @@ fn unpack(lu: &Val) -> (Val, Val) {
     let shape = lu.shape();
     let (rows, cols) = (shape[shape.len() - 2], shape[shape.len() - 1]);
     let k = rows.min(cols);
-    let eye = Val(call!("eye/m", rows, k, lu.dtype()));
+    let eye = lu.eye(rows, k, lu.dtype());
     (
         lu.narrow(-1, 0, k).tril(-1).add(eye),
         lu.narrow(-2, 0, k).triu(0),
@@ -296,7 +296,7 @@ fn lu_unpack(a: Args) -> Result<Outputs> {
         Runtime,
         "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype. Note: this function is intended to be used with the output produced by torch.linalg.lu_factor"
     );
-    let none = || Val(call!("zeros", [0i64], lu.dtype()));
+    let none = || lu.new_zeros([0i64], lu.dtype());
     let rows = lu.shape()[lu.ndim() - 2];
     let p = if order {
         permutation(&pivots, rows, lu.dtype())

@@ -6,7 +6,7 @@ use super::linalg::{
 };
 use super::loss::primitive;
 use super::matmul::single;
-use super::{Args, Body, F, M, O, Outputs, Val, Value, arg, named, out};
+use super::{ANY_DEVICE, Args, Body, F, M, O, Outputs, Val, Value, arg, named, out};
 use crate::autograd::Ctx;
 use crate::cpu::{linalg, linalg_factor};
 use crate::tensor::Tensor;
@@ -150,7 +150,7 @@ fn cholesky(a: Args) -> Result<Outputs> {
 fn cholesky_inverse(a: Args) -> Result<Vec<Tensor>> {
     let (x, upper) = (a.t(0)?, a.bool(1)?);
     check_square(x, "cholesky_inverse")?;
-    let eye = Val(call!("eye", size(x).0 as i64, x.dtype()));
+    let eye = Val::from(x).eye(size(x).0 as i64, size(x).1 as i64, x.dtype());
     primitive(|| solve_with_factor(&eye.expand(x.shape().to_vec()), &Val::from(x), upper))
 }
 
@@ -225,10 +225,10 @@ ops! {
     /// Cholesky factors of Hermitian matrices.
     "cholesky(Tensor self, bool upper=False) -> Tensor", F | M | O, Body::Composite(cholesky);
     /// Inverses of Hermitian matrices from their Cholesky factors.
-    "cholesky_inverse(Tensor self, bool upper=False) -> Tensor", F | M | O, Body::Dynamic { cpu: cholesky_inverse },
+    "cholesky_inverse(Tensor self, bool upper=False) -> Tensor", F | M | O | ANY_DEVICE, Body::Dynamic { cpu: cholesky_inverse },
     grad named("CholeskyInverseBackward0", arg(0) | out(0), cholesky_inverse_grad);
     /// Solution of linear systems from Cholesky factors of the same batch.
-    "_cholesky_solve(Tensor self, Tensor input2, bool upper) -> Tensor", 0, Body::Dynamic { cpu: solve_same_batch },
+    "_cholesky_solve(Tensor self, Tensor input2, bool upper) -> Tensor", ANY_DEVICE, Body::Dynamic { cpu: solve_same_batch },
     grad named("CholeskySolveBackward0", arg(1) | out(0), cholesky_solve_grad);
     /// Solution of a linear system from a Cholesky factor.
     "cholesky_solve(Tensor self, Tensor input2, bool upper=False) -> Tensor", F | M | O, Body::Composite(cholesky_solve);

@@ -249,7 +249,7 @@ fn cond(x: &Tensor, order: Option<Order>) -> Result<Outputs> {
     }
     super::contract::square_matrix(x, "linalg.cond")?;
     if x.numel() == 0 {
-        return single(Val(call!("zeros", with_lead(x, &[]), x.dtype().to_real())));
+        return single(Val::from(x).new_zeros(with_lead(x, &[]), x.dtype().to_real()));
     }
     let mut parts = call_all!("linalg.inv_ex", x, false)?
         .into_iter()
@@ -369,7 +369,7 @@ fn matrix_exp(a: Args) -> Result<Outputs> {
         0.0
     };
     let v = Val::from(x) * 0.5f64.powf(halvings);
-    let eye = Val(call!("eye", n, x.dtype()));
+    let eye = v.eye(n, n, x.dtype());
     // Horner's scheme; 18 terms leave less than an ulp at a norm of one half.
     let mut sum = eye.clone();
     for k in (1..=18).rev() {

@@ -57,7 +57,7 @@ fn check_reflectors(x: &Tensor, tau: &Tensor, op: &str) -> Result<()> {
 /// The product of the reflectors `I - tau v v^H`, or its adjoint, times `c`.
 fn reflect(x: &Tensor, tau: &Tensor, mut c: Val, adjoint: bool) -> Val {
     let (m, n) = size(x);
-    let eye = Val(call!("eye/m", m as i64, n as i64, x.dtype()));
+    let eye = c.eye(m as i64, n as i64, x.dtype());
     let (vectors, factors) = (Val::from(x).tril(-1).add(eye), Val::from(tau));
     let k = tau.shape().last().copied().unwrap_or(0);
     for step in 0..k {
@@ -78,7 +78,9 @@ fn householder_product(a: Args) -> Result<Outputs> {
     let (x, tau) = (a.t(0)?, a.t(1)?);
     check_reflectors(x, tau, "torch.linalg.householder_product")?;
     let (m, n) = size(x);
-    let eye = Val(call!("eye/m", m as i64, n as i64, x.dtype())).expand(x.shape().to_vec());
+    let eye = Val::from(x)
+        .eye(m as i64, n as i64, x.dtype())
+        .expand(x.shape().to_vec());
     let q = reflect(x, tau, eye, false);
     single(Val(call!("clone", q)))
 }

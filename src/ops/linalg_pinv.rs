@@ -3,7 +3,7 @@
 use super::linalg::{check_dtype, check_matrix, size, with_lead};
 use super::loss::primitive;
 use super::matmul::single;
-use super::{Args, Body, F, M, O, Outputs, Val, Value, arg, named, out};
+use super::{ANY_DEVICE, Args, Body, F, M, O, Outputs, Val, Value, arg, named, out};
 use crate::autograd::Ctx;
 use crate::tensor::{DType, Tensor};
 use crate::{Result, call, call_all, ensure, grads, ops};
@@ -55,7 +55,7 @@ fn largest_of(s: &Val) -> Val {
 fn rank(x: &Tensor, atol: &Value, rtol: &Value, hermitian: bool) -> Result<Outputs> {
     check_matrix(x, "torch.linalg.matrix_rank")?;
     if x.numel() == 0 {
-        return single(Val(call!("zeros", with_lead(x, &[]), DType::I64)));
+        return single(Val::from(x).new_zeros(with_lead(x, &[]), DType::I64));
     }
     let s = hermitian_values(&x.detached(), hermitian)?;
     let limit = tolerance(x, &largest_of(&s), atol, rtol)?;
@@ -80,7 +80,7 @@ fn pinv_value(a: Args) -> Result<Vec<Tensor>> {
 fn pinv_of(x: &Tensor, atol: &Value, rtol: &Value, hermitian: bool) -> Result<Val> {
     let (m, n) = size(x);
     if x.numel() == 0 {
-        return Ok(Val(call!("zeros", with_lead(x, &[n, m]), x.dtype())));
+        return Ok(super::view::zeros(&with_lead(x, &[n, m]), x).into());
     }
     let parts: Vec<Val> = if hermitian {
         call_all!("linalg.eigh", x)
@@ -186,7 +186,7 @@ fn lstsq(a: Args) -> Result<Outputs> {
     };
     let zero = Value::from(0.0);
     let solution = Val(call!("_linalg_pinv", x, zero.clone(), limit.clone(), false)).matmul(&right);
-    let empty = |dtype: DType| Val(call!("zeros", [0i64], dtype));
+    let empty = |dtype: DType| Val::from(x).new_zeros([0i64], dtype);
     let rank = if driver == "gels" {
         empty(DType::I64)
     } else {
@@ -232,7 +232,7 @@ ops! {
     /// Ranks of matrices, given the tolerance.
     "linalg.matrix_rank/tol(Tensor A, Tensor|Scalar tol, bool hermitian=False) -> Tensor", F | O, Body::Composite(matrix_rank_tol);
     /// Pseudo-inverses, with PyTorch's defaults filled in.
-    "_linalg_pinv(Tensor A, Tensor|Scalar? atol, Tensor|Scalar? rtol, bool hermitian) -> Tensor", 0,
+    "_linalg_pinv(Tensor A, Tensor|Scalar? atol, Tensor|Scalar? rtol, bool hermitian) -> Tensor", ANY_DEVICE,
     Body::Dynamic { cpu: pinv_value }, grad named("LinalgPinvBackward0", arg(0) | out(0), |c| {
         let mut all = pinv_grad(c);
         all.resize(c.slots(), None);

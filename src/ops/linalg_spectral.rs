@@ -91,7 +91,7 @@ fn svd_grad(c: &Ctx) -> super::Grads {
     let (m, n) = (u.shape()[u.ndim() - 2], vh.shape()[vh.ndim() - 1]);
     let skew = |v: Val| v.sub(v.mh());
     let squares = s.square();
-    let eye = Val(call!("eye", k, s.dtype()));
+    let eye = s.eye(k, k, s.dtype());
     let gaps = squares
         .unsqueeze(-2)
         .sub(squares.unsqueeze(-1))
@@ -156,7 +156,7 @@ fn old_svd(a: Args) -> Result<Outputs> {
         return Ok(outs);
     }
     let (m, n) = size(x);
-    let zeros = |n: usize| call!("zeros", with_lead(x, &[n, n]), x.dtype());
+    let zeros = |n: usize| super::view::zeros(&with_lead(x, &[n, n]), x);
     let values = outs.into_iter().nth(1).unwrap_or_default();
     Ok([zeros(m)?.into(), values, zeros(n)?.into()]
         .into_iter()
@@ -208,7 +208,7 @@ fn eigh_grad(c: &Ctx) -> super::Grads {
         return grads![v.mul(gl.unsqueeze(-2)).matmul(v.mh())];
     };
     let n = l.shape()[l.ndim() - 1];
-    let eye = Val(call!("eye", n, l.dtype()));
+    let eye = l.eye(n, n, l.dtype());
     let gaps = l.unsqueeze(-2).sub(l.unsqueeze(-1)).add(&eye).to(v.dtype());
     let turn = off_diagonal(v.mh().matmul(gv).div(gaps), n);
     let inner = match gl {
@@ -220,7 +220,7 @@ fn eigh_grad(c: &Ctx) -> super::Grads {
 
 /// The matrix with zeros on its diagonal.
 fn off_diagonal(v: Val, n: i64) -> Val {
-    let eye = Val(call!("eye", n, DType::Bool));
+    let eye = v.eye(n, n, DType::Bool);
     v.masked_fill(eye, 0.0)
 }
 
@@ -276,7 +276,7 @@ fn eig_grad(c: &Ctx) -> super::Grads {
         let turn = v.mh().matmul(gv);
         let lengths = turn.diagonal(0, -2, -1).real().unsqueeze(-2).to(v.dtype());
         let rest = turn.sub(v.mh().matmul(v.mul(lengths)));
-        let eye = Val(call!("eye", n, l.dtype()));
+        let eye = l.eye(n, n, l.dtype());
         let gaps = l.unsqueeze(-2).sub(l.unsqueeze(-1)).conj().add(eye);
         inner = inner + off_diagonal(rest.div(gaps), n);
     }

@@ -4,7 +4,7 @@
 //! rule is written over tensors, so that it can be differentiated again.
 
 use super::matmul::single;
-use super::{Args, Body, F, Outputs, SHAPES, Val, Value, arg, named};
+use super::{ANY_DEVICE, Args, Body, F, Outputs, SHAPES, Val, Value, arg, named};
 use crate::autograd::{Ctx, NoGrad};
 use crate::tensor::Tensor;
 use crate::{Result, call, ensure, grads, ops};
@@ -134,7 +134,7 @@ fn bce(a: Args) -> Result<Vec<Tensor>> {
     let reduction = a.int(3)?;
     bce_check(a, reduction)?;
     let ((x, y), weight) = (same_kind(a)?, a.opt_t(2)?);
-    if x.shape().iter().all(|&s| s > 0) {
+    if a.t(0)?.device().is_cpu() && x.shape().iter().all(|&s| s > 0) {
         let all = Vec::<i64>::new();
         let low = call!("amin", &x, all.clone(), false)?.item()?.to_f64();
         let high = call!("amax", &x, all, false)?.item()?.to_f64();
@@ -200,19 +200,19 @@ fn bce_logits(a: Args) -> Result<Outputs> {
 
 ops! {
     /// Squared difference.
-    "nn.functional.mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", F,
+    "nn.functional.mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", F | ANY_DEVICE,
     Body::Dynamic { cpu: mse }, grad named("MseLossBackward0", arg(0) | arg(1) | SHAPES, |c| difference_grad(c, 2, |d| d * 2.0));
     /// Absolute difference.
     "nn.functional.l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", F, Body::Composite(l1);
     /// Absolute difference, rounded to a parabola within `beta`.
-    "nn.functional.smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.0) -> Tensor", F,
+    "nn.functional.smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.0) -> Tensor", F | ANY_DEVICE,
     Body::Dynamic { cpu: smooth_l1 },
     grad named("SmoothL1LossBackward0", arg(0) | arg(1) | SHAPES, |c| {
         let beta = c.args().float(3).unwrap_or(1.0);
         difference_grad(c, 2, |d| smooth_l1_slope(d, beta))
     });
     /// Half the square within `delta`, a line beyond.
-    "nn.functional.huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.0) -> Tensor", F,
+    "nn.functional.huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.0) -> Tensor", F | ANY_DEVICE,
     Body::Dynamic { cpu: huber },
     grad named("HuberLossBackward0", arg(0) | arg(1) | SHAPES, |c| {
         let delta = c.args().float(3).unwrap_or(1.0);
@@ -221,7 +221,7 @@ ops! {
     /// Kullback-Leibler divergence of log-probabilities from a target.
     "kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor", F, Body::Composite(kl_div);
     /// Binary cross entropy of probabilities.
-    "nn.functional.binary_cross_entropy(Tensor self, Tensor target, Tensor? weight=None, int reduction=1) -> Tensor", F,
+    "nn.functional.binary_cross_entropy(Tensor self, Tensor target, Tensor? weight=None, int reduction=1) -> Tensor", F | ANY_DEVICE,
     Body::Dynamic { cpu: bce }, grad named("BinaryCrossEntropyBackward0", arg(0) | arg(1) | arg(2), bce_grad);
     /// Binary cross entropy of logits.
     "binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=1) -> Tensor",

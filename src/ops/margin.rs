@@ -142,8 +142,9 @@ fn multi_margin(a: Args) -> Result<Outputs> {
         "expected scalar type Long but found {}",
         y.dtype().scalar_name()
     );
-    for t in y.to_vec::<i64>()? {
-        ensure!((0..classes).contains(&t), Runtime, "target out of range");
+    if y.device().is_cpu() {
+        let inside = y.to_vec::<i64>()?.iter().all(|t| (0..classes).contains(t));
+        ensure!(inside, Runtime, "target out of range");
     }
     let (v, y) = (
         Val::from(x).reshape([batch, classes]),
@@ -161,8 +162,8 @@ fn multi_margin(a: Args) -> Result<Outputs> {
                 .unsqueeze(1),
         );
     }
-    let others = Val(call!("arange", Value::from(classes)))
-        .unsqueeze(0)
+    let others = y
+        .beside(&(0..classes).collect::<Vec<i64>>(), &[1, classes])
         .ne(&y);
     let each = loss
         .masked_fill(others.logical_not(), 0i64)
@@ -209,8 +210,8 @@ fn multilabel_margin(a: Args) -> Result<Outputs> {
     }
     let shape = [batch, classes];
     let v = Val::from(x).reshape(shape);
-    let marks = Val(Tensor::from_slice(&is_target, &shape)).to(x.dtype());
-    let labels = Val(Tensor::from_slice(&labels, &shape));
+    let marks = v.beside(&is_target, &shape).to(x.dtype());
+    let labels = v.beside(&labels, &shape);
     let listed = labels.ge(0i64).to(x.dtype());
     let own = v.gather(1, labels.maximum(Val(call!("zeros_like", &labels))));
     // [batch, label, class]: the margin of every listed label over every other class.

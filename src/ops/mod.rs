@@ -151,7 +151,7 @@ pub const APART: u16 = 512;
 pub const EXACT: u16 = 1024;
 /// A view of a tensor that nobody sees: the result counts as no view.
 pub const OWNED: u16 = 2048;
-/// The kernel is made of the backends' copies and fills, and serves every device.
+/// The kernel is made of other ops, or of the backends' copies and fills, and serves every device.
 pub const ANY_DEVICE: u16 = 4096;
 
 /// Size and dtype of an output, known before any data is touched.

@@ -2,6 +2,7 @@
 
 use super::norm::first_of;
 use super::norm_channels::wide_dtype;
+use super::view::zeros;
 use super::{Args, Body, F, Outputs, Val};
 use crate::autograd::NoGrad;
 use crate::tensor::Tensor;
@@ -59,8 +60,7 @@ fn native_batch_norm(a: Args) -> Result<Outputs> {
         if training {
             batch_statistics(x, mean, variance, momentum, eps)?
         } else {
-            let of =
-                |t: Option<&Tensor>| t.map_or_else(|| Val(call!("zeros", [channels])), Val::from);
+            let of = |t: Option<&Tensor>| t.map_or_else(|| Val(zeros(&[channels], x)), Val::from);
             (of(mean), (of(variance) + eps).rsqrt())
         }
     };
@@ -78,7 +78,7 @@ fn native_batch_norm(a: Args) -> Result<Outputs> {
         if training {
             v.to(x.dtype()).get()
         } else {
-            Tensor::empty(&[0], x.dtype())
+            zeros(&[0], x)
         }
     };
     Ok(smallvec::smallvec![

@@ -1,9 +1,11 @@
 //! Padding: with a constant, or with elements of the input itself.
 
 use super::matmul::single;
-use super::{Args, Body, F, Outputs, SHAPES, Val, Value, named};
-use crate::tensor::{DType, Tensor, check_room};
-use crate::{Result, call, ensure, fail, grads, ops};
+use super::options::fill_tensor;
+use super::view::beside;
+use super::{ANY_DEVICE, Args, Body, F, Out, Outputs, Outs, SHAPES, Val, Value, kernel, named};
+use crate::tensor::{DType, Dims, Tensor, check_room};
+use crate::{Result, backend, call, ensure, fail, grads, ops};
 
 /// (before, after) of each padded dimension, last dimension first, as `pad` arguments have them.
 fn pairs(pad: &[i64], ndim: usize) -> Result<Vec<(i64, i64)>> {
@@ -22,12 +24,10 @@ fn pairs(pad: &[i64], ndim: usize) -> Result<Vec<(i64, i64)>> {
     Ok(pad.chunks(2).map(|p| (p[0], p[1])).collect())
 }
 
-/// Negative amounts cut; positive ones add `value`.
-fn constant(a: Args) -> Result<Vec<Tensor>> {
-    let (x, pad, value) = (a.t(0)?, a.ints(1)?, a.scalar(2)?);
-    let (mut inner, mut shape) = (Val::from(x.detached()), x.shape().to_vec());
-    let mut offsets = vec![0; x.ndim()];
-    for (i, (before, after)) in pairs(pad, x.ndim())?.into_iter().enumerate() {
+fn constant_meta(a: Args) -> Result<Outs> {
+    let x = a.t(0)?;
+    let mut shape = Dims::from_slice(x.shape());
+    for (i, (before, after)) in pairs(a.ints(1)?, x.ndim())?.into_iter().enumerate() {
         let d = x.ndim() - 1 - i;
         let size = shape[d] + before + after;
         ensure!(
@@ -36,27 +36,23 @@ fn constant(a: Args) -> Result<Vec<Tensor>> {
             "The input size {}, plus negative padding {before} and {after} resulted in a negative output size, which is invalid. Check dimension {d} of your input.",
             shape[d]
         );
-        let (cut_before, cut_after) = ((-before).max(0), (-after).max(0));
-        if cut_before + cut_after > 0 {
-            inner = inner.narrow(
-                d as i64,
-                cut_before,
-                (shape[d] - cut_before - cut_after).max(0),
-            );
-        }
-        (shape[d], offsets[d]) = (size, before.max(0));
+        shape[d] = size;
     }
-    let out = call!("full", shape, value, x.dtype())?;
-    let inner = inner.get()?;
-    let mut layout = out.layout().clone();
-    layout.offset += offsets
-        .iter()
-        .zip(&layout.strides)
-        .map(|(o, s)| o * s)
-        .sum::<i64>();
-    layout.shape.clone_from(&inner.layout().shape);
-    crate::cpu::copy::copy(&out.alias(layout)?, &inner)?;
-    Ok(vec![out])
+    Ok(smallvec::smallvec![Out::new(&shape, x.dtype())])
+}
+
+/// Negative amounts cut; positive ones add `value`.
+fn constant(a: Args, outs: &[Tensor]) -> Result<()> {
+    let (x, pad, out) = (a.t(0)?, a.ints(1)?, &outs[0]);
+    let (mut from, mut to) = (x.layout().clone(), out.layout().clone());
+    for (i, (before, after)) in pairs(pad, x.ndim())?.into_iter().enumerate() {
+        let d = x.ndim() - 1 - i;
+        let length = (from.shape[d] + before.min(0) + after.min(0)).max(0);
+        from = from.narrow(d, (-before).clamp(0, from.shape[d] - length), length, 1);
+        to = to.narrow(d, before.max(0).min(to.shape[d] - length), length, 1);
+    }
+    fill_tensor(out, a.scalar(2)?)?;
+    backend::copy(&out.alias(to)?, &x.alias(from)?)
 }
 
 /// Where the elements of a padded dimension come from.
@@ -109,7 +105,7 @@ fn from_itself(x: &Tensor, pad: &[i64], mode: &str) -> Result<Val> {
         );
         let index = sources(mode, size, before, after, d)?;
         if before != 0 || after != 0 {
-            let index = Tensor::from_slice(&index, &[index.len() as i64])?;
+            let index = beside(&index, &[index.len() as i64], x)?;
             v = v.index_select(d as i64, index);
         }
     }
@@ -144,7 +140,7 @@ fn pad(a: Args) -> Result<Outputs> {
 
 ops! {
     /// Padding with a value, from the last dimension on; negative amounts cut.
-    "constant_pad_nd(Tensor self, int[] pad, Scalar value=0) -> Tensor", F, Body::Dynamic { cpu: constant },
+    "constant_pad_nd(Tensor self, int[] pad, Scalar value=0) -> Tensor", F | ANY_DEVICE, kernel(constant_meta, constant),
     grad named("ConstantPadNdBackward0", SHAPES, |c| {
         let back = c.args().ints(1).map(|pad| pad.iter().map(|p| -p).collect::<Vec<i64>>());
         grads![Val(back.and_then(|pad| call!("constant_pad_nd", c.g(), pad)))]

@@ -171,12 +171,13 @@ impl Spec {
         params: &[Value],
         target: &Tensor,
     ) -> Result<()> {
-        let Some((_, lane)) = loop_for(&formula.loops, common) else {
+        let Some((_, lane)) = loop_with(&formula.loops, common, params) else {
             return Ok(());
         };
         let lane = if common == DType::C64 { common } else { lane };
         let tree = (formula.tree)(common.is_complex());
-        let operands: SmallVec<[&Value; 6]> = args.0[..self.operands].iter().collect();
+        let wrapped = self.wrapped(args, common)?;
+        let operands = self.operands(args, &wrapped);
         backend::map(&backend::Map {
             tree,
             lane,
@@ -208,16 +209,27 @@ impl Spec {
             operands: lane,
             result: self.result(lane),
         };
-        let wrapped: SmallVec<[(usize, Value); 1]>;
-        let mut operands: SmallVec<[&Value; 4]> = args.0[..self.operands].iter().collect();
+        let wrapped = self.wrapped(args, common)?;
+        let operands = self.operands(args, &wrapped);
+        launch(run, lanes, &operands, &params, target, self.grain)
+    }
+
+    /// Numbers among the operands as the common dtype holds them.
+    #[inline]
+    fn wrapped(&self, args: Args, common: DType) -> Result<Wrapped> {
         if !common.is_integral(false) || common == DType::I64 {
-            return launch(run, lanes, &operands, &params, target, self.grain);
+            return Ok(Wrapped::new());
         }
-        wrapped = wrap_numbers(&args.0[self.untyped..self.operands], common)?;
-        for (i, number) in &wrapped {
+        wrap_numbers(&args.0[self.untyped..self.operands], common)
+    }
+
+    #[inline]
+    fn operands<'a>(&self, args: Args<'a>, wrapped: &'a Wrapped) -> SmallVec<[&'a Value; 6]> {
+        let mut operands: SmallVec<[&Value; 6]> = args.0[..self.operands].iter().collect();
+        for (i, number) in wrapped {
             operands[self.untyped + i] = number;
         }
-        launch(run, lanes, &operands, &params, target, self.grain)
+        operands
     }
 }
 
@@ -249,13 +261,16 @@ fn kept_strides(operands: &[Value], shape: &[i64]) -> Option<Dims> {
     (same && first.strides.iter().all(|&s| s > 0)).then(|| first.strides.clone())
 }
 
+/// Operands that stand in for those at these positions.
+type Wrapped = SmallVec<[(usize, Value); 1]>;
+
 /// Numbers and 0-dim tensors that the common integer dtype, narrower than int64, may not hold, as it wraps them.
-fn wrap_numbers(operands: &[Value], common: DType) -> Result<SmallVec<[(usize, Value); 1]>> {
-    let mut wrapped = SmallVec::new();
+fn wrap_numbers(operands: &[Value], common: DType) -> Result<Wrapped> {
+    let mut wrapped = Wrapped::new();
     for (i, value) in operands.iter().enumerate() {
         let number = match value {
             Value::Num(s) => *s,
-            Value::Tensor(t) if t.ndim() == 0 && t.dtype() != common => {
+            Value::Tensor(t) if t.ndim() == 0 && t.dtype() != common && t.device().is_cpu() => {
                 Scalar::Int(t.to_vec::<i64>()?[0])
             }
             _ => continue,

@@ -16,7 +16,7 @@ use super::{Args, Body, EXACT, F, I, M, O, Out, Outputs, Outs, STRIDED, Val, Val
 use crate::cpu::random::Generator;
 use crate::cpu::{copy, random_choice, random_fill as fills, random_reject};
 use crate::tensor::{DType, Dims, Tensor, broadcast_shapes, default_dtype};
-use crate::{Result, autograd, call, ensure, grads, ops};
+use crate::{Result, autograd, call, ensure, grads, inplace, ops};
 
 /// A generator as ops take it (`Value::Object` holds the inside of the `Arc`).
 pub type SharedGenerator = Arc<Mutex<Generator>>;
@@ -37,16 +37,25 @@ pub fn fresh_seed() -> u64 {
         .finish()
 }
 
+/// The generator at a position, or the default one.
+fn generator_at(args: Args<'_>, at: usize) -> Result<&Mutex<Generator>> {
+    let given = args.object::<Mutex<Generator>>(at);
+    // Generators of other devices belong to their backends.
+    ensure!(
+        given.is_some() || !matches!(args.get(at), Value::Object(_)),
+        Runtime,
+        "Expected a 'cpu' device type for generator but found 'cuda'"
+    );
+    Ok(given.unwrap_or_else(|| default_generator()))
+}
+
 /// Runs `draw` on the generator at a position, or on the default one.
 pub(super) fn with_generator<R>(
     args: Args,
     at: usize,
     draw: impl FnOnce(&mut Generator) -> R,
-) -> R {
-    let generator = args
-        .object::<Mutex<Generator>>(at)
-        .unwrap_or_else(|| default_generator());
-    draw(&mut generator.lock())
+) -> Result<R> {
+    Ok(draw(&mut generator_at(args, at)?.lock()))
 }
 
 fn meta_like_self(args: Args) -> Result<Outs> {
@@ -75,7 +84,7 @@ fn made(
     options: &Options,
     draw: impl FnOnce(&Tensor) -> Result<()>,
 ) -> Result<Outputs> {
-    let out = Tensor::empty(args.ints(size)?, options.dtype())?;
+    let out = options.empty(args.ints(size)?)?;
     draw(&out)?;
     options.finish(out)
 }
@@ -108,11 +117,18 @@ fn randperm(args: Args) -> Result<Outputs> {
         "n cannot be greater than {top} for {} type.",
         dtype.scalar_name()
     );
-    let out = Tensor::empty(&[n], dtype)?;
-    draw_as(&out, args, 1, &mut |g, out| {
-        random_choice::permutation(g, out);
-    })?;
+    let out = options.empty(&[n])?;
+    permute(&out, args)?;
     options.finish(out)
+}
+
+fn permute(out: &Tensor, args: Args) -> Result<()> {
+    if !out.device().is_cpu() {
+        return inplace!("_randperm", out, args.get(1));
+    }
+    draw_as(out, args, 1, &mut |g, out| {
+        random_choice::permutation(g, out);
+    })
 }
 
 /// Normal samples have the common shape of `mean` and `std`, and the dtype of the first tensor of them.
@@ -125,7 +141,7 @@ fn meta_normal(args: Args) -> Result<Outs> {
                 Runtime,
                 "normal expects standard deviation to be non-complex"
             );
-            !std.to_vec::<f64>()?.iter().all(|&s| s >= 0.0)
+            std.device().is_cpu() && !std.to_vec::<f64>()?.iter().all(|&s| s >= 0.0)
         }
         _ => !(args.float(1)? >= 0.0),
     };
@@ -191,6 +207,10 @@ ops! {
     /// The whole numbers below `n` in random order.
     "randperm(int n, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor",
     F | O, Body::Composite(randperm);
+
+    /// Fills a vector with the whole numbers below its length in random order.
+    "_randperm(Tensor self, Generator? generator=None) -> Tensor", 0,
+    kernel(meta_like_self, |a, outs| permute(&outs[0], a));
 
     /// As `rand`, with the sizes, dtype and device of another tensor.
     "rand_like(Tensor self, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None) -> Tensor",

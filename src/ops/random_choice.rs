@@ -64,7 +64,7 @@ fn with_replacement(args: Args, p: &Tensor, out: &mut [i64], count: usize) -> Re
             with_generator(args, 3, |g| {
                 let mut rows = out.chunks_mut(count).zip(weights.chunks(categories));
                 rows.try_for_each(|(out, weights)| $draw(g, out, weights, &mut sums))
-            })
+            })?
         }};
     }
     let drawn = if p.dtype() == DType::F64 {

@@ -5,7 +5,7 @@ use super::options::largest;
 use super::random_real::draw_as;
 use crate::cpu::random_fill as fills;
 use crate::tensor::{DType, FromScalar, Scalar, Tensor};
-use crate::{Result, dispatch, ensure, error};
+use crate::{Result, dispatch, ensure, error, inplace};
 
 /// The whole numbers that a floating-point dtype holds exactly are below 2 to this power.
 pub(super) fn digits(dtype: DType) -> u32 {
@@ -85,6 +85,9 @@ pub(super) fn integers_into(
     at: usize,
 ) -> Result<()> {
     let dtype = target.dtype();
+    if !target.device().is_cpu() {
+        return inplace!("random/from", target, from, to, args.get(at));
+    }
     ensure!(
         !dtype.is_complex(),
         NotImplemented,

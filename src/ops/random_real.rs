@@ -8,7 +8,7 @@ use crate::cpu::fill::in_memory_order;
 use crate::cpu::random::Generator;
 use crate::cpu::{copy, random_fill as fills, random_reject};
 use crate::tensor::{DType, Device, Element, Layout, Lazy, Tensor, bf16, f16};
-use crate::{Result, ensure, fail};
+use crate::{Result, ensure, fail, inplace};
 
 /// Draws samples of type `T` in the order of the target's memory, and stores them in the target's dtype.
 pub(super) fn draw_as<T: Element>(
@@ -18,15 +18,16 @@ pub(super) fn draw_as<T: Element>(
     draw: &mut dyn FnMut(&mut Generator, &mut [T]),
 ) -> Result<()> {
     let mut run = |wide: &Tensor| {
-        in_memory_order::<T>(wide, &mut |out| with_generator(args, at, |g| draw(g, out)));
+        with_generator(args, at, |g| {
+            in_memory_order::<T>(wide, &mut |out| draw(g, out));
+        })
     };
     if target.dtype() == T::DTYPE {
-        run(target);
-        return Ok(());
+        return run(target);
     }
     let strides = format_strides(target.layout(), None)?;
     let wide = empty_laid_out(Device::CPU, target.shape(), strides, T::DTYPE)?;
-    run(&wide);
+    run(&wide)?;
     copy::copy(target, &wide)
 }
 
@@ -71,6 +72,9 @@ pub(super) fn uniform_into(
     at: usize,
 ) -> Result<()> {
     let target = &as_real(target)?;
+    if !target.device().is_cpu() {
+        return inplace!("uniform", target, from, to, args.get(at));
+    }
     check_float(target, "check_uniform_bounds")?;
     let max = largest(target.dtype());
     for (value, name) in [(from, "from"), (to, "to")] {
@@ -136,6 +140,9 @@ pub(super) fn normal_into(
         std
     };
     let target = &as_real(target)?;
+    if !target.device().is_cpu() {
+        return inplace!("normal/", target, mean, std, args.get(at));
+    }
     check_float(target, "normal_kernel_cpu")?;
     if target.numel() < 16 || !target.is_contiguous() {
         return draw_as(target, args, at, &mut |g, out| {
@@ -235,6 +242,9 @@ pub(super) fn bernoulli_into(target: &Tensor, p: f64, args: Args, at: usize) -> 
         Runtime,
         "bernoulli_ expects p to be in [0, 1], but got p={p}"
     );
+    if !target.device().is_cpu() {
+        return inplace!("bernoulli/float", target, p, args.get(at));
+    }
     check_real(target, "bernoulli_scalar_cpu_")?;
     match target.dtype() {
         DType::F32 => draw_as::<f32>(target, args, at, &mut |g, out| fills::bernoulli(g, out, p)),
@@ -270,7 +280,7 @@ pub(super) fn bernoulli_each(target: &Tensor, p: &Tensor, args: Args, at: usize)
     with_generator(args, at, |g| match p.dtype() {
         DType::F64 => fills::bernoulli_each_f64(g, &mut drawn, &wide),
         _ => fills::bernoulli_each_f32(g, &mut drawn, &wide),
-    });
+    })?;
     copy::copy(target, &Tensor::from_slice(&drawn, target.shape())?)
 }
 
@@ -298,7 +308,7 @@ pub(super) fn each(
             draw(g, &values)
         };
         (0..target.numel() as usize).map(sample).collect()
-    });
+    })?;
     copy::copy(target, &Tensor::from_slice(&drawn, target.shape())?)
 }
 

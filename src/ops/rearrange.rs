@@ -1,7 +1,7 @@
 //! Copies in another arrangement: flips, rolls and repeats.
 
 use super::index::like_self;
-use super::view::{int_list, wrap_dims};
+use super::view::{beside, int_list, wrap_dims};
 use super::{Args, Body, F, Grads, M, Out, Outputs, Outs, Val, Value, kernel, output, rule};
 use crate::autograd::Ctx;
 use crate::tensor::{DType, Dims, Layout, Tensor, wrap_dim};
@@ -236,7 +236,7 @@ fn repeated_index(repeats: &Tensor) -> Result<Tensor> {
         Runtime,
         "repeat_interleave only accept 1D vector as repeat"
     );
-    let counts: Vec<i64> = crate::backend::to_cpu(repeats)?.to_vec()?;
+    let counts: Vec<i64> = repeats.to_vec()?;
     ensure!(
         counts.iter().all(|&n| n >= 0),
         Runtime,
@@ -247,8 +247,7 @@ fn repeated_index(repeats: &Tensor) -> Result<Tensor> {
         .enumerate()
         .flat_map(|(i, &n)| std::iter::repeat_n(i as i64, n as usize))
         .collect();
-    let index = Tensor::from_slice(&index, &[index.len() as i64])?;
-    crate::backend::to_device(&index, repeats.device())
+    beside(&index, &[index.len() as i64], repeats)
 }
 
 fn repeat_interleave(a: Args) -> Result<Outputs> {

@@ -109,8 +109,7 @@ fn resample_dim(v: &Val, dim: usize, taps: &Taps) -> Val {
     let mut shape = vec![1i64; v.ndim()];
     shape[dim] = -1;
     let length = taps.index[0].len() as i64;
-    let look_up =
-        |index: &Vec<i64>| v.index_select(dim as i64, Val(Tensor::from_slice(index, &[length])));
+    let look_up = |index: &Vec<i64>| v.index_select(dim as i64, v.beside(index, &[length]));
     if matches!(v.dtype(), DType::F32 | DType::F64) {
         return by_taps(v, dim, taps, length);
     }
@@ -118,7 +117,8 @@ fn resample_dim(v: &Val, dim: usize, taps: &Taps) -> Val {
         return look_up(&taps.index[0]);
     }
     let parts = taps.index.iter().zip(&taps.weight).map(|(index, weight)| {
-        let weight = Val(Tensor::from_slice(weight, &[length]))
+        let weight = v
+            .beside(weight, &[length])
             .to(v.dtype())
             .reshape(shape.clone());
         look_up(index).mul(weight)
@@ -129,8 +129,8 @@ fn resample_dim(v: &Val, dim: usize, taps: &Taps) -> Val {
 /// Floats: all taps in one pass.
 fn by_taps(v: &Val, dim: usize, taps: &Taps, length: i64) -> Val {
     let shape = [taps.index.len() as i64, length];
-    let index = Val(Tensor::from_slice(&taps.index.concat(), &shape));
-    let weight = Val(Tensor::from_slice(&taps.weight.concat(), &shape)).to(v.dtype());
+    let index = v.beside(&taps.index.concat(), &shape);
+    let weight = v.beside(&taps.weight.concat(), &shape).to(v.dtype());
     Val(call!("_taps", v, index, weight, dim as i64, length))
 }
 

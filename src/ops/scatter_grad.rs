@@ -3,7 +3,7 @@
 use super::scatter::Reduce;
 use super::{Grads, Val};
 use crate::autograd::Ctx;
-use crate::tensor::{Dims, Scalar, Tensor};
+use crate::tensor::{Dims, Scalar};
 use crate::{call, err, grads};
 
 /// Where an index points, for the gradients: by element (`scatter`) or by row (`index_add`).
@@ -193,11 +193,10 @@ pub(super) fn fill_back(c: &Ctx) -> Grads {
     // However often a row is named, the value stands there once.
     let distinct = || {
         let index = c.x(2).get()?;
-        let mut rows: Vec<i64> = crate::backend::to_cpu(&index)?.to_vec()?;
+        let mut rows: Vec<i64> = index.to_vec()?;
         rows.sort_unstable();
         rows.dedup();
-        let rows = Tensor::from_slice(&rows, &[rows.len() as i64])?;
-        crate::backend::to_device(&rows, index.device())
+        super::view::beside(&rows, &[rows.len() as i64], &index)
     };
     let value = || Val(call!("sum", c.g().index_select(places.dim, distinct())));
     grads![c.when(0, || places.clear(&c.g())), None, c.when(2, value)]

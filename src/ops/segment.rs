@@ -1,5 +1,6 @@
 //! Reductions of the segments that lengths or offsets cut a dimension into.
 
+use super::view::beside;
 use super::{Args, Body, F, Grads, M, O, Out, Outputs, Outs, Val, arg, kernel, named, out};
 use crate::autograd::Ctx;
 use crate::tensor::{Dims, FromScalar, Scalar, Tensor, wrap_dim};
@@ -60,10 +61,18 @@ struct Segments {
     bounds: Vec<usize>,
 }
 
+/// What cuts the data: lengths or offsets, and which of the two.
+struct Cuts<'a> {
+    cuts: &'a Tensor,
+    by_length: bool,
+    axis: usize,
+    segments: usize,
+}
+
 /// Arguments: data, reduce, lengths, indices, offsets, axis, unsafe, initial.
-fn segments(a: Args) -> Result<Segments> {
+fn cuts(a: Args<'_>) -> Result<Cuts<'_>> {
     let data = a.t(0)?;
-    let kind = Kind::parse(a.str(1)?)?;
+    Kind::parse(a.str(1)?)?;
     let axis = wrap_dim(a.int(5)?, data.ndim())?;
     ensure!(
         a.opt_t(3)?.is_none(),
@@ -96,9 +105,25 @@ fn segments(a: Args) -> Result<Segments> {
         Runtime,
         "segment_reduce(): offsets must not be empty"
     );
+    Ok(Cuts {
+        cuts,
+        by_length,
+        axis,
+        segments: if by_length { count } else { count - 1 },
+    })
+}
+
+fn segments(a: Args) -> Result<Segments> {
+    let (data, kind) = (a.t(0)?, Kind::parse(a.str(1)?)?);
+    let Cuts {
+        cuts,
+        by_length,
+        axis,
+        segments,
+    } = cuts(a)?;
+    let count = cuts.shape()[axis] as usize;
     let outer = data.shape()[..axis].iter().product::<i64>() as usize;
     let n = data.shape()[axis] as usize;
-    let segments = if by_length { count } else { count - 1 };
     let bounds = bounds(&cuts.to_vec::<i64>()?, by_length, count, n, a.bool(6)?)?;
     let mut shape = Dims::from_slice(data.shape());
     shape[axis] = segments as i64;
@@ -183,7 +208,7 @@ impl Segments {
     }
 
     /// For each element of the data its segment's number, and whether it has one.
-    fn ids(&self) -> Result<(Tensor, Tensor)> {
+    fn ids(&self, like: &Tensor) -> Result<(Tensor, Tensor)> {
         let mut ids = vec![0i64; self.outer * self.n];
         let mut covered = vec![0.0f64; ids.len()];
         self.each(|o, s, begin, end| {
@@ -193,10 +218,7 @@ impl Segments {
         let mut shape = vec![1i64; self.shape.len()];
         shape[..self.axis].copy_from_slice(&self.shape[..self.axis]);
         shape[self.axis] = self.n as i64;
-        Ok((
-            Tensor::from_slice(&ids, &shape)?,
-            Tensor::from_slice(&covered, &shape)?,
-        ))
+        Ok((beside(&ids, &shape, like)?, beside(&covered, &shape, like)?))
     }
 }
 
@@ -208,10 +230,10 @@ fn meta(a: Args) -> Result<Outs> {
         "\"segment_reduce_cpu\" not implemented for '{}'",
         data.dtype().scalar_name()
     );
-    Ok(smallvec::smallvec![Out::new(
-        &segments(a)?.shape,
-        data.dtype()
-    )])
+    let cuts = cuts(a)?;
+    let mut shape = Dims::from_slice(data.shape());
+    shape[cuts.axis] = cuts.segments as i64;
+    Ok(smallvec::smallvec![Out::new(&shape, data.dtype())])
 }
 
 fn compute(a: Args, outs: &[Tensor]) -> Result<()> {
@@ -233,7 +255,7 @@ fn gradient_of(c: &Ctx) -> Result<Val> {
     let mut args: Vec<super::Value> = c.args().0.to_vec();
     args[0] = x.clone().into();
     let s = segments(Args(&args))?;
-    let (ids, covered) = s.ids()?;
+    let (ids, covered) = s.ids(&x.clone().get()?)?;
     let axis = s.axis as i64;
     let ids = Val::from(ids).expand(x.shape());
     let own = |v: &Val| v.gather(axis, &ids);

@@ -3,10 +3,10 @@
 use super::matmul::single;
 use super::{Args, Body, F, M, Outputs, Val, Value};
 use crate::tensor::Tensor;
-use crate::{DType, Result, call, ensure, fail, ops};
+use crate::{Result, call, ensure, fail, ops};
 
 /// The window at the length of a frame, ones where none is given.
-fn window(given: Option<&Tensor>, length: i64, n_fft: i64, dtype: DType) -> Result<Val> {
+fn window(given: Option<&Tensor>, length: i64, n_fft: i64, x: &Tensor) -> Result<Val> {
     let w = match given {
         Some(w) => {
             ensure!(
@@ -17,7 +17,7 @@ fn window(given: Option<&Tensor>, length: i64, n_fft: i64, dtype: DType) -> Resu
             );
             Val::from(w)
         }
-        None => Val(call!("ones", [length], dtype)),
+        None => Val::from(x).new_ones([length], x.dtype().to_real()),
     };
     let left = (n_fft - length) / 2;
     Ok(if length == n_fft {
@@ -82,7 +82,7 @@ fn stft(a: Args) -> Result<Outputs> {
         Runtime,
         "stft: expected 0 < win_length <= n_fft, but got win_length={length}"
     );
-    let w = window(a.opt_t(4)?, length, n_fft, x.dtype().to_real())?;
+    let w = window(a.opt_t(4)?, length, n_fft, x)?;
     let frames = Val(call!("unfold", v, -1, n_fft, hop)).mul(w);
     let norm = if a.bool(7)? { "ortho" } else { "backward" };
     let spectrum = if complex {
@@ -137,7 +137,7 @@ fn istft(a: Args) -> Result<Outputs> {
         Runtime,
         "istft: expected 0 < win_length <= n_fft"
     );
-    let w = window(a.opt_t(4)?, length, n_fft, x.dtype().to_real())?;
+    let w = window(a.opt_t(4)?, length, n_fft, x)?;
     let norm = if a.bool(6)? { "ortho" } else { "backward" };
     let spectrum = v.transpose(1, 2);
     let frames = if a.bool(9)? {
@@ -151,10 +151,10 @@ fn istft(a: Args) -> Result<Outputs> {
     let places: Vec<i64> = (0..count)
         .flat_map(|f| (0..n_fft).map(move |i| f * hop + i))
         .collect();
-    let places = Val(Tensor::from_slice(&places, &[count * n_fft]));
+    let places = v.beside(&places, &[count * n_fft]);
     let overlap = |frames: Val| {
         let rows = frames.shape()[0];
-        let zeros = Val(call!("zeros", [rows, total], frames.dtype()));
+        let zeros = frames.new_zeros([rows, total], frames.dtype());
         zeros.index_add(1, &places, frames.reshape([rows, count * n_fft]))
     };
     let weights = w.square().unsqueeze(0).expand([count, n_fft]).unsqueeze(0);

@@ -1,7 +1,7 @@
 //! Distinct elements, and membership.
 
 use super::reduce_dims::{dispatch_widest, widest};
-use super::{Args, Body, F, O, Outputs, Val, Value};
+use super::{Args, Body, F, O, Outputs, Val, Value, output};
 use crate::cpu::pool::{grain, parallel_for};
 use crate::cpu::reduce::Pointer;
 use crate::cpu::search::{less, partition_point};
@@ -190,6 +190,24 @@ fn consecutive(a: Args) -> Result<Vec<Tensor>> {
     }
 }
 
+/// Membership on other devices: by their binary search.
+fn is_in(elements: &Val, tests: &Val, dtype: DType, invert: bool) -> Val {
+    let set = Val(call!("sort", tests.to(dtype).reshape([-1])));
+    let last = set.shape().first().map_or(0, |size| size - 1);
+    if last < 0 {
+        return Val(call!("full_like", elements, invert, DType::Bool));
+    }
+    let elements = elements.to(dtype);
+    let found = Val(call!("searchsorted", &set, &elements));
+    let at = Val(call!("clamp_max", found, last)).reshape([-1]);
+    let nearest = set.index_select(0, at).reshape(elements.shape());
+    if invert {
+        nearest.ne(&elements)
+    } else {
+        nearest.eq(&elements)
+    }
+}
+
 /// Membership of each element in a set: binary search in the sorted set.
 fn isin(a: Args) -> Result<Outputs> {
     let operand = |i: usize, other: &Value| -> Result<Tensor> {
@@ -215,6 +233,9 @@ fn isin(a: Args) -> Result<Outputs> {
         );
     }
     let dtype = elements.dtype().promote(tests.dtype())?;
+    if [&elements, &tests].iter().any(|t| !t.device().is_cpu()) {
+        return output(is_in(&elements.into(), &tests.into(), dtype, a.bool(3)?).get());
+    }
     let flat = |t: &Tensor| {
         let wide = widest(&Val::from(t.detached()).to(dtype).get()?);
         Val(wide).reshape([-1]).contiguous().get()

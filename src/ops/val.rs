@@ -1,7 +1,7 @@
 //! Tensors in formulas: operators that carry an error along instead of stopping at each step.
 
 use super::Value;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Device, Element, Tensor};
 use crate::{Result, call};
 
 /// A tensor, or the error that kept it from being computed. Gradient rules and compositions are
@@ -132,6 +132,7 @@ methods! {
     diagonal(offset, dim1, dim2); tril(diagonal); triu(diagonal);
     index_select(dim, index); gather(dim, index); scatter(dim, index, src); scatter_add(dim, index, src);
     index_add(dim, index, source); sum_to_size(size);
+    new_zeros(size, dtype); new_ones(size, dtype);
 }
 
 impl Val {
@@ -146,6 +147,18 @@ impl Val {
         } else {
             Val(call!("_to_copy", self, dtype))
         }
+    }
+
+    /// The matrix with ones on its diagonal, of this device.
+    pub fn eye(&self, rows: i64, columns: i64, dtype: DType) -> Val {
+        let device = self.0.as_ref().map_or(Device::CPU, Tensor::device);
+        Val(call!("eye/m", rows, columns, dtype, Value::None, device))
+    }
+
+    /// The values, with a shape, on the device of this tensor.
+    pub fn beside<T: Element>(&self, values: &[T], shape: &[i64]) -> Val {
+        let made = |like| super::view::beside(values, shape, like);
+        Val(self.0.as_ref().map_err(Clone::clone).and_then(made))
     }
 
     /// Conjugate transpose of the last two dimensions.

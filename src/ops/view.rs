@@ -4,8 +4,13 @@ use smallvec::SmallVec;
 
 use super::{Alias, Aliases, Args, Body, COPY, F, Grads, I, M, Val, alias, named, rule};
 use crate::autograd::Ctx;
-use crate::tensor::{Dims, Layout, Tensor, slice_bounds, wrap_dim};
+use crate::tensor::{Dims, Element, Layout, Tensor, slice_bounds, wrap_dim};
 use crate::{Result, call, ensure, err, grads, ops};
+
+/// The values as a tensor on the device of another.
+pub fn beside<T: Element>(values: &[T], shape: &[i64], like: &Tensor) -> Result<Tensor> {
+    crate::backend::to_device(&Tensor::from_slice(values, shape)?, like.device())
+}
 
 /// Zeros of a device and dtype like those of another tensor.
 pub fn zeros(shape: &[i64], like: &Tensor) -> Result<Tensor> {
@@ -293,8 +298,7 @@ fn unfold_back(c: &Ctx) -> Grads {
         let index: Vec<i64> = (0..windows)
             .flat_map(|w| (0..size).map(move |i| w * step + i))
             .collect();
-        let index = Tensor::from_slice(&index, &[windows * size])?;
-        let index = crate::backend::to_device(&index, g.device())?;
+        let index = beside(&index, &[windows * size], &g)?;
         let mut flat = shape.clone();
         flat[dim] = windows * size;
         let source = call!("movedim", &g, -1i64, dim as i64 + 1)?;

@@ -114,7 +114,7 @@ impl Backend for PyBackend {
         })
     }
 
-    fn transfer(&self, target: &Tensor, source: &Tensor) -> Result<()> {
+    fn transfer(&self, target: &Tensor, source: &Tensor, non_blocking: bool) -> Result<()> {
         let device = if target.device().kind == self.kind {
             target.device()
         } else {
@@ -122,8 +122,13 @@ impl Backend for PyBackend {
         };
         self.on(device, |object| {
             let py = object.py();
-            let sides = (wrap(py, target.clone())?, wrap(py, source.clone())?);
-            object.call_method1("transfer", sides).map(drop)
+            let (target, source) = (wrap(py, target.clone())?, wrap(py, source.clone())?);
+            let called = if non_blocking {
+                object.call_method1("transfer", (target, source, true))
+            } else {
+                object.call_method1("transfer", (target, source))
+            };
+            called.map(drop)
         })
     }
 

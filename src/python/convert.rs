@@ -1,6 +1,5 @@
 //! Python objects as the core's values, and results as Python objects.
 
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyComplex, PyFloat, PyInt, PyList, PySequence, PyString, PyTuple};
@@ -279,7 +278,7 @@ pub fn value_object(py: Python<'_>, value: Value) -> PyResult<Py<PyAny>> {
         Value::DType(d) => dtype_object(py, d).into_any(),
         Value::Device(d) => Py::new(py, PyDevice(d))?.into_any(),
         Value::MemoryFormat(f) => Py::new(py, PyMemoryFormat(f))?.into_any(),
-        Value::Object(_) => return Err(PyTypeError::new_err("this result has no Python form")),
+        Value::Object(object) => super::generator::object(py, object.as_ref())?,
         Value::Failed(e) => return Err(e.into()),
     })
 }

@@ -22,12 +22,25 @@ pub fn copy_of(data: &Bound<'_, PyAny>, dtype: Option<DType>) -> PyResult<Tensor
         source.detached()
     } else if numpy::is_array(data) {
         numpy::from_array(data, false)?
+    } else if let Some(shared) = on_gpu(data)? {
+        shared
     } else if is_exporter(data)? {
         super::dlpack::from_object(data)?
     } else {
         return from_sequence(data, dtype);
     };
     duplicate(&source, dtype.unwrap_or(source.dtype()))
+}
+
+/// The tensor on the memory of a GPU's array.
+pub fn on_gpu(data: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
+    let py = data.py();
+    if is_plain(data) || !data.hasattr(pyo3::intern!(py, "__cuda_array_interface__"))? {
+        return Ok(None);
+    }
+    let exchange = py.import("rtensor.cuda._exchange")?;
+    let shared = exchange.call_method1("from_interface", (data,))?;
+    Ok(tensor::unwrap(&shared).cloned())
 }
 
 fn refuse_text(data: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -50,10 +63,11 @@ fn type_name(object: &Bound<'_, PyAny>) -> String {
 
 /// Does the object lend its memory through DLPack (and is not a plain number or sequence)?
 fn is_exporter(data: &Bound<'_, PyAny>) -> PyResult<bool> {
-    if is_number(data) || data.is_instance_of::<PyList>() || data.is_instance_of::<PyTuple>() {
-        return Ok(false);
-    }
-    data.hasattr(pyo3::intern!(data.py(), "__dlpack__"))
+    Ok(!is_plain(data) && data.hasattr(pyo3::intern!(data.py(), "__dlpack__"))?)
+}
+
+fn is_plain(data: &Bound<'_, PyAny>) -> bool {
+    is_number(data) || data.is_instance_of::<PyList>() || data.is_instance_of::<PyTuple>()
 }
 
 fn is_number(data: &Bound<'_, PyAny>) -> bool {

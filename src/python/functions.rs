@@ -75,7 +75,7 @@ fn tensor<'py>(
     let made = data::copy_of(data, dtype)?;
     let device = match device {
         Some(device) => device,
-        None if unwrap(data).is_some() => made.device(),
+        None if unwrap(data).is_some() || !made.device().is_cpu() => made.device(),
         None => crate::tensor::default_device(),
     };
     let made = moved(made, device)?;
@@ -105,6 +105,9 @@ fn as_tensor<'py>(
         } else {
             data.call_method("to", (), Some(&options))
         };
+    }
+    if let Some(shared) = data::on_gpu(data)? {
+        return as_tensor(py, wrap(py, shared)?.as_any(), dtype, device);
     }
     let shared = if numpy::is_array(data) {
         let shared = numpy::from_array(data, true)?;

@@ -1,5 +1,6 @@
 //! `torch.Generator`: a stream of random numbers that calls draw from.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -13,25 +14,41 @@ use super::tensor::{PyTensor, wrap};
 use crate::cpu::random::{DEFAULT_SEED, Generator, STATE_BYTES, StateError};
 use crate::ops::Value;
 use crate::ops::random::{SharedGenerator, default_generator, fresh_seed};
-use crate::tensor::{DType, Device, Tensor};
+use crate::tensor::{DType, Device, DeviceType, Tensor};
+
+/// Where the numbers come from.
+enum Source {
+    Host(SharedGenerator),
+    /// A generator of another device: an object of its package, with this class's methods.
+    Device(Py<PyAny>),
+}
 
 /// A random number generator; every function that draws takes one as `generator=`.
 #[pyclass(name = "Generator", module = "rtensor", frozen, weakref, subclass)]
 pub struct PyGenerator {
-    shared: SharedGenerator,
+    source: Source,
     device: Device,
+}
+
+/// The generator that `rtensor.cuda` makes for a GPU.
+fn of_device(py: Python<'_>, device: Device) -> PyResult<Py<PyAny>> {
+    crate::backend::of(device)?;
+    let class = py.import("rtensor.cuda._random")?.getattr("Philox")?;
+    Ok(class.call1((PyDevice(device.resolved()),))?.unbind())
 }
 
 #[pymethods]
 impl PyGenerator {
     #[new]
     #[pyo3(signature = (device = None))]
-    fn new(device: Option<&Bound<'_, PyAny>>) -> PyResult<PyGenerator> {
+    fn new(py: Python<'_>, device: Option<&Bound<'_, PyAny>>) -> PyResult<PyGenerator> {
         let device = device.map_or(Ok(Device::CPU), parse_device)?;
-        Ok(PyGenerator {
-            shared: Arc::new(Mutex::new(Generator::new(DEFAULT_SEED))),
-            device,
-        })
+        let source = if device.kind == DeviceType::Cuda {
+            Source::Device(of_device(py, device)?)
+        } else {
+            Source::Host(Arc::new(Mutex::new(Generator::new(DEFAULT_SEED))))
+        };
+        Ok(PyGenerator { source, device })
     }
 
     #[getter]
@@ -44,26 +61,46 @@ impl PyGenerator {
         slf: &Bound<'py, Self>,
         seed: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, Self>> {
-        *slf.get().shared.lock() = Generator::new(seed_of(seed)?);
+        let seed = seed_of(seed)?;
+        match &slf.get().source {
+            Source::Host(shared) => *shared.lock() = Generator::new(seed),
+            Source::Device(object) => {
+                drop(object.call_method1(slf.py(), "manual_seed", (seed,))?)
+            }
+        }
         Ok(slf.clone())
     }
 
     /// Seeds with an unforeseeable number, and returns it.
-    fn seed(&self) -> u64 {
-        let seed = fresh_seed();
-        *self.shared.lock() = Generator::new(seed);
-        seed
+    fn seed(&self, py: Python<'_>) -> PyResult<u64> {
+        match &self.source {
+            Source::Host(shared) => {
+                let seed = fresh_seed();
+                *shared.lock() = Generator::new(seed);
+                Ok(seed)
+            }
+            Source::Device(object) => object.call_method0(py, "seed")?.extract(py),
+        }
     }
 
     /// The seed of the stream.
-    fn initial_seed(&self) -> u64 {
-        self.shared.lock().seed()
+    fn initial_seed(&self, py: Python<'_>) -> PyResult<u64> {
+        match &self.source {
+            Source::Host(shared) => Ok(shared.lock().seed()),
+            Source::Device(object) => object.call_method0(py, "initial_seed")?.extract(py),
+        }
     }
 
     /// The state as a tensor of bytes.
-    fn get_state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTensor>> {
-        let bytes = self.shared.lock().save();
-        wrap(py, Tensor::from_slice(&bytes, &[bytes.len() as i64])?)
+    fn get_state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.source {
+            Source::Host(shared) => {
+                let bytes = shared.lock().save();
+                let state = Tensor::from_slice(&bytes, &[bytes.len() as i64])?;
+                Ok(wrap(py, state)?.into_any())
+            }
+            Source::Device(object) => Ok(object.call_method0(py, "get_state")?.into_bound(py)),
+        }
     }
 
     /// Goes on from a state that `get_state` gave.
@@ -71,39 +108,41 @@ impl PyGenerator {
         slf: &Bound<'py, Self>,
         new_state: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, Self>> {
-        let state = new_state
-            .cast::<PyTensor>()
-            .map_err(|_| PyTypeError::new_err("expected a torch.ByteTensor"))?;
-        let state = &state.get().tensor;
-        if state.dtype() != DType::U8 {
-            return Err(PyTypeError::new_err("RNG state must be a torch.ByteTensor"));
+        match &slf.get().source {
+            Source::Host(shared) => *shared.lock() = restored(new_state)?,
+            Source::Device(object) => {
+                object.call_method1(slf.py(), "set_state", (new_state,))?;
+            }
         }
-        let restored = Generator::load(&state.to_vec::<u8>()?).map_err(|why| {
-            PyRuntimeError::new_err(match why {
-                StateError::Size(size) => format!(
-                    "Expected a CPUGeneratorImplState of size {STATE_BYTES} but found the input RNG state size to be {size}"
-                ),
-                StateError::Invalid => "Invalid mt19937 state".to_string(),
-            })
-        })?;
-        *slf.get().shared.lock() = restored;
         Ok(slf.clone())
     }
 
     /// Another generator that goes on from the same state.
-    fn clone_state(&self) -> PyGenerator {
-        PyGenerator {
-            shared: Arc::new(Mutex::new(self.shared.lock().clone())),
+    fn clone_state(&self, py: Python<'_>) -> PyResult<PyGenerator> {
+        let source = match &self.source {
+            Source::Host(shared) => Source::Host(Arc::new(Mutex::new(shared.lock().clone()))),
+            Source::Device(object) => Source::Device(object.call_method0(py, "clone_state")?),
+        };
+        Ok(PyGenerator {
+            source,
             device: self.device,
+        })
+    }
+
+    /// How far the stream of a GPU has been used.
+    fn get_offset(&self, py: Python<'_>) -> PyResult<u64> {
+        match &self.source {
+            Source::Host(_) => Err(no_offset()),
+            Source::Device(object) => object.call_method0(py, "get_offset")?.extract(py),
         }
     }
 
-    fn get_offset(&self) -> PyResult<u64> {
-        Err(PyRuntimeError::new_err("CPU Generator does not use offset"))
-    }
-
-    fn set_offset(&self, _offset: u64) -> PyResult<()> {
-        Err(PyRuntimeError::new_err("CPU Generator does not use offset"))
+    /// Goes on from another place of the stream of a GPU.
+    fn set_offset(&self, py: Python<'_>, offset: u64) -> PyResult<()> {
+        match &self.source {
+            Source::Host(_) => Err(no_offset()),
+            Source::Device(object) => object.call_method1(py, "set_offset", (offset,)).map(drop),
+        }
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
@@ -112,7 +151,7 @@ impl PyGenerator {
         (
             class,
             (this.device(),),
-            (this.initial_seed(), py.None(), this.get_state(py)?),
+            (this.initial_seed(py)?, py.None(), this.get_state(py)?),
         )
             .into_pyobject(py)
     }
@@ -123,6 +162,29 @@ impl PyGenerator {
     ) -> PyResult<()> {
         Self::set_state(slf, &state.2).map(drop)
     }
+}
+
+fn no_offset() -> PyErr {
+    PyRuntimeError::new_err("CPU Generator does not use offset")
+}
+
+/// The generator whose state a tensor of bytes holds.
+fn restored(new_state: &Bound<'_, PyAny>) -> PyResult<Generator> {
+    let state = new_state
+        .cast::<PyTensor>()
+        .map_err(|_| PyTypeError::new_err("expected a torch.ByteTensor"))?;
+    let state = &state.get().tensor;
+    if state.dtype() != DType::U8 {
+        return Err(PyTypeError::new_err("RNG state must be a torch.ByteTensor"));
+    }
+    Generator::load(&state.to_vec::<u8>()?).map_err(|why| {
+        PyRuntimeError::new_err(match why {
+            StateError::Size(size) => format!(
+                "Expected a CPUGeneratorImplState of size {STATE_BYTES} but found the input RNG state size to be {size}"
+            ),
+            StateError::Invalid => "Invalid mt19937 state".to_string(),
+        })
+    })
 }
 
 /// A seed as PyTorch takes it: negative ones count back from 2^64.
@@ -141,17 +203,28 @@ fn seed_of(seed: &Bound<'_, PyAny>) -> PyResult<u64> {
 
 /// The generator that a call draws from.
 pub fn argument(object: &Bound<'_, PyAny>) -> Option<Value> {
-    object
-        .cast::<PyGenerator>()
-        .ok()
-        .map(|g| Value::Object(g.get().shared.clone()))
+    let generator = object.cast::<PyGenerator>().ok()?.get();
+    Some(Value::Object(match &generator.source {
+        Source::Host(shared) => shared.clone(),
+        Source::Device(own) => Arc::new(own.clone_ref(object.py())),
+    }))
+}
+
+/// The generator as the kernels of its device know it.
+pub fn object(py: Python<'_>, value: &(dyn Any + Send + Sync)) -> PyResult<Py<PyAny>> {
+    match value.downcast_ref::<Py<PyAny>>() {
+        Some(own) => Ok(own.clone_ref(py)),
+        None => Err(PyRuntimeError::new_err(
+            "Expected a 'cuda' device type for generator but found 'cpu'",
+        )),
+    }
 }
 
 /// Puts the class and the default generator into the module.
 pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyGenerator>()?;
     let default = PyGenerator {
-        shared: default_generator().clone(),
+        source: Source::Host(default_generator().clone()),
         device: Device::CPU,
     };
     module.add("default_generator", Py::new(module.py(), default)?)

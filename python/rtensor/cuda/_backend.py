@@ -50,7 +50,7 @@ class CudaBackend(Backend):
             _memory.note_peak(block.device_id, used)
         return block, block.ptr
 
-    def transfer(self, target: Tensor, source: Tensor) -> None:
+    def transfer(self, target: Tensor, source: Tensor, non_blocking: bool = False) -> None:
         to_device, from_device = target.device.type == "cuda", source.device.type == "cuda"
         kind = _DEVICE_TO_DEVICE if to_device and from_device else _HOST_TO_DEVICE if to_device else _DEVICE_TO_HOST
         stream = cupy.cuda.get_current_stream()

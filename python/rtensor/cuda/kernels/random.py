@@ -215,10 +215,10 @@ def random_from(args: tuple, outs: tuple) -> None:
     return _integers(out, first, last, generator)
 
 
-@kernel("randperm")
+@kernel("_randperm")
 def randperm(args: tuple, outs: tuple) -> None:
     # Keys of 64 bits: two of them are equal too rarely to matter.
-    keys = _C.empty(args[0], dtype=_C.int64, device=outs[0].device)
+    keys = _C.empty(outs[0].numel(), dtype=_C.int64, device=outs[0].device)
     _integers(keys, -(1 << 63), (1 << 63) - 1, args[1])
     outs[0].copy_(keys.argsort())
 
