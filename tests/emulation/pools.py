@@ -9,6 +9,7 @@ import threading
 from collections import defaultdict
 
 from .memory import SPACE, BaseMemory, MemoryPointer, OutOfMemoryError, arena, current_device
+from .streams import capturing
 
 UNIT = 512
 GUARD = 64
@@ -99,7 +100,8 @@ class PooledMemory(BaseMemory):
             if start is None:
                 raise OutOfMemoryError(self.size, total, pool.limit)
         pool.used += _rounded(self.size)
-        self._space.begin(start, self.size)
+        # A graph uses the same memory for blocks of several sizes at each replay: such are watched behind the largest.
+        self._space.begin(start, reserved - GUARD if capturing() else self.size)
         return start
 
     def free(self):
