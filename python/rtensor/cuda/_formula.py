@@ -183,14 +183,14 @@ class _Strided:
     def __call__(self, words: bytes, count: int) -> None:
         inner = self.inner.unpack_from(words)
         runs = -(-inner[0] // self.width)
-        steps = inner[2 : 1 + self.places]
+        rows = inner[1 + self.places] if self.dims > 1 else 0
         wide, tall = _TILE
-        if self.dims > 1 and runs >= wide and inner[1 + self.places] >= tall and not {0, 1}.issuperset(steps):
-            rows = inner[1 + self.places]
-            blocks, block = -(-runs // wide) * -(-rows // tall) * (count // (inner[0] * rows)), _TILE
+        across = not {0, 1}.issuperset(inner[2 : 1 + self.places])
+        if across and runs >= wide and rows >= tall:
+            blocks = -(-runs // wide) * -(-rows // tall) * (count // (inner[0] * rows))
+            self.kernel((blocks,), _TILE, (by_value(words),))
         else:
-            blocks, block = -(-(count // inner[0] * runs) // _THREADS), (_THREADS,)
-        self.kernel((blocks,), block, (by_value(words),))
+            self.kernel((-(-(count // inner[0] * runs) // _THREADS),), (_THREADS,), (by_value(words),))
 
 
 def compile_formula(formula: Formula, signature: str) -> Callable[[bytes, int], None]:
