@@ -112,7 +112,7 @@ class _Plan:
 def _plan(device: int, product: tuple, dtype: Any, compute: int) -> _Plan | None:
     try:
         return _Plan(product, dtype, compute)
-    except _Unsupported:
+    except (_Unsupported, OSError):
         return None
 
 
