@@ -1,12 +1,11 @@
 """Fused steps of optimisers: one launch for dozens of parameters, with their addresses in the launch's arguments."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from itertools import accumulate
-from typing import Any
+import functools
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import cupy
-import numpy
 
 from rtensor import _C
 from rtensor._C import Tensor
@@ -15,45 +14,42 @@ from rtensor.cuda._source import Source
 
 _SOURCE = Source("optim.cu")
 _CHUNK, _THREADS = 4096, 256
-# A launch takes 4 KiB of arguments: the table of tensors, and the numbers of the rule.
-_ENTRY = numpy.dtype(
-    [
-        ("at", numpy.uint64, 5),
-        ("step", numpy.uint64),
-        ("count", numpy.float64),
-        ("size", numpy.int64),
-        ("first_block", numpy.int64),
-    ]
-)
-_LENGTH = 54
+# A launch takes 4 KiB of arguments: the table of parameters, and the numbers of the rule.
+_LENGTH, _OPERANDS, _ENTRY = 54, 5, "6Qd2q"
 _LIMITS = {"LENGTH": _LENGTH, "CHUNK": _CHUNK}
-_TABLE = numpy.dtype([("tensors", numpy.int64), ("entries", _ENTRY, _LENGTH)])
-_SGD = numpy.dtype([(name, numpy.float64) for name in ("weight_decay", "momentum", "lr", "dampening")]
-                   + [(name, numpy.int64) for name in ("nesterov", "maximize", "is_first")])  # fmt: skip
-_ADAM = numpy.dtype([(name, numpy.float64) for name in ("lr", "beta1", "beta2", "weight_decay", "eps")]
-                    + [(name, numpy.int64) for name in ("maximize", "decoupled")])  # fmt: skip
+_NO_COUNT = (0, 0.0)
 
 
-# The tensors of one parameter, in the order of the kernels; the address of its step count or 0; else the count.
-_Row = tuple[list[Tensor], int, float]
+class _Parameter(NamedTuple):
+    """A parameter, its gradient and its states: as they are, and so that elements correspond by their place in memory.
+
+    Its steps are the address of their count on the device, or 0 and the count.
+    """
+
+    tensors: tuple[Tensor, ...]
+    used: Sequence[Tensor]
+    size: int
+    steps: tuple[int, float]
 
 
-def _tables(rows: list[_Row]) -> Iterator[tuple[numpy.ndarray, int]]:
-    """Tables of as many rows as a launch takes, and how many blocks each needs."""
-    for start in range(0, len(rows), _LENGTH):
-        part = rows[start : start + _LENGTH]
-        length, operands = len(part), len(part[0][0])
-        table = numpy.zeros((), _TABLE)
-        entries = table["entries"]
-        sizes = [tensors[0].numel() for tensors, _, _ in part]
-        ends = list(accumulate(-(-size // _CHUNK) for size in sizes))
-        table["tensors"] = length
-        entries["at"][:length, :operands] = [[t.data_ptr() for t in tensors] for tensors, _, _ in part]
-        entries["step"][:length] = [step for _, step, _ in part]
-        entries["count"][:length] = [count for _, _, count in part]
-        entries["size"][:length] = sizes
-        entries["first_block"][:length] = [0, *ends[:-1]]
-        yield table, ends[-1]
+@functools.cache
+def _packer(length: int) -> struct.Struct:
+    """Writes a table of so many parameters, of the size of a full one."""
+    unused = (_LENGTH - length) * struct.calcsize(_ENTRY)
+    return struct.Struct(f"q{_ENTRY * length}{unused}x")
+
+
+def _table(parameters: list[_Parameter]) -> tuple[bytes, int]:
+    """The table of a launch, and how many blocks it needs."""
+    words: list[float] = [len(parameters)]
+    padding = [0] * (_OPERANDS - len(parameters[0].used))
+    blocks = 0
+    for parameter in parameters:
+        words += [t.data_ptr() for t in parameter.used]
+        words += padding
+        words += (*parameter.steps, parameter.size, blocks)
+        blocks += -(-parameter.size // _CHUNK)
+    return _packer(len(parameters)).pack(*words), blocks
 
 
 def _is_packed(tensor: Tensor) -> bool:
@@ -67,57 +63,71 @@ def _is_packed(tensor: Tensor) -> bool:
     return True
 
 
-def _rows_in_memory(tensors: list[Tensor]) -> list[Tensor]:
+def _in_memory(tensors: tuple[Tensor, ...]) -> Sequence[Tensor]:
     """The tensors, or copies of them, whose elements correspond by their place in memory."""
+    for tensor in tensors:
+        if not tensor.is_contiguous():
+            break
+    else:
+        return tensors
     strides = tensors[0].stride()
-    if all(t.stride() == strides for t in tensors) and (tensors[0].is_contiguous() or _is_packed(tensors[0])):
+    if _is_packed(tensors[0]) and all(t.stride() == strides for t in tensors):
         return tensors
     return [t.contiguous() for t in tensors]
 
 
-def _update(lists: list[list[Tensor]], launch: Callable[[Any, list[list[Tensor]], list[int]], None]) -> None:
-    """Launch for the parameters of each dtype, and count the writes. The second list, gradients, is only read."""
-    chosen: dict[Any, list[int]] = defaultdict(list)
-    for i, param in enumerate(lists[0]):
-        if param.numel():
-            chosen[param.dtype].append(i)
+def _count_writes(parameter: _Parameter) -> None:
+    for k, (tensor, used) in enumerate(zip(parameter.tensors, parameter.used, strict=True)):
+        if k == 1:
+            continue  # the gradient
+        if used is tensor:
+            _C._bump_version(tensor)
         else:
-            for tensors in lists[:1] + lists[2:]:
-                _C._bump_version(tensors[i])
-    for dtype, positions in chosen.items():
-        rows = [[tensors[i] for tensors in lists] for i in positions]
-        used = [_rows_in_memory(row) for row in rows]
-        launch(dtype, used, positions)
-        for row, written in zip(rows, used, strict=True):
-            for k, tensor in enumerate(row):
-                if k != 1 and written[k] is not tensor:
-                    tensor.copy_(written[k])
-                elif k != 1:
-                    _C._bump_version(tensor)
+            tensor.copy_(used)
+
+
+def _update(
+    lists: Sequence[Sequence[Tensor]],
+    counts: Sequence[tuple[int, float]],
+    launch: Callable[[dict[str, Any], bytes, int], None],
+) -> None:
+    """Launch for the parameters of each dtype; the second of the lists are gradients, which are only read."""
+    by_dtype: dict[Any, list[_Parameter]] = {}
+    parameters = []
+    for tensors, count in zip(zip(*lists, strict=True), counts, strict=True):
+        parameter = _Parameter(tensors, _in_memory(tensors), tensors[0].numel(), count)
+        parameters.append(parameter)
+        if parameter.size:
+            by_dtype.setdefault(tensors[0].dtype, []).append(parameter)
+    for dtype, group in by_dtype.items():
+        settings = {"T": dtype, **_LIMITS}
+        for start in range(0, len(group), _LENGTH):
+            launch(settings, *_table(group[start : start + _LENGTH]))
+    for parameter in parameters:
+        _count_writes(parameter)
 
 
 @kernel("_fused_sgd_")
 def fused_sgd(args: tuple) -> list[Tensor]:
     """One step of stochastic gradient descent."""
     params, grads, buffers, weight_decay, momentum, lr, dampening, nesterov, maximize, is_first = args
-    settings = numpy.array((weight_decay, momentum, lr, dampening, nesterov, maximize, is_first), _SGD)
-    lists = [list(params), list(grads)]
-    if momentum != 0:
-        lists.append(list(buffers))
+    numbers = struct.pack("4d3q", weight_decay, momentum, lr, dampening, nesterov, maximize, is_first)
+    has_momentum = momentum != 0
 
-    def launch(dtype: Any, rows: list[list[Tensor]], positions: list[int]) -> None:
-        macros = {"T": dtype, **_LIMITS, "MOMENTUM": int(momentum != 0), "AMSGRAD": 0}
-        for table, blocks in _tables([(row, 0, 0.0) for row in rows]):
-            _SOURCE.launch("sgd", macros, blocks, _THREADS, table, settings)
+    def launch(settings: dict[str, Any], table: bytes, blocks: int) -> None:
+        macros = {**settings, "MOMENTUM": int(has_momentum), "AMSGRAD": 0}
+        _SOURCE.launch("sgd", macros, blocks, _THREADS, table, numbers)
 
-    _update(lists, launch)
+    _update((params, grads, buffers) if has_momentum else (params, grads), [_NO_COUNT] * len(params), launch)
     return []
 
 
-def _counts(steps: list[Tensor]) -> list[tuple[int, float]]:
-    """Counts a step where the counts lie on the host; where they lie on the device, their addresses."""
-    if all(step.is_cuda and step.dtype == _C.float32 for step in steps):
-        return [(step.data_ptr(), 0.0) for step in steps]
+def _on_device(steps: Sequence[Tensor]) -> bool:
+    return all(step.is_cuda and step.dtype == _C.float32 for step in steps)
+
+
+def _counted(steps: Sequence[Tensor]) -> list[tuple[int, float]]:
+    """Count a step on the host."""
     if cupy.cuda.get_current_stream().is_capturing():
         raise RuntimeError(
             "Attempting CUDA graph capture of step() for an optimizer whose step counts lie on the CPU: its "
@@ -131,18 +141,16 @@ def fused_adam(args: tuple) -> list[Tensor]:
     """One step of Adam; counts the steps."""
     params, grads, means, squares, largest, steps = args[:6]
     lr, beta1, beta2, weight_decay, eps, amsgrad, maximize, decoupled = args[6:]
-    settings = numpy.array((lr, beta1, beta2, weight_decay, eps, maximize, decoupled), _ADAM)
-    lists = [list(params), list(grads), list(means), list(squares)]
-    if amsgrad:
-        lists.append(list(largest))
-    counts = _counts(steps)
+    numbers = struct.pack("5d2q", lr, beta1, beta2, weight_decay, eps, maximize, decoupled)
+    on_device = _on_device(steps)
+    counts = [(step.data_ptr(), 0.0) for step in steps] if on_device else _counted(steps)
 
-    def launch(dtype: Any, rows: list[list[Tensor]], positions: list[int]) -> None:
-        macros = {"T": dtype, **_LIMITS, "MOMENTUM": 0, "AMSGRAD": int(amsgrad)}
-        for table, blocks in _tables([(row, *counts[i]) for row, i in zip(rows, positions, strict=True)]):
-            if table["entries"]["step"][0]:
-                _SOURCE.launch("count_steps", macros, 1, _THREADS, table)
-            _SOURCE.launch("adam", macros, blocks, _THREADS, table, settings)
+    def launch(settings: dict[str, Any], table: bytes, blocks: int) -> None:
+        macros = {**settings, "MOMENTUM": 0, "AMSGRAD": int(amsgrad)}
+        if on_device:
+            _SOURCE.launch("count_steps", macros, 1, _THREADS, table)
+        _SOURCE.launch("adam", macros, blocks, _THREADS, table, numbers)
 
-    _update(lists, launch)
+    lists = (params, grads, means, squares)
+    _update((*lists, largest) if amsgrad else lists, counts, launch)
     return []
