@@ -3,7 +3,7 @@
 from rtensor import _C
 from rtensor._C import Tensor
 from rtensor.cuda import _failures
-from rtensor.cuda._source import Source
+from rtensor.cuda._source import Source, blocks
 from rtensor.cuda._walk import BYTES, NONE, argument
 
 _COMPACT = Source("compact.cu")
@@ -23,7 +23,7 @@ class Ranks:
 
     def __init__(self, mask: Tensor):
         self.mask, self.count = mask, mask.numel()
-        self._blocks = -(-self.count // _TILE)
+        self._blocks = blocks(self.count, _TILE)
         self._tiles = _C.empty(self._blocks + 1, dtype=_C.int64, device=mask.device)
         self._launch("count_tiles", mask.dtype, mask, self.count, self._tiles)
         settings = {"M": mask.dtype, "T": mask.dtype}

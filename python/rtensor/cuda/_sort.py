@@ -2,7 +2,7 @@
 
 from rtensor import _C
 from rtensor._C import Tensor
-from rtensor.cuda._source import Source
+from rtensor.cuda._source import Source, blocks
 
 _SORT, _SELECT = Source("sort.cu"), Source("select.cu")
 #: Rows up to this length are sorted by one block.
@@ -42,19 +42,20 @@ def _sort_short(settings: dict, x: Tensor, values: Tensor, indices: Tensor) -> N
     threads = min(per_block * length // 2, 1024)
     shared = per_block * length * (x.itemsize + 2)
     args = (x, rows, size, length, per_block, values, indices, values.shape[1])
-    _SORT.launch("sort_short", settings, -(-rows // per_block), threads, *args, shared=shared)
+    _SORT.launch("sort_short", settings, blocks(rows, per_block), threads, *args, shared=shared)
 
 
 def _sort_long(settings: dict, x: Tensor, values: Tensor, indices: Tensor) -> None:
     rows, size = x.shape
     if size >= 1 << 32:
         raise RuntimeError("sort: rows of 2^32 elements and more are not supported on device 'cuda'")
-    tiles = -(-size // (_THREADS * (8 if x.itemsize == 8 else 16)))
+    tiles = blocks(size, _THREADS * (8 if x.itemsize == 8 else 16))
     counts = _C.empty((rows, 256, tiles), dtype=_C.int32, device=x.device)
     totals = _C.empty((rows, 256), dtype=_C.int32, device=x.device)
     passes = x.itemsize
     spare = [(_C.empty_like(x), _C.empty(x.shape, dtype=_C.int32, device=x.device)) for _ in range(min(passes - 1, 2))]
-    source, positions = x, 0
+    source: Tensor = x
+    positions: Tensor | int = 0
     for number in range(passes):
         shift, last = 8 * number, number == passes - 1
         _SORT.launch("count_digits", settings, rows * tiles, _THREADS, source, size, tiles, shift, counts)

@@ -49,7 +49,9 @@ def _resolved(x: Tensor, given: list) -> tuple[list[int], list[tuple[Tensor, int
     """The dimensions without an index, and the indices with their dimensions."""
     if all(index is None for index in given):
         raise IndexError("at least one index must be provided")
-    free, parts, dim = [], [], 0
+    free: list[int] = []
+    parts: list[tuple[Tensor, int]] = []
+    dim = 0
     for index in given:
         covers = index.dim() if index is not None and index.dtype in _MASKS else 1
         if dim + covers > x.dim():

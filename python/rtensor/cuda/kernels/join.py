@@ -1,14 +1,13 @@
 """Joining tensors along a dimension, old or new."""
 
 import math
+import struct
 from collections.abc import Sequence
-
-import numpy
 
 from rtensor._C import Tensor
 from rtensor.cuda._registry import kernel
-from rtensor.cuda._source import Source
-from rtensor.cuda._walk import BYTES, THREADS
+from rtensor.cuda._source import Source, blocks
+from rtensor.cuda._walk import BYTES, THREADS, widest
 
 _JOIN = Source("join.cu")
 _PARTS = 64
@@ -32,18 +31,15 @@ def _join(out: Tensor, parts: Sequence[Tensor], dim: int) -> None:
 
 
 def _launch(out: Tensor, rows: list[tuple[int, int, int]], outer: int, total: int) -> None:
-    size = together = out.itemsize
-    bits = out.data_ptr() | (total * size) | 16
-    for address, start, width in rows:
-        bits |= address | (start * size) | (width * size)
-    together = max(bits & -bits, size) // size
-    table = numpy.zeros((3, _PARTS), numpy.int64)
-    table[:, : len(rows)] = numpy.array(rows, numpy.int64).T
-    table[1:] //= together
-    blocks = min(-(-outer * int(table[2].max()) // (4 * THREADS)), _MOST_BLOCKS)
+    size = out.itemsize
+    distances = (size * n for _, start, width in rows for n in (start, width))
+    together = widest(size, out.data_ptr(), size * total, *(address for address, *_ in rows), *distances)
+    words = [n for address, start, width in rows for n in (address, start // together, width // together)]
+    table = struct.pack(f"{len(words)}q", *words).ljust(3 * 8 * _PARTS, b"\0")
+    longest = outer * max(width for *_, width in rows) // together
+    grid = min(blocks(longest, 4 * THREADS), _MOST_BLOCKS), len(rows)
     settings = {"T": BYTES[size * together], "PARTS": _PARTS}
-    argument = table.tobytes()
-    _JOIN.launch("join", settings, (blocks, len(rows)), THREADS, argument, out, outer, total // together)
+    _JOIN.launch("join", settings, grid, THREADS, table, out, outer, total // together)
 
 
 @kernel("cat", "concat", "concatenate")

@@ -44,7 +44,8 @@ def _together(x: Tensor, mask: Tensor, name: str) -> tuple[Tensor, Tensor]:
 
 @kernel("masked_select")
 def masked_select(args):
-    x, mask = _together(*args, "masked_select")
+    x, mask = args
+    x, mask = _together(x, mask, "masked_select")
     return [Ranks(mask).keep(x)]
 
 

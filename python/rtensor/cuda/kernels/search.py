@@ -6,7 +6,7 @@ from typing import Any
 from rtensor import _C
 from rtensor._C import Tensor
 from rtensor.cuda._registry import kernel
-from rtensor.cuda._source import Source
+from rtensor.cuda._source import Source, blocks
 
 _SEARCH, _HISTOGRAM = Source("search.cu"), Source("histogram.cu")
 _THREADS = 256
@@ -22,7 +22,7 @@ def _search(boundaries: Tensor, value: Any, right: bool, sorter: Tensor | None, 
     per_row = 0 if boundaries.dim() == 1 else values.shape[-1]
     order = 0 if sorter is None else sorter.contiguous()
     args = (boundaries, order, boundaries.shape[-1], per_row, values, values.numel(), int(right), out)
-    _SEARCH.launch("search", {"T": dtype, "O": out.dtype}, -(-values.numel() // _THREADS), _THREADS, *args)
+    _SEARCH.launch("search", {"T": dtype, "O": out.dtype}, blocks(values.numel(), _THREADS), _THREADS, *args)
 
 
 def _needle_dtype(value: Any, boundaries: Any) -> Any:
@@ -50,9 +50,9 @@ def _count(x: Tensor, out: Tensor, weights: Tensor | None = None, edges: tuple[f
     settings = {"T": x.dtype, "C": out.dtype, "SHARED": _SHARED_BINS if bins <= _SHARED_BINS else 0}
     if edges is not None:
         settings["EQUAL_BINS"] = 1
-    blocks = min(-(-x.numel() // (8 * _THREADS)), _MOST_BLOCKS)
+    grid = min(blocks(x.numel(), 8 * _THREADS), _MOST_BLOCKS)
     args = (x, x.numel(), bins, *map(float, edges or (0, 0)), 0 if weights is None else weights, out)
-    _HISTOGRAM.launch("histogram", settings, blocks, _THREADS, *args)
+    _HISTOGRAM.launch("histogram", settings, grid, _THREADS, *args)
 
 
 @kernel("bincount")

@@ -4,7 +4,7 @@ import math
 
 from rtensor import _C
 from rtensor.cuda._registry import kernel
-from rtensor.cuda._source import Source
+from rtensor.cuda._source import Source, blocks
 
 _SEGMENT = Source("segment.cu")
 _THREADS = 256
@@ -24,7 +24,5 @@ def segment_reduce(args, outs):
     outer, inner = math.prod(data.shape[:axis]), math.prod(data.shape[axis + 1 :])
     start = identity if initial is None else float(initial)
     sizes = (outer, data.shape[axis], inner, out.shape[axis], int(initial is not None))
-    blocks = -(-out.numel() // _THREADS)
-    _SEGMENT.launch(
-        "segment", {"T": data.dtype, "KIND": kind}, blocks, _THREADS, data.contiguous(), bounds, *sizes, start, out
-    )
+    grid, settings = blocks(out.numel(), _THREADS), {"T": data.dtype, "KIND": kind}
+    _SEGMENT.launch("segment", settings, grid, _THREADS, data.contiguous(), bounds, *sizes, start, out)

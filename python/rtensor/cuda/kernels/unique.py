@@ -7,7 +7,7 @@ from rtensor._C import Tensor
 from rtensor.cuda._compact import Ranks
 from rtensor.cuda._registry import kernel
 from rtensor.cuda._sort import sorted_rows
-from rtensor.cuda._source import Source
+from rtensor.cuda._source import Source, blocks
 
 _ROWS = Source("rows.cu")
 _THREADS = 256
@@ -15,16 +15,21 @@ _THREADS = 256
 
 @dataclass
 class _Groups:
-    """Equal rows: the position of one of each group, how many there are, and the group of each row."""
+    """Equal rows: the position of one of each group, how many there are, and what tells the group of each row."""
 
     first: Tensor
     counts: Tensor
-    inverse: Tensor | None
+    order: Tensor
+    ranks: Ranks
+
+    def inverse(self) -> Tensor:
+        """The group of each row."""
+        return self.ranks.runs(self.order)
 
 
 def _launch(name: str, rows: Tensor, *args) -> None:
     count, width = rows.shape
-    _ROWS.launch(name, {"T": rows.dtype}, -(-count // _THREADS), _THREADS, rows, count, width, *args)
+    _ROWS.launch(name, {"T": rows.dtype}, blocks(count, _THREADS), _THREADS, rows, count, width, *args)
 
 
 def _sorted_order(rows: Tensor) -> Tensor:
@@ -40,7 +45,7 @@ def _sorted_order(rows: Tensor) -> Tensor:
     return order
 
 
-def _groups(rows: Tensor, consecutive: bool, inverse: bool) -> _Groups:
+def _groups(rows: Tensor, consecutive: bool) -> _Groups:
     count = rows.shape[0]
     order = _C.arange(count, device=rows.device) if consecutive else _sorted_order(rows)
     starts = _C.empty(count, dtype=_C.bool, device=rows.device)
@@ -48,8 +53,7 @@ def _groups(rows: Tensor, consecutive: bool, inverse: bool) -> _Groups:
     ranks = Ranks(starts)
     begins = ranks.positions().view(-1)
     ends = _C.cat([begins[1:], _C.full((1,), count, dtype=_C.int64, device=rows.device)])
-    counts = ends[: begins.numel()] - begins
-    return _Groups(order.index_select(0, begins), counts, ranks.runs(order) if inverse else None)
+    return _Groups(order.index_select(0, begins), ends[: begins.numel()] - begins, order, ranks)
 
 
 def _as_rows(x: Tensor) -> Tensor:
@@ -63,11 +67,11 @@ def _as_rows(x: Tensor) -> Tensor:
 def _elements(x: Tensor, consecutive: bool, inverse: bool, counts: bool) -> list[Tensor]:
     """Distinct elements or runs of all, flattened."""
     flat = x.reshape(-1)
-    found = _groups(_as_rows(flat.view(-1, 1)), consecutive, inverse)
+    found = _groups(_as_rows(flat.view(-1, 1)), consecutive)
     none = _C.empty(0, dtype=_C.int64, device=x.device)
     return [
         flat.index_select(0, found.first),
-        found.inverse.view(x.shape) if inverse else none,
+        found.inverse().view(x.shape) if inverse else none,
         found.counts if counts else none,
     ]
 
@@ -84,8 +88,8 @@ def _slices(x: Tensor, dim: int, consecutive: bool) -> list[Tensor]:
         none = _C.empty(0, dtype=_C.int64, device=x.device)
         return [_C.empty_like(x), none, none.clone()]
     rows = x.transpose(0, dim).reshape(x.shape[dim], -1)
-    found = _groups(_as_rows(rows), consecutive, inverse=True)
-    return [x.index_select(dim, found.first), found.inverse, found.counts]
+    found = _groups(_as_rows(rows), consecutive)
+    return [x.index_select(dim, found.first), found.inverse(), found.counts]
 
 
 @kernel("_unique2")
