@@ -308,6 +308,15 @@ def test_counts_on_the_cpu_cannot_be_captured():
         optimizer.step()
 
 
+def test_other_steps_cannot_be_captured():
+    x = torch.ones(3, device="cuda", requires_grad=True)
+    x.grad = torch.ones(3, device="cuda")
+    optimizer = torch.optim.NAdam([x], 0.1)
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="NAdam"), torch.cuda.graph(torch.cuda.CUDAGraph()):
+        optimizer.step()
+
+
 def test_state_of_optimizers_moves_with_the_parameters():
     source = torch.ones(3, device="cuda", requires_grad=True)
     source.grad = torch.ones(3, device="cuda")

@@ -48,6 +48,12 @@ class ComposedOptimizer(Optimizer):
             for p in group["params"]:
                 if p.grad is None:
                     continue
+                if p.is_cuda and rtensor.cuda.is_current_stream_capturing():
+                    # A graph would repeat the step's number, which is known to the host alone.
+                    raise RuntimeError(
+                        f"Attempting CUDA graph capture of step() for an instance of {type(self).__name__}, which is "
+                        "not capturable; SGD, Adam and AdamW are"
+                    )
                 state = self.state[p]
                 if not state:
                     state["step"] = rtensor.tensor(0.0)
