@@ -134,6 +134,19 @@ def test_attention(few, monkeypatch):
             agree(mine, cpus, 1e-4)
 
 
+@pytest.mark.parametrize(("heads", "queries", "keys", "size", "value_size"), [(3, 5, 7, 16, 8), (1, 70, 66, 72, 80)])
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_on_tensor_cores(heads, queries, keys, size, value_size, causal):
+    from rtensor.cuda.kernels import attention
+
+    q = torch.randn(2, queries, 3, size, dtype=torch.bfloat16).transpose(1, 2)
+    k, v = (torch.randn(2, heads, keys, each, dtype=torch.bfloat16) for each in (size, value_size))
+    out = torch.zeros(2, 3, queries, value_size, dtype=torch.bfloat16, device="cuda")
+    there = q.transpose(1, 2).cuda().transpose(1, 2), k.cuda(), v.cuda()
+    assert attention._flash((*there, None, causal, 0.3, heads == 1), out)
+    agree(out, F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=0.3, enable_gqa=True), 3e-2)
+
+
 @pytest.mark.parametrize("lengths", [None, [5, 3, 1]], ids=["equal", "packed"])
 @pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
 def test_recurrent_layers(make, lengths):

@@ -1,20 +1,26 @@
 """Attention: products on cuBLAS around a fused softmax, for as many heads or queries at a time as fit the cache."""
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
+
+import cupy
 
 import rtensor as torch
 from rtensor.cuda._blas import gemm
 from rtensor.cuda._registry import kernel
 from rtensor.cuda._source import Source, struct
 
-ATTENTION = Source("attention.cu")
+ATTENTION, FLASH = Source("attention.cu"), Source("flash_attention.cu")
 #: Bytes of scores at a time: they stay in the cache, with weights of 16 bits beside them.
 WORKSPACE = 24 << 20
 #: Queries of a causal block: later blocks see more keys.
 CAUSAL_ROWS = 1024
 HELD, MOST_DIMS = 8, 6
+#: Queries of a block of the kernel for tensor cores, its threads, and the largest head.
+FLASH_ROWS, FLASH_THREADS, FLASH_SIZE = 64, 128, 128
+_HALVES = (torch.float16, torch.bfloat16)
 
 
 @dataclass
@@ -74,7 +80,7 @@ class Heads:
 
 
 def _wide(dtype):
-    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+    return torch.float32 if dtype in _HALVES else dtype
 
 
 def _shape(dtype, scores):
@@ -103,10 +109,45 @@ def _expanded(bias, lead, q, k):
     return bias, (1,) * missing + tuple(bias.shape[:-2]), (0,) * missing + (*steps, query, key)
 
 
+@functools.cache
+def _has_tensor_cores(device):
+    """Whether a GPU has units for 16-bit floats of both kinds: since Ampere."""
+    return int(cupy.cuda.Device(device).compute_capability) >= 80
+
+
+def _steps(t, batch, heads):
+    """How far apart batches, heads and rows are; None where elements of a row are not neighbours, or not aligned."""
+    *steps, neighbour = t.expand(batch, heads, *t.shape[-2:]).stride()
+    aligned = t.data_ptr() % 16 == 0 and not any(step % 8 for step in steps)
+    return steps if aligned and neighbour == 1 else None
+
+
+def _flash(args, out):
+    """Compute attention in one launch where tensor cores can; whether it was."""
+    q, k, v, bias, causal, scale, shared = args
+    size, value_size, queries, keys = q.shape[-1], v.shape[-1], q.shape[-2], k.shape[-2]
+    fits = max(size, value_size) <= FLASH_SIZE and size % 8 == value_size % 8 == 0 and out.ndim <= 4 and keys > 0
+    if bias is not None or q.dtype not in _HALVES or not fits or not _has_tensor_cores(q.device.index):
+        return False
+    batch, heads = (1, 1, *out.shape[:-2])[-2:]
+    fewer = k.shape[-3] if shared and k.ndim > 2 else heads
+    if shared and v.shape[:-2] != k.shape[:-2]:
+        return False
+    steps = _steps(q, batch, heads), _steps(k, batch, fewer), _steps(v, batch, fewer)
+    if None in steps:
+        return False
+    sizes = heads, heads // fewer, queries, keys, size, value_size, int(causal)
+    where = struct(*sizes, *(step for of in steps for step in of))
+    settings = {"T": q.dtype, "SIZE": 64 if max(size, value_size) <= 64 else FLASH_SIZE}
+    count = batch * heads * -(-queries // FLASH_ROWS)
+    FLASH.launch("flash_attention", settings, count, FLASH_THREADS, q, k, v, out, where, float(scale))
+    return True
+
+
 @kernel("_attention")
 def attention(args, outs):
     out = outs[0]
-    if out.numel() == 0:
+    if out.numel() == 0 or _flash(args, out):
         return
     heads = Heads.of(args, tuple(out.shape[:-2]))
     target = out.view(len(heads.q), -1, out.shape[-1])
