@@ -34,6 +34,7 @@ newaxis = None
 
 _SUBMODULES = frozenset(
     [
+        "amp",
         "autograd",
         "backends",
         "cuda",

@@ -3,6 +3,21 @@
 import contextlib
 
 from rtensor import _settings
+from rtensor.amp import GradScaler as _GradScaler
+
+
+class GradScaler(_GradScaler):
+    """`rtensor.amp.GradScaler` on a GPU."""
+
+    def __init__(
+        self,
+        init_scale: float = 2.0**16,
+        growth_factor: float = 2.0,
+        backoff_factor: float = 0.5,
+        growth_interval: int = 2000,
+        enabled: bool = True,
+    ):
+        super().__init__("cuda", init_scale, growth_factor, backoff_factor, growth_interval, enabled)
 
 
 @contextlib.contextmanager

@@ -154,3 +154,20 @@ def fused_adam(args: tuple) -> list[Tensor]:
     lists = (params, grads, means, squares)
     _update((*lists, largest) if amsgrad else lists, counts, launch)
     return []
+
+
+def unscale(gradients: Sequence[Tensor], inverse: Tensor) -> Tensor:
+    """Multiply gradients of one dtype in place; 1 where an element is not finite, 0 else, on the device."""
+    found = _C.zeros((), device=inverse.device)
+    used = [t if _is_packed(t) else t.contiguous() for t in gradients]
+    parameters = [_Parameter((t,), (t,), t.numel(), _NO_COUNT) for t in used if t.numel()]
+    settings = {"T": gradients[0].dtype, **_LIMITS, "MOMENTUM": 0, "AMSGRAD": 0}
+    for start in range(0, len(parameters), _LENGTH):
+        table, blocks = _table(parameters[start : start + _LENGTH])
+        _SOURCE.launch("unscale", settings, blocks, _THREADS, table, inverse, found)
+    for gradient, written in zip(gradients, used, strict=True):
+        if written is gradient:
+            _C._bump_version(gradient)
+        else:
+            gradient.copy_(written)
+    return found

@@ -133,6 +133,20 @@ extern "C" __global__ void adam(const Table table, const Adam settings) {
     update<4 + AMSGRAD>(part, AdamRule(settings, corrections[0], corrections[1]));
 }
 
+// Multiplies each tensor, and sets `found` where an element is not finite.
+extern "C" __global__ void unscale(const Table table, const float* inverse, float* found) {
+    const Part part = part_of_block(table);
+    const A factor = (A)*inverse;
+    T* gradient = part.entry->at[0];
+    bool finite = true;
+    for (i64 i = part.begin + threadIdx.x; i < part.end; i += blockDim.x) {
+        const A value = to<A>(gradient[i]);
+        finite = finite && value - value == A(0);
+        gradient[i] = to<T>(value * factor);
+    }
+    if (!finite) *found = 1.0f;
+}
+
 // Counts a step of each tensor, where the counts lie on the device.
 extern "C" __global__ void count_steps(const Table table) {
     const i64 i = (i64)blockIdx.x * blockDim.x + threadIdx.x;
