@@ -36,6 +36,8 @@ def test_what_has_no_interface():
     assert not hasattr(torch.ones(2), "__cuda_array_interface__")
     with pytest.raises(RuntimeError, match="requires grad"):
         _ = torch.ones(2, device="cuda", requires_grad=True).__cuda_array_interface__
+    with pytest.raises(RuntimeError, match="conjugate"):
+        _ = torch.ones(2, dtype=torch.complex64, device="cuda").conj().__cuda_array_interface__
     with pytest.raises(TypeError, match="bfloat16"):
         _ = torch.ones(2, dtype=torch.bfloat16, device="cuda").__cuda_array_interface__
 

@@ -32,7 +32,8 @@ def interface(tensor: Tensor) -> dict[str, Any]:
         )
     if tensor.dtype == _C.bfloat16:
         raise TypeError("__cuda_array_interface__ has no name for torch.bfloat16; DLPack has")
-    tensor = tensor.resolve_conj().resolve_neg()
+    if tensor.is_conj() or tensor.is_neg():
+        raise RuntimeError("Can't get __cuda_array_interface__ on tensors with the conjugate or negative bit set")
     itemsize = tensor.element_size()
     return {
         "shape": tuple(tensor.shape),
