@@ -134,14 +134,14 @@ def test_attention(few, monkeypatch):
             agree(mine, cpus, 1e-4)
 
 
-@pytest.mark.parametrize(("heads", "queries", "keys", "size", "value_size"), [(3, 5, 7, 16, 8), (1, 70, 66, 72, 80)])
+@pytest.mark.parametrize(("heads", "queries", "keys", "size", "value_size"), [(2, 5, 7, 16, 8), (1, 66, 70, 72, 80)])
 @pytest.mark.parametrize("causal", [False, True])
 def test_attention_on_tensor_cores(heads, queries, keys, size, value_size, causal):
     from rtensor.cuda.kernels import attention
 
-    q = torch.randn(2, queries, 3, size, dtype=torch.bfloat16).transpose(1, 2)
-    k, v = (torch.randn(2, heads, keys, each, dtype=torch.bfloat16) for each in (size, value_size))
-    out = torch.zeros(2, 3, queries, value_size, dtype=torch.bfloat16, device="cuda")
+    q = torch.randn(1, queries, 2, size, dtype=torch.bfloat16).transpose(1, 2)
+    k, v = (torch.randn(1, heads, keys, each, dtype=torch.bfloat16) for each in (size, value_size))
+    out = torch.zeros(1, 2, queries, value_size, dtype=torch.bfloat16, device="cuda")
     there = q.transpose(1, 2).cuda().transpose(1, 2), k.cuda(), v.cuda()
     assert attention._flash((*there, None, causal, 0.3, heads == 1), out)
     agree(out, F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=0.3, enable_gqa=True), 3e-2)
