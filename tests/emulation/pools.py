@@ -114,8 +114,8 @@ class PooledMemory(BaseMemory):
             self._pool.cached += _rounded(reserved - GUARD)
             self.ptr = 0
 
-    def __del__(self):
-        if hasattr(self, "ptr") and not sys.is_finalizing():
+    def __del__(self, is_finalizing=sys.is_finalizing):
+        if hasattr(self, "ptr") and not is_finalizing():
             self.free()
 
 

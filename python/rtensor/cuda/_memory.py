@@ -2,6 +2,7 @@
 
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from rtensor import _C
@@ -28,8 +29,8 @@ class PrivatePool:
         self.index, self.native = _devices.current_device(), cupy.cuda.MemoryPool()
         _private.append(self.native)
 
-    def __del__(self) -> None:
-        if not sys.is_finalizing():
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_finalizing():
             _retired.append((self.index, self.native))
             release_retired()
 
