@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 use crate::ops::expr::{Expr, Tree};
 use crate::ops::{ANY_DEVICE, Args, Body, Entry, Value};
 use crate::tensor::{Device, DeviceType, Layout, Scalar, Storage, Tensor, checked_numel};
-use crate::{DType, Result, cpu, err, tree};
+use crate::{DType, Result, cpu, ensure, err, tree};
 
 /// What a device does for the ops. Kernels fill outputs that the core sized and allocated.
 pub trait Backend: Send + Sync {
@@ -26,6 +26,9 @@ pub trait Backend: Send + Sync {
 
     /// Runs an op whose output sizes depend on data.
     fn run_dynamic(&self, entry: &'static Entry, args: Args) -> Result<Vec<Tensor>>;
+
+    /// A copy of a CPU tensor in memory that the device reaches without the host's help.
+    fn pinned(&self, source: &Tensor) -> Result<Tensor>;
 
     /// Waits until all work given to the device is done.
     fn synchronize(&self, device: Device) -> Result<()>;
@@ -81,6 +84,10 @@ impl Backend for Cpu {
             Body::Dynamic { cpu } => cpu(args),
             _ => Err(not_implemented(entry, Device::CPU)),
         }
+    }
+
+    fn pinned(&self, source: &Tensor) -> Result<Tensor> {
+        Err(err!(Runtime, "the CPU does not pin memory: {source:?}"))
     }
 
     fn synchronize(&self, _: Device) -> Result<()> {
@@ -162,6 +169,25 @@ pub fn empty(device: Device, shape: &[i64], dtype: DType) -> Result<Tensor> {
     if device.is_cpu() {
         return Tensor::empty(shape, dtype);
     }
+    fresh(device, shape, dtype, false)
+}
+
+/// A row-major tensor of zeros on a device.
+pub fn zeros(device: Device, shape: &[i64], dtype: DType) -> Result<Tensor> {
+    if device.is_cpu() {
+        return Tensor::zeros(shape, dtype);
+    }
+    fresh(device, shape, dtype, true)
+}
+
+/// A number as a 0-dim tensor on a device, where nobody waits for it.
+pub fn scalar(device: Device, value: Scalar, dtype: DType) -> Result<Tensor> {
+    let made = empty(device, &[], dtype)?;
+    fill(&made, value)?;
+    Ok(made)
+}
+
+fn fresh(device: Device, shape: &[i64], dtype: DType, zeroed: bool) -> Result<Tensor> {
     let device = device.resolved();
     let layout = Layout::contiguous(shape);
     let bytes = checked_numel(shape)?.checked_mul(dtype.size() as i64);
@@ -171,7 +197,7 @@ pub fn empty(device: Device, shape: &[i64], dtype: DType) -> Result<Tensor> {
             "Storage size calculation overflowed with sizes={shape:?}"
         )
     })?;
-    let storage = of(device)?.alloc(device, bytes as usize, false)?;
+    let storage = of(device)?.alloc(device, bytes as usize, zeroed)?;
     Tensor::from_storage(storage, layout, dtype)
 }
 
@@ -288,6 +314,26 @@ pub unsafe fn resize(storage: &Arc<Storage>, nbytes: usize) -> Result<()> {
     // SAFETY: the caller's promise; nobody else knows the fresh memory.
     unsafe { storage.exchange(&fresh) };
     Ok(())
+}
+
+/// A copy of a CPU tensor in page-locked memory.
+pub fn pinned(source: &Tensor) -> Result<Tensor> {
+    ensure!(
+        source.device().is_cpu(),
+        Runtime,
+        "Only dense CPU tensors can be pinned"
+    );
+    let device = Device {
+        kind: DeviceType::Cuda,
+        index: 0,
+    };
+    let backend = of(device).map_err(|_| {
+        err!(
+            Runtime,
+            "Cannot access accelerator device when none is available."
+        )
+    })?;
+    backend.pinned(source)
 }
 
 /// The tensor itself, or a copy of it on the CPU.

@@ -32,7 +32,7 @@ class Backend:
     def transfer(self, target: Tensor, source: Tensor, non_blocking: bool = False) -> None:
         """Move contiguous elements of one dtype between devices, one of them of this kind.
 
-        With `non_blocking` (``x.to(device, non_blocking=True)``) the host need not wait where its memory is page-locked.
+        With `non_blocking` the host need not wait where its memory is page-locked.
         """
         raise NotImplementedError(f"{type(self).__name__} does not copy between devices")
 
@@ -47,6 +47,10 @@ class Backend:
         It is asked for once per operator.
         """
         raise NotImplementedError(f"Could not run '{name}': {type(self).__name__} has no kernel for it")
+
+    def pinned(self, source: Tensor) -> Tensor:
+        """A copy of a CPU tensor in page-locked memory, from which copies to the device need not wait."""
+        raise NotImplementedError(f"{type(self).__name__} does not pin memory")
 
     def synchronize(self) -> None:
         """Wait until all work given to the current device is done."""

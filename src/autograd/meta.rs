@@ -124,7 +124,8 @@ impl Tensor {
             Runtime,
             "data set to a tensor that requires gradients must be floating point or complex dtype"
         );
-        if self.dtype() != data.dtype() || self.shape() != data.shape() {
+        let same = self.dtype() == data.dtype() && self.device() == data.device();
+        if !same || self.shape() != data.shape() {
             // An accumulator expects gradients of the old kind.
             self.with_meta_mut(|m| m.accumulator = Weak::new());
         }

@@ -117,16 +117,6 @@ pub fn logspace(out: &Tensor, start: Scalar, end: Scalar, base: f64) -> Result<(
     converted(out, &move |i| base.powf(exponent(i)))
 }
 
-/// Ones on the diagonal of a zeroed contiguous matrix of `columns` columns.
-pub fn eye(out: &Tensor, rows: i64, columns: i64) -> Result<()> {
-    let count = rows.min(columns);
-    let mut layout = out.layout().clone();
-    layout.shape = smallvec::smallvec![count];
-    layout.strides = smallvec::smallvec![columns + 1];
-    super::fill::fill(&out.alias(layout)?, Scalar::Int(1));
-    Ok(())
-}
-
 /// Writes the row and column of each element that `columns` names in a range of rows.
 pub fn triangle_indices(
     rows: std::ops::Range<i64>,

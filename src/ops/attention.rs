@@ -10,6 +10,15 @@ use crate::cpu::number::{Number, Real};
 use crate::tensor::{DType, Dims, Element, Tensor, broadcast_shapes};
 use crate::{Result, call, call_all, ensure, grads, ops};
 
+/// Kernels of other devices take halves as they are.
+fn computed_in(query: &Tensor) -> DType {
+    if query.device().is_cpu() {
+        query.dtype().compute()
+    } else {
+        query.dtype()
+    }
+}
+
 /// Operands must agree in dtype, and have at least a length and a size.
 fn check(query: &Tensor, key: &Tensor, value: &Tensor) -> Result<()> {
     ensure!(
@@ -90,9 +99,9 @@ fn attention(args: Args) -> Result<Outputs> {
     let gqa = args.bool(7)? && query.ndim() > 2;
     let size = query.shape()[query.ndim() - 1].max(1) as f64;
     let scale = args.opt_float(6)?.unwrap_or(1.0 / size.sqrt());
-    let dtype = query.dtype().compute();
+    let dtype = computed_in(query);
     let [q, k, v] = [query, key, value].map(|t| Val::from(t).to(dtype));
-    let out = if dropout == 0.0 && matches!(dtype, DType::F32 | DType::F64) {
+    let out = if dropout == 0.0 && dtype.is_float() {
         let mask = mask.map(|mask| bias(mask, dtype)).transpose()?;
         Val(call!("_attention", q, k, v, mask, causal, scale, gqa))
     } else {

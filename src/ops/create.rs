@@ -106,12 +106,7 @@ fn empty_permuted(args: Args) -> Result<Outputs> {
 }
 
 fn zeros_of(options: &Options, shape: &[i64]) -> Result<Outputs> {
-    if options.device().is_cpu() {
-        return options.finish(Tensor::zeros(shape, options.dtype())?);
-    }
-    let made = options.empty(shape)?;
-    fill_tensor(&made, Scalar::Int(0))?;
-    options.finish(made)
+    options.finish(backend::zeros(options.device(), shape, options.dtype())?)
 }
 
 fn filled(options: &Options, shape: &[i64], value: Scalar) -> Result<Outputs> {

@@ -2,6 +2,7 @@
 //! [`super::fft_primitives`].
 
 use super::matmul::single;
+use super::options::Options;
 use super::{Args, Body, F, O, Outputs, Val};
 use crate::tensor::{DType, Tensor, default_dtype, wrap_dim};
 use crate::{Result, call, ensure, fail, ops};
@@ -244,16 +245,13 @@ fn shift(a: Args, back: bool) -> Result<Outputs> {
 /// Sample frequencies: arguments (n, d, dtype, layout, device, ...).
 fn frequencies(a: Args, half: bool) -> Result<Outputs> {
     let (n, d) = (a.int(0)?, a.float(1)?);
-    let dtype = a.opt_dtype(2)?.unwrap_or_else(default_dtype);
+    let options = Options::read(a, 2)?;
     let step = 1.0 / (n as f64 * d);
     let count = if half { n / 2 + 1 } else { n };
     let value = |i: i64| if half || i < (n + 1) / 2 { i } else { i - n };
     let values: Vec<f64> = (0..count).map(|i| value(i) as f64 * step).collect();
-    let result = Val(Tensor::from_slice(&values, &[count])).to(dtype).get()?;
-    if a.opt_bool(6)?.unwrap_or(false) {
-        result.set_requires_grad(true)?;
-    }
-    single(result.into())
+    let values = Val(Tensor::from_slice(&values, &[count]));
+    options.finish(values.to(options.dtype()).get()?)
 }
 
 macro_rules! run {

@@ -98,8 +98,8 @@ fn index_put_back(c: &Ctx) -> Grads {
     grads
 }
 
-/// The dimension of an index along `dim`, and the index in int64.
-fn vector_index(a: Args, name: &str) -> Result<(usize, Tensor)> {
+/// The dimension of an index along `dim`, and the index.
+fn vector_index<'a>(a: Args<'a>, name: &str) -> Result<(usize, &'a Tensor)> {
     let (x, index) = (a.t(0)?, a.t(2)?);
     let dim = wrap_dim(a.int(1)?, x.ndim())?;
     ensure!(
@@ -112,7 +112,7 @@ fn vector_index(a: Args, name: &str) -> Result<(usize, Tensor)> {
         Runtime,
         "{name}(): Expected dtype int32 or int64 for index"
     );
-    Ok((dim, long(index)?))
+    Ok((dim, index))
 }
 
 fn index_select_meta(a: Args) -> Result<Outs> {
@@ -133,6 +133,7 @@ fn index_select_meta(a: Args) -> Result<Outs> {
 
 fn index_select(a: Args, outs: &[Tensor]) -> Result<()> {
     let (x, (dim, index)) = (a.t(0)?, vector_index(a, "index_select")?);
+    let index = long(index)?;
     let mut strides: Dims = smallvec::smallvec![0; x.ndim()];
     if let Some(stride) = strides.get_mut(dim) {
         *stride = index.strides().first().copied().unwrap_or(0);
@@ -146,7 +147,7 @@ fn index_select(a: Args, outs: &[Tensor]) -> Result<()> {
 }
 
 /// Checks the sizes of an index that has as many dimensions as the tensor.
-pub fn full_index(a: Args, name: &str) -> Result<(usize, Tensor)> {
+pub fn full_index<'a>(a: Args<'a>, name: &str) -> Result<(usize, &'a Tensor)> {
     let (x, index) = (a.t(0)?, a.t(2)?);
     let dim = wrap_dim(a.int(1)?, x.ndim())?;
     ensure!(
@@ -159,7 +160,7 @@ pub fn full_index(a: Args, name: &str) -> Result<(usize, Tensor)> {
         Runtime,
         "Index tensor must have the same number of dimensions as self tensor"
     );
-    Ok((dim, long(index)?))
+    Ok((dim, index))
 }
 
 /// PyTorch's error of `gather` and `scatter` for an index that names no place.
@@ -192,6 +193,7 @@ fn gather(a: Args, outs: &[Tensor]) -> Result<()> {
     if index.numel() == 0 {
         return Ok(());
     }
+    let index = long(index)?;
     if gather_tensor(&outs[0], x, dim, &index, index.strides()) {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use super::index::{check_range, like_self, start_from};
 use super::scatter::{Along, Reduce, reduce_into, strides_or_zero};
 use super::scatter_grad::{fill_back, index_add_back, reduce_back, write_back};
-use super::selection::{long, row_major};
+use super::selection::{apart, long, row_major};
 use super::view::on_cpu;
 use super::{Args, EXACT, F, I, M, O, SHAPES, STRIDED, Value, arg, kernel, out, rule};
 use crate::cpu::index::out_of_range;
@@ -28,7 +28,7 @@ fn vector(a: Args, name: &str) -> Result<Along> {
         "{name}(): Expected dtype int32/int64 for index but got: {}",
         index.dtype().scalar_name()
     );
-    let index = row_major(&long(index)?)?;
+    let index = apart(row_major(&long(index)?)?, x)?;
     let mut shape = Dims::from_slice(x.shape());
     if shape.is_empty() {
         shape.push(1);

@@ -306,7 +306,7 @@ fn put(view: &Tensor, indices: Vec<Option<Tensor>>, value: &Value) -> Result<()>
         }
     }
     let value = match value {
-        Value::Num(number) => Tensor::scalar(*number, view.dtype())?,
+        Value::Num(number) => backend::scalar(view.device(), *number, view.dtype())?,
         other => other.clone().into_tensor()?,
     };
     let value = backend_value(&value, view)?;

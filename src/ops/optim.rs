@@ -1,6 +1,6 @@
 //! Steps of optimisers, fused over lists of parameters. They write in place and are never recorded.
 
-use super::{Args, Body, F, check_writable};
+use super::{Args, F, Outs, check_writable, kernel};
 use crate::cpu::fill::fill;
 use crate::cpu::optim;
 use crate::tensor::{DType, Scalar, Tensor};
@@ -34,11 +34,26 @@ fn check_list(name: &str, params: &[Tensor], list: &[Tensor]) -> Result<()> {
     Ok(())
 }
 
-fn check_targets(lists: &[&[Tensor]]) -> Result<()> {
-    lists.iter().copied().flatten().try_for_each(check_writable)
+/// Checks and counts writes to all tensors of the lists.
+fn count_writes(lists: &[&[Tensor]]) -> Result<Outs> {
+    let written = || lists.iter().copied().flatten();
+    written().try_for_each(check_writable)?;
+    written().for_each(Tensor::bump_version);
+    Ok(Outs::new())
 }
 
-fn sgd(a: Args) -> Result<Vec<Tensor>> {
+/// There are no results to size; the lists are checked, and what is written is counted, for every device.
+fn sgd_meta(a: Args) -> Result<Outs> {
+    let (params, grads, buffers) = (a.ts(0)?, a.ts(1)?, a.ts(2)?);
+    check_list("_fused_sgd_", params, grads)?;
+    if a.float(4)? == 0.0 {
+        return count_writes(&[params]);
+    }
+    check_list("_fused_sgd_", params, buffers)?;
+    count_writes(&[params, buffers])
+}
+
+fn sgd(a: Args, _: &[Tensor]) -> Result<()> {
     let (params, grads, buffers) = (a.ts(0)?, a.ts(1)?, a.ts(2)?);
     let flags = optim::Sgd {
         weight_decay: a.float(3)?,
@@ -49,22 +64,28 @@ fn sgd(a: Args) -> Result<Vec<Tensor>> {
         maximize: a.bool(8)?,
         is_first: a.bool(9)?,
     };
-    check_list("_fused_sgd_", params, grads)?;
-    if flags.momentum != 0.0 {
-        check_list("_fused_sgd_", params, buffers)?;
-    }
-    check_targets(&[params, buffers])?;
     for (i, (param, grad)) in params.iter().zip(grads).enumerate() {
         let buffer = buffers.get(i).filter(|_| flags.momentum != 0.0);
         optim::sgd(param, grad, buffer, flags);
-        param.bump_version();
-        buffer.inspect(|b| b.bump_version());
     }
-    Ok(Vec::new())
+    Ok(())
 }
 
-fn adam(a: Args) -> Result<Vec<Tensor>> {
+fn adam_meta(a: Args) -> Result<Outs> {
     const NAME: &str = "_fused_adam_";
+    let (params, means, squares) = (a.ts(0)?, a.ts(2)?, a.ts(3)?);
+    let (largest, steps) = (a.ts(4)?, a.ts(5)?);
+    for list in [a.ts(1)?, means, squares] {
+        check_list(NAME, params, list)?;
+    }
+    if a.bool(11)? {
+        check_list(NAME, params, largest)?;
+    }
+    check_steps(NAME, params, steps)?;
+    count_writes(&[params, means, squares, largest, steps])
+}
+
+fn adam(a: Args, _: &[Tensor]) -> Result<()> {
     let (params, grads, means, squares) = (a.ts(0)?, a.ts(1)?, a.ts(2)?, a.ts(3)?);
     let (largest, steps) = (a.ts(4)?, a.ts(5)?);
     let flags = optim::Adam {
@@ -77,29 +98,12 @@ fn adam(a: Args) -> Result<Vec<Tensor>> {
         decoupled: a.bool(13)?,
     };
     let amsgrad = a.bool(11)?;
-    for list in [grads, means, squares] {
-        check_list(NAME, params, list)?;
-    }
-    if amsgrad {
-        check_list(NAME, params, largest)?;
-    }
-    check_steps(NAME, params, steps)?;
-    check_targets(&[params, means, squares, largest, steps])?;
     for (i, param) in params.iter().enumerate() {
         let step = next_step(&steps[i])?;
         let top = largest.get(i).filter(|_| amsgrad);
         optim::adam(param, &grads[i], [&means[i], &squares[i]], top, flags, step);
-        for written in [
-            Some(param),
-            Some(&means[i]),
-            Some(&squares[i]),
-            top,
-            Some(&steps[i]),
-        ] {
-            written.inspect(|t| t.bump_version());
-        }
     }
-    Ok(Vec::new())
+    Ok(())
 }
 
 fn check_steps(name: &str, params: &[Tensor], steps: &[Tensor]) -> Result<()> {
@@ -124,9 +128,9 @@ fn next_step(count: &Tensor) -> Result<f64> {
 ops! {
     /// One step of stochastic gradient descent for every parameter, in place.
     "_fused_sgd_(Tensor[] self, Tensor[] grads, Tensor[] momentum_buffer_list, *, float weight_decay, float momentum, float lr, float dampening, bool nesterov, bool maximize, bool is_first_step) -> ()", F,
-        Body::Dynamic { cpu: sgd };
+        kernel(sgd_meta, sgd);
 
     /// One step of Adam for every parameter, in place; counts the steps.
     "_fused_adam_(Tensor[] self, Tensor[] grads, Tensor[] exp_avgs, Tensor[] exp_avg_sqs, Tensor[] max_exp_avg_sqs, Tensor[] state_steps, *, float lr, float beta1, float beta2, float weight_decay, float eps, bool amsgrad, bool maximize, bool decoupled_weight_decay=False) -> ()", F,
-        Body::Dynamic { cpu: adam };
+        kernel(adam_meta, adam);
 }

@@ -11,6 +11,7 @@ use crate::{Result, backend, dispatch, ensure};
 pub(super) struct Options {
     pub dtype: Option<DType>,
     pub device: Option<Device>,
+    pub pin_memory: bool,
     pub requires_grad: bool,
 }
 
@@ -20,6 +21,7 @@ impl Options {
         Ok(Options {
             dtype: args.opt_dtype(at)?,
             device: args.opt_device(at + 2)?,
+            pin_memory: args.opt_bool(at + 3)?.unwrap_or(false),
             requires_grad: args.opt_bool(at + 4)?.unwrap_or(false),
         })
     }
@@ -39,7 +41,10 @@ impl Options {
 
     /// The finished tensor as the op's result; it was made on the CPU or on the device asked for.
     pub fn finish(&self, made: Tensor) -> Result<Outputs> {
-        let result = on_device(made, self.device())?;
+        let mut result = on_device(made, self.device())?;
+        if self.pin_memory {
+            result = backend::pinned(&result)?;
+        }
         if self.requires_grad {
             ensure!(
                 result.dtype().is_differentiable(),

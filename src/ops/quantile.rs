@@ -37,7 +37,7 @@ fn probabilities(a: Args, x: &Tensor) -> Result<Tensor> {
                 Runtime,
                 "quantile() q must be in the range [0, 1] but got {value}"
             );
-            return crate::backend::to_device(&Tensor::scalar(*q, x.dtype())?, x.device());
+            return crate::backend::scalar(x.device(), *q, x.dtype());
         }
         _ => a.t(1)?,
     };

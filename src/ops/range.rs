@@ -1,9 +1,10 @@
 //! Tensors made from a rule: `arange`, `linspace`, `logspace`, `eye`, triangle indices.
 
+use super::index::like_self;
 use super::options::{Options, check_fits, fill_tensor};
-use super::{Args, Body, F, O, Outputs, Value};
+use super::{Args, Body, F, O, Outputs, Value, kernel};
 use crate::tensor::{DType, Scalar, Tensor, default_dtype};
-use crate::{Result, call, cpu, ensure, err, error, fail, ops};
+use crate::{Result, backend, call, cpu, ensure, err, error, fail, inplace, ops};
 
 fn is_integral(s: Scalar) -> bool {
     matches!(s, Scalar::Bool(_) | Scalar::Int(_) | Scalar::UInt(_))
@@ -56,9 +57,12 @@ fn arange_size(start: Scalar, end: Scalar, step: Scalar, dtype: DType) -> Result
     Ok(count as i64)
 }
 
-/// A tensor on the CPU for an op whose options start at a position.
-fn on_cpu(shape: &[i64], dtype: DType) -> Result<Tensor> {
-    Tensor::empty(shape, dtype)
+/// Fills a vector on its device.
+fn fill_arange(out: &Tensor, start: Scalar, step: Scalar) -> Result<()> {
+    if out.device().is_cpu() {
+        return cpu::range::arange(out, start, step);
+    }
+    inplace!("_arange", out, start, step)
 }
 
 fn arange_of(start: Scalar, end: Scalar, step: Scalar, options: &Options) -> Result<Outputs> {
@@ -70,8 +74,9 @@ fn arange_of(start: Scalar, end: Scalar, step: Scalar, options: &Options) -> Res
             default_dtype()
         }
     });
-    let out = on_cpu(&[arange_size(start, end, step, dtype)?], dtype)?;
-    cpu::range::arange(&out, start, step)?;
+    let shape = [arange_size(start, end, step, dtype)?];
+    let out = backend::empty(options.device(), &shape, dtype)?;
+    fill_arange(&out, start, step)?;
     options.finish(out)
 }
 
@@ -99,8 +104,8 @@ fn range(args: Args) -> Result<Outputs> {
         Runtime,
         "invalid size, possible overflow?"
     );
-    let out = on_cpu(&[count as i64], options.dtype())?;
-    cpu::range::arange(&out, start, step)?;
+    let out = options.empty(&[count as i64])?;
+    fill_arange(&out, start, step)?;
     options.finish(out)
 }
 
@@ -144,7 +149,7 @@ fn spaced(op: &str, args: Args, at: usize) -> Result<(Scalar, Scalar, Tensor, Op
         check_fits(start, dtype)?;
         check_fits(end, dtype)?;
     }
-    let out = on_cpu(&[steps], dtype)?;
+    let out = options.empty(&[steps])?;
     Ok((start, end, out, options))
 }
 
@@ -153,6 +158,7 @@ fn linspace(args: Args) -> Result<Outputs> {
     match out.numel() {
         0 => {}
         1 => fill_tensor(&out, start)?,
+        _ if !out.device().is_cpu() => inplace!("_linspace", &out, start, end)?,
         _ => cpu::range::linspace(&out, start, end)?,
     }
     options.finish(out)
@@ -161,10 +167,11 @@ fn linspace(args: Args) -> Result<Outputs> {
 fn logspace(args: Args) -> Result<Outputs> {
     let base = args.float(3)?;
     let (start, end, out, options) = spaced("logspace", args, 4)?;
+    // The only exponent is the start.
+    let end = if out.numel() == 1 { start } else { end };
     match out.numel() {
         0 => {}
-        // The only exponent is the start.
-        1 => cpu::range::logspace(&out, start, start, base)?,
+        _ if !out.device().is_cpu() => inplace!("_logspace", &out, start, end, base)?,
         _ => cpu::range::logspace(&out, start, end, base)?,
     }
     options.finish(out)
@@ -181,8 +188,9 @@ fn eye_of(rows: i64, columns: i64, options: &Options) -> Result<Outputs> {
         Runtime,
         "m must be greater or equal to 0, got {columns}"
     );
-    let out = Tensor::zeros(&[rows, columns], options.dtype())?;
-    cpu::range::eye(&out, rows, columns)?;
+    let out = backend::zeros(options.device(), &[rows, columns], options.dtype())?;
+    let diagonal = out.alias(out.layout().diagonal(0, 0, 1))?;
+    backend::fill(&diagonal, Scalar::Int(1))?;
     options.finish(out)
 }
 
@@ -249,6 +257,18 @@ ops! {
     /// Values from `start` to `end`, both included, in steps of `step`. Deprecated: use `arange`.
     "range(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor",
     F | O, Body::Composite(range);
+
+    /// Fills a vector with the values from `start` on, in steps of `step`.
+    "_arange(Tensor self, Scalar start, Scalar step) -> Tensor", 0,
+    kernel(like_self, |a, outs| fill_arange(&outs[0], a.scalar(1)?, a.scalar(2)?));
+
+    /// Fills a vector with equally spaced values from `start` to `end`.
+    "_linspace(Tensor self, Scalar start, Scalar end) -> Tensor", 0,
+    kernel(like_self, |a, outs| cpu::range::linspace(&outs[0], a.scalar(1)?, a.scalar(2)?));
+
+    /// Fills a vector with `base` raised to equally spaced exponents from `start` to `end`.
+    "_logspace(Tensor self, Scalar start, Scalar end, float base) -> Tensor", 0,
+    kernel(like_self, |a, outs| cpu::range::logspace(&outs[0], a.scalar(1)?, a.scalar(2)?, a.float(3)?));
 
     /// `steps` equally spaced values from `start` to `end`, both included.
     "linspace(Tensor|Scalar start, Tensor|Scalar end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False) -> Tensor",

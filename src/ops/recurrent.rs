@@ -134,7 +134,7 @@ fn joined(parts: &[Val]) -> Val {
 fn layer(a: Args) -> Result<Outputs> {
     let (steps, projection) = (Steps::of(a)?, a.opt_t(8)?);
     let sized = !steps.sizes.is_empty() && steps.sizes.iter().all(|&n| n > 0);
-    let kernel = sized && matches!(steps.inputs.dtype(), DType::F32 | DType::F64);
+    let kernel = sized && has_kernel(&steps.inputs);
     let tensor = |v: Val| v.get().map(Value::Tensor);
     if kernel && projection.is_none() {
         let mut all = call_all!(
@@ -158,6 +158,12 @@ fn layer(a: Args) -> Result<Outputs> {
         tensor(state[0].clone())?,
         tensor(memory)?
     ])
+}
+
+/// The CPU's kernels have no halves.
+fn has_kernel(inputs: &Val) -> bool {
+    let cpu = inputs.0.as_ref().is_ok_and(|t| t.device().is_cpu());
+    matches!(inputs.dtype(), DType::F32 | DType::F64) || (!cpu && inputs.dtype().is_float())
 }
 
 /// Sizes that the kernels rely on.
@@ -190,8 +196,7 @@ fn check(s: &Steps) -> Result<(Cell, i64, i64)> {
         s.memory.as_ref(),
     ];
     ensure!(
-        matches!(dtype, DType::F32 | DType::F64)
-            && others.into_iter().flatten().all(|v| v.dtype() == dtype),
+        has_kernel(&s.inputs) && others.into_iter().flatten().all(|v| v.dtype() == dtype),
         Runtime,
         "rnn: inputs, weights and states must have one dtype"
     );

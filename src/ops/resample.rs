@@ -106,6 +106,9 @@ fn taps(
 }
 
 fn resample_dim(v: &Val, dim: usize, taps: &Taps) -> Val {
+    if v.0.is_err() {
+        return v.clone();
+    }
     let mut shape = vec![1i64; v.ndim()];
     shape[dim] = -1;
     let length = taps.index[0].len() as i64;

@@ -2,6 +2,7 @@
 
 use super::index::{check_range, full_index, like_self, start_from};
 use super::scatter_grad::{Places, no_derivative, reduce_back, write_back};
+use super::selection::{apart, long};
 use super::view::on_cpu;
 use super::{Args, EXACT, F, I, M, O, SHAPES, STRIDED, arg, kernel, named, out, rule};
 use crate::cpu::index::Operand;
@@ -80,6 +81,7 @@ impl Along {
 /// The index of a scatter, checked against target and source before anything is written.
 fn full(a: Args, name: &str, source: Option<&Tensor>) -> Result<Along> {
     let (x, (dim, index)) = (a.t(0)?, full_index(a, name)?);
+    let index = apart(long(index)?, x)?;
     if index.numel() > 0 {
         for (d, &size) in index.shape().iter().enumerate() {
             let fits = d == dim || x.shape().get(d).is_none_or(|&have| size <= have);

@@ -144,7 +144,7 @@ fn check(r: &Request, name: &str, scalar: bool) -> Result<()> {
             "{name}: sorter must be a tensor of long dtype but got dtype {}",
             sorter.dtype().scalar_name()
         );
-        if sorter.numel() > 0 {
+        if sorter.numel() > 0 && sorter.device().is_cpu() {
             let row = b.shape()[b.ndim() - 1];
             let in_range = sorter
                 .to_vec::<i64>()?

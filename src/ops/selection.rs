@@ -72,6 +72,15 @@ pub fn long(index: &Tensor) -> Result<Tensor> {
     Ok(wide)
 }
 
+/// An index that writes to `x` do not change: itself, or a copy.
+pub fn apart(index: Tensor, x: &Tensor) -> Result<Tensor> {
+    if index.shares_storage(x) {
+        super::resolve_lazy(&index)
+    } else {
+        Ok(index)
+    }
+}
+
 /// A row-major tensor with the same elements: itself, or a copy without history.
 pub fn row_major(x: &Tensor) -> Result<Tensor> {
     if x.is_contiguous() && !x.lazy().any() {
@@ -114,7 +123,7 @@ fn part(x: &Tensor, index: &Tensor, dim: usize) -> Result<(Part, usize)> {
     );
     let size = *x.shape().get(dim).ok_or_else(|| too_many(x))?;
     let part = Part::Numbers {
-        index: long(index)?,
+        index: apart(long(index)?, x)?,
         size,
         stride: x.strides()[dim],
         dim,

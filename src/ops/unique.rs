@@ -218,7 +218,7 @@ fn isin(a: Args) -> Result<Outputs> {
                 } else {
                     t.dtype()
                 };
-                Tensor::scalar(*s, dtype)
+                crate::backend::scalar(t.device(), *s, dtype)
             }
             _ => Ok(a.t(i)?.clone()),
         }

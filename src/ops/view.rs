@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::{Alias, Aliases, Args, Body, COPY, F, Grads, I, M, Val, alias, named, rule};
 use crate::autograd::Ctx;
-use crate::tensor::{Dims, Element, Layout, Tensor, slice_bounds, wrap_dim};
+use crate::tensor::{Dims, Element, Tensor, slice_bounds, wrap_dim};
 use crate::{Result, call, ensure, err, grads, ops};
 
 /// The values as a tensor on the device of another.
@@ -14,10 +14,7 @@ pub fn beside<T: Element>(values: &[T], shape: &[i64], like: &Tensor) -> Result<
 
 /// Zeros of a device and dtype like those of another tensor.
 pub fn zeros(shape: &[i64], like: &Tensor) -> Result<Tensor> {
-    let layout = Layout::contiguous(shape);
-    let nbytes = layout.numel() as usize * like.dtype().size();
-    let storage = crate::backend::of(like.device())?.alloc(like.device(), nbytes, true)?;
-    Tensor::from_storage(storage, layout, like.dtype())
+    crate::backend::zeros(like.device(), shape, like.dtype())
 }
 
 /// The tensor on the CPU, where the kernels of this crate run.

@@ -152,7 +152,7 @@ ops! {
     /// Gives the tensor the sizes of another one.
     "resize_as_(Tensor self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor", F | M, Body::Composite(resize_as);
     /// Makes the tensor one without elements.
-    "set_(Tensor self) -> Tensor", M, Body::Composite(|a| set_source(a, &Tensor::empty(&[0], a.t(0)?.dtype())?));
+    "set_(Tensor self) -> Tensor", M, Body::Composite(|a| set_source(a, &super::view::zeros(&[0], a.t(0)?)?));
     /// Makes the tensor share another one's storage.
     "set_/tensor(Tensor self, Tensor source) -> Tensor", M, Body::Composite(|a| set_source(a, a.t(1)?));
     /// Makes the tensor share a part of another one's storage.

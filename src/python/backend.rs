@@ -168,6 +168,15 @@ impl Backend for PyBackend {
         })
     }
 
+    fn pinned(&self, source: &Tensor) -> Result<Tensor> {
+        Ok(Python::attach(|py| -> PyResult<Tensor> {
+            let source = wrap(py, source.clone())?;
+            let made = self.object.bind(py).call_method1("pinned", (source,))?;
+            let made = unwrap(&made).cloned();
+            Ok(made.ok_or_else(|| err!(Type, "pinned: a backend returns a tensor"))?)
+        })?)
+    }
+
     fn synchronize(&self, device: Device) -> Result<()> {
         self.on(device.resolved(), |object| {
             object.call_method0("synchronize").map(drop)

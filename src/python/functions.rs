@@ -67,18 +67,16 @@ fn tensor<'py>(
             1,
         )?;
     }
-    if pin_memory && crate::backend::of(Device::parse("cuda")?).is_err() {
-        return Err(PyRuntimeError::new_err(
-            "Cannot access accelerator device when none is available.",
-        ));
-    }
     let made = data::copy_of(data, dtype)?;
     let device = match device {
         Some(device) => device,
         None if unwrap(data).is_some() || !made.device().is_cpu() => made.device(),
         None => crate::tensor::default_device(),
     };
-    let made = moved(made, device)?;
+    let mut made = moved(made, device)?;
+    if pin_memory {
+        made = crate::backend::pinned(&made)?;
+    }
     set_requires_grad(&made, requires_grad)?;
     wrap(py, made)
 }

@@ -99,14 +99,14 @@ impl UntypedStorage {
     }
 
     fn __getitem__(&self, index: i64) -> PyResult<u8> {
-        // SAFETY: `at` gives an address inside the storage.
-        Ok(unsafe { *self.at(index)? })
+        Ok(self.at(index)?.item()?.to_i64() as u8)
     }
 
     fn __setitem__(&self, index: i64, value: u8) -> PyResult<()> {
-        // SAFETY: as above.
-        unsafe { *self.at(index)? = value }
-        Ok(())
+        Ok(crate::backend::fill(
+            &self.at(index)?,
+            i64::from(value).into(),
+        )?)
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
@@ -121,15 +121,16 @@ impl UntypedStorage {
 }
 
 impl UntypedStorage {
-    fn at(&self, index: i64) -> PyResult<*mut u8> {
+    /// One byte as a tensor.
+    fn at(&self, index: i64) -> PyResult<Tensor> {
         let size = self.0.nbytes() as i64;
         let wrapped = if index < 0 { index + size } else { index };
-        if !(0..size).contains(&wrapped) || !self.0.device().is_cpu() {
+        if !(0..size).contains(&wrapped) {
             return Err(PyIndexError::new_err(format!(
                 "index {index} out of range for storage of size {size}"
             )));
         }
-        Ok(self.0.ptr().wrapping_add(wrapped as usize))
+        tensor_on(self, DType::U8, wrapped, &[], &[])
     }
 }
 

@@ -8,7 +8,7 @@ import cupy
 from rtensor import _C
 from rtensor._C import Tensor
 from rtensor.backend import Backend, Formula
-from rtensor.cuda import _failures, _formula, _memory, _registry
+from rtensor.cuda import _exchange, _failures, _formula, _memory, _registry
 
 # Names of what every allocation calls.
 _alloc, _OutOfMemory = cupy.cuda.alloc, cupy.cuda.memory.OutOfMemoryError
@@ -81,6 +81,9 @@ class CudaBackend(Backend):
 
     def kernel(self, name: str) -> Callable:
         return _registry.find(name)
+
+    def pinned(self, source: Tensor) -> Tensor:
+        return _exchange.pinned(source)
 
     def synchronize(self) -> None:
         cupy.cuda.Device().synchronize()

@@ -76,13 +76,10 @@ def _in_memory(tensors: tuple[Tensor, ...]) -> Sequence[Tensor]:
     return [t.contiguous() for t in tensors]
 
 
-def _count_writes(parameter: _Parameter) -> None:
+def _write_back(parameter: _Parameter) -> None:
     for k, (tensor, used) in enumerate(zip(parameter.tensors, parameter.used, strict=True)):
-        if k == 1:
-            continue  # the gradient
-        if used is tensor:
-            _C._bump_version(tensor)
-        else:
+        # The second is the gradient.
+        if k != 1 and used is not tensor:
             tensor.copy_(used)
 
 
@@ -104,11 +101,11 @@ def _update(
         for start in range(0, len(group), _LENGTH):
             launch(settings, *_table(group[start : start + _LENGTH]))
     for parameter in parameters:
-        _count_writes(parameter)
+        _write_back(parameter)
 
 
 @kernel("_fused_sgd_")
-def fused_sgd(args: tuple) -> list[Tensor]:
+def fused_sgd(args: tuple, outs: tuple) -> None:
     """One step of stochastic gradient descent."""
     params, grads, buffers, weight_decay, momentum, lr, dampening, nesterov, maximize, is_first = args
     numbers = struct.pack("4d3q", weight_decay, momentum, lr, dampening, nesterov, maximize, is_first)
@@ -119,7 +116,6 @@ def fused_sgd(args: tuple) -> list[Tensor]:
         _SOURCE.launch("sgd", macros, blocks, _THREADS, table, numbers)
 
     _update((params, grads, buffers) if has_momentum else (params, grads), [_NO_COUNT] * len(params), launch)
-    return []
 
 
 def _on_device(steps: Sequence[Tensor]) -> bool:
@@ -137,7 +133,7 @@ def _counted(steps: Sequence[Tensor]) -> list[tuple[int, float]]:
 
 
 @kernel("_fused_adam_")
-def fused_adam(args: tuple) -> list[Tensor]:
+def fused_adam(args: tuple, outs: tuple) -> None:
     """One step of Adam; counts the steps."""
     params, grads, means, squares, largest, steps = args[:6]
     lr, beta1, beta2, weight_decay, eps, amsgrad, maximize, decoupled = args[6:]
@@ -153,7 +149,6 @@ def fused_adam(args: tuple) -> list[Tensor]:
 
     lists = (params, grads, means, squares)
     _update((*lists, largest) if amsgrad else lists, counts, launch)
-    return []
 
 
 def unscale(gradients: Sequence[Tensor], inverse: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Tensors made from a rule: sequences and the identity."""
+"""Sequences: elements computed from their index."""
 
 import struct
 from typing import Any
@@ -8,7 +8,7 @@ from rtensor._C import Tensor
 from rtensor.cuda._registry import kernel
 from rtensor.cuda._source import Source, blocks
 
-_RANGE, _EYE = Source("range.cu"), Source("eye.cu")
+_RANGE = Source("range.cu")
 _THREADS = 256
 
 
@@ -26,30 +26,24 @@ def _sequence(name: str, rule: str, out: Tensor, computed: Any, a: Any, b: Any, 
     _RANGE.launch(name, settings, blocks(count, _THREADS), _THREADS, out, count, ends, *more)
 
 
-@kernel("arange/start_step")
+@kernel("_arange")
 def arange(args: tuple, outs: tuple) -> None:
     out = outs[0]
     half = out.dtype in (_C.float16, _C.bfloat16)
     computed = _C.float32 if half else _C.float64 if out.dtype.is_floating_point else _C.int64
-    _sequence("sequence", "arange", out, computed, args[0], args[2])
+    _sequence("sequence", "arange", out, computed, args[1], args[2])
 
 
-@kernel("linspace")
+@kernel("_linspace")
 def linspace(args: tuple, outs: tuple) -> None:
     out = outs[0]
     single = out.dtype in (_C.float32, _C.float16, _C.bfloat16)
     computed = _C.complex128 if out.dtype.is_complex else _C.float32 if single else _C.float64
-    _sequence("sequence", "linspace", out, computed, args[0], args[1])
+    _sequence("sequence", "linspace", out, computed, args[1], args[2])
 
 
-@kernel("logspace")
+@kernel("_logspace")
 def logspace(args: tuple, outs: tuple) -> None:
     out = outs[0]
     computed = _C.complex128 if out.dtype.is_complex else _C.float64
-    _sequence("powers", "linspace", out, computed, args[0], args[1], float(args[3]))
-
-
-@kernel("eye/m")
-def eye(args: tuple, outs: tuple) -> None:
-    out, count = outs[0], outs[0].numel()
-    _EYE.launch("eye", {"T": out.dtype}, blocks(count, _THREADS), _THREADS, out, args[1], count)
+    _sequence("powers", "linspace", out, computed, args[1], args[2], float(args[3]))
