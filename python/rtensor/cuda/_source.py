@@ -76,6 +76,8 @@ def by_value(data: bytes) -> CPointer:
 
 
 def _argument(value: Any) -> Any:
+    if type(value) is int or type(value) is float:
+        return value
     if isinstance(value, Tensor):
         return value.data_ptr()
     return by_value(value) if isinstance(value, bytes) else value

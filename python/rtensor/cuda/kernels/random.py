@@ -19,6 +19,13 @@ _PLENTY = 1 << 16
 _WIDE_RANGE = 1 << 25
 #: How many digits of a whole number a floating-point dtype holds.
 _DIGITS = {_C.float16: 11, _C.bfloat16: 8, _C.float32: 24, _C.float64: 53}
+#: The largest finite values.
+_LARGEST = {
+    _C.float16: 65504.0,
+    _C.bfloat16: 3.3895313892515355e38,
+    _C.float32: 3.4028234663852886e38,
+    _C.float64: 1.7976931348623157e308,
+}
 
 
 def _computed(dtype: Any) -> Any:
@@ -57,12 +64,6 @@ def _check_real(out: Tensor, name: str) -> None:
         raise unsupported(name, out.dtype)
 
 
-def _largest(dtype: Any) -> float:
-    return {_C.float16: 65504.0, _C.bfloat16: 3.3895313892515355e38, _C.float32: 3.4028234663852886e38}.get(
-        dtype, 1.7976931348623157e308
-    )
-
-
 # --- continuous distributions
 
 
@@ -71,7 +72,7 @@ def uniform(args: tuple, outs: tuple) -> None:
     low, high, generator = args[1:]
     out = _real(outs[0])
     _check_float(out, "check_uniform_bounds")
-    most = _largest(out.dtype)
+    most = _LARGEST[out.dtype]
     for value, name in ((low, "from"), (high, "to")):
         if not -most <= value <= most:
             raise RuntimeError(f"{name} is out of bounds for {out.dtype}")
@@ -209,7 +210,7 @@ def random_from(args: tuple, outs: tuple) -> None:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={first} >= to={end}")
     last = high if end is None else end - 1
     for value, name in ((first, "from"), (last, "to - 1")):
-        outside = abs(value) > _largest(dtype) if dtype.is_floating_point else not low <= value <= high
+        outside = abs(value) > _LARGEST[dtype] if dtype.is_floating_point else not low <= value <= high
         if outside:
             raise RuntimeError(f"{name} is out of bounds for {dtype}")
     return _integers(out, first, last, generator)
