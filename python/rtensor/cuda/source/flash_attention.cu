@@ -106,7 +106,7 @@ INLINE void average(float sums[SIZE / 8][4], const float weights[KEYS / 8][4], c
         #pragma unroll
         for (int i = 0; i < 4; ++i) {
             const float* from = weights[2 * k + i / 2] + i % 2 * 2;
-            left[i] = pair(T(from[0]), T(from[1]));
+            left[i] = pair(from[0], from[1], T());
         }
         #pragma unroll
         for (int n = 0; n < SIZE / 16; ++n) {
@@ -159,7 +159,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) flash_attention(
         for (int n = 0; n < SIZE / 8; ++n) {
             const int column = 8 * n + 2 * (lane % 4);
             const float* from = sums[n] + 2 * row;
-            if (column < h.value_size) *(u32*)(to + column) = pair(T(from[0] / total[row]), T(from[1] / total[row]));
+            if (column < h.value_size) *(u32*)(to + column) = pair(from[0] / total[row], from[1] / total[row], T());
         }
     }
 }

@@ -4,10 +4,19 @@
 // of the rows g and g + 8, then columns 2 t + 8 of both; of the right one, given by columns, rows 2 t and 2 t + 8 of
 // column g; of the result columns 2 t of row g, then of row g + 8.
 
-INLINE u32 pair(half_t low, half_t high) { return low.bits | (u32)high.bits << 16; }
-INLINE u32 pair(bfloat16_t low, bfloat16_t high) { return low.bits | (u32)high.bits << 16; }
-
 #ifdef __CUDACC__
+// Two neighbours, rounded.
+INLINE u32 pair(float low, float high, half_t) {
+    u32 both;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+}
+INLINE u32 pair(float low, float high, bfloat16_t) {
+    u32 both;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+}
+
 INLINE void multiply_add(float* sum, const u32* a, const u32* b, half_t) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
@@ -32,6 +41,8 @@ INLINE void load_transposed(u32* out, const void* row) {
 }
 #else
 // The same without such units.
+template <typename T> INLINE u32 pair(float low, float high, T) { return T(low).bits | (u32)T(high).bits << 16; }
+
 template <typename T> INLINE float half_of(u32 both, int high) {
     T value;
     value.bits = (u16)(both >> (16 * high));
