@@ -13,8 +13,8 @@ pub fn pays(bytes: usize) -> bool {
 }
 
 const SMALLEST: usize = 8 << 20;
-/// A virtual machine may report a cache that it shares with many.
-const LARGEST: usize = 64 << 20;
+/// Caches beyond this are shared by many cores, and a virtual machine may report more than it has.
+const LARGEST: usize = 24 << 20;
 
 fn threshold() -> usize {
     static BYTES: OnceLock<usize> = OnceLock::new();
@@ -30,7 +30,7 @@ fn last_level_cache() -> usize {
 
 #[cfg(not(target_os = "linux"))]
 fn last_level_cache() -> usize {
-    LARGEST / 2
+    LARGEST
 }
 
 /// What starts at a cache line: what is gathered before it is stored, and vectors that must not straddle two lines.
