@@ -5,7 +5,7 @@ import math
 from rtensor import _C
 from rtensor.cuda._arrays import dense
 from rtensor.cuda._registry import kernel
-from rtensor.cuda._rows import MAX_BLOCKS
+from rtensor.cuda._rows import MAX_BLOCKS, power_of_two
 from rtensor.cuda._source import Source
 from rtensor.cuda.kernels.reduce import converted
 
@@ -13,8 +13,8 @@ _SCAN = Source("scan.cu")
 _THREADS = 256
 #: Elements of a row that are worth a block of their own, and rows that keep a GPU busy without.
 _CHUNK, _MANY_ROWS = 8192, 528
-#: Columns that keep a GPU busy, and a size up to which fewer are scanned as they lie.
-_MANY_COLUMNS, _SHORT = 16384, 256
+#: Columns that keep a GPU busy, a size up to which fewer are scanned as they lie, and one up to which rows are columns.
+_MANY_COLUMNS, _SHORT, _TINY = 16384, 256, 16
 #: Elements that any thread's own ones divide.
 _UNIT = 8
 #: Bytes of the widest running value.
@@ -34,13 +34,13 @@ def _scan_rows(settings, x, out, positions, rows, size):
     chunks = -(-size // chunk)
     packed = size % _UNIT == 0 and all(t is None or t.data_ptr() % 64 == 0 for t in (x, out, positions))
     settings = settings | {"PACKED": int(packed)}
-    blocks = min(rows * chunks, MAX_BLOCKS)
+    blocks, threads = min(rows * chunks, MAX_BLOCKS), min(_THREADS, max(32, power_of_two(-(-size // 4))))
     folds = None
     if chunks > 1:
         folds = _C.empty([rows * chunks * _VALUE], dtype=_C.uint8, device=x.device)
         _SCAN.launch("fold_chunks", settings, blocks, _THREADS, x, folds, rows, size, chunk, chunks)
         _SCAN.launch("scan_folds", settings, rows, _THREADS, folds, rows, chunks)
-    _SCAN.launch("scan_rows", settings, blocks, _THREADS, x, out, positions, folds, rows, size, chunk, chunks)
+    _SCAN.launch("scan_rows", settings, blocks, threads, x, out, positions, folds, rows, size, chunk, chunks)
 
 
 def _scan(kind, x, out, positions, dim):
@@ -51,7 +51,7 @@ def _scan(kind, x, out, positions, dim):
     inner = math.prod(x.shape[dim + 1 :])
     lines = out.numel() // size
     settings = {"KIND": kind, "T": x.dtype, "O": out.dtype}
-    if inner == 1:
+    if inner == 1 and size > _TINY:
         _scan_rows(settings, dense(x), out, positions, lines, size)
     elif size <= _SHORT or lines >= _MANY_COLUMNS:
         blocks = min(-(-lines // _THREADS), MAX_BLOCKS)

@@ -11,8 +11,8 @@ from rtensor.cuda.kernels.reduce import converted
 
 _ROWS, _COLUMNS = Source("softmax.cu"), Source("softmax_columns.cu")
 _THREADS = 256
-#: Columns that occupy a GPU without threads that share them.
-_MANY = 1 << 17
+#: Columns that occupy a GPU without threads that share them, and a size up to which rows are taken as columns.
+_MANY, _TINY = 1 << 17, 16
 
 
 def _run(name, inputs, out, dim, log):
@@ -25,11 +25,11 @@ def _run(name, inputs, out, dim, log):
     inner = math.prod(shape[dim + 1 :])
     settings = {"T": inputs[0].dtype, "O": out.dtype, "LOG": int(log)}
     lines = out.numel() // size
-    if inner == 1:
+    if inner == 1 and (size > _TINY or lines < _THREADS):
         rows = rows_of(lines, size, *inputs)
         _ROWS.launch(f"{name}_rows", settings | rows.settings, rows.blocks, rows.threads, *inputs, out, lines, size)
         return
-    lanes = _THREADS if lines >= _MANY else min(32, power_of_two(inner))
+    lanes = _THREADS if lines >= _MANY or inner == 1 else min(32, power_of_two(inner))
     blocks = min(-(-lines // lanes), MAX_BLOCKS)
     _COLUMNS.launch(f"{name}_columns", settings, blocks, _THREADS, *inputs, out, lines, size, inner, lanes)
 
