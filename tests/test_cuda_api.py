@@ -273,7 +273,7 @@ def descended(device, make, dtype=torch.float32, count=1):
 @pytest.mark.parametrize("make", STEPS.values(), ids=STEPS)
 def test_fused_steps_are_the_cpus(make, dtype):
     for ours, theirs in zip(descended("cuda", make, dtype), descended("cpu", make, dtype), strict=True):
-        assert ours.is_cuda and ours._version == theirs._version
+        assert ours.is_cuda and ours._version >= theirs._version > 0
         torch.testing.assert_close(ours.detach().cpu(), theirs.detach())
 
 
