@@ -57,7 +57,7 @@ def test_layouts(f):
     agree(f, normal(130, 70), normal(130, 70).flip(1))
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(4)), ids=str)
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=str)
 def test_permutations(order):
     agree(lambda x: x.permute(order).contiguous(), normal(3, 40, 64, 5))
 
