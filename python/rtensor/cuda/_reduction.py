@@ -2,13 +2,12 @@
 
 import functools
 import math
-import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from rtensor import _C
 from rtensor._C import Tensor
-from rtensor.cuda._source import Source
+from rtensor.cuda._source import Source, struct
 
 _REDUCE = Source("reduce.cu")
 #: Bytes that the widest value of a reduction takes (moments of complex128).
@@ -35,10 +34,9 @@ class Plan(NamedTuple):
 
 def reduced_dims(ndim: int, dim: int | Sequence[int] | None) -> tuple[int, ...]:
     """The dimensions that a ``dim`` argument names; None and an empty list mean all."""
-    if dim is None:
-        return tuple(range(ndim))
-    dims = (dim,) if isinstance(dim, int) else dim
-    return tuple(d % max(ndim, 1) for d in dims) if len(dims) and ndim else tuple(range(ndim))
+    if isinstance(dim, int):
+        return (dim % ndim,) if ndim else ()
+    return tuple([d % ndim for d in dim]) if dim and ndim else tuple(range(ndim))
 
 
 def _merged(dims: list[Dim]) -> list[Dim]:
@@ -124,7 +122,7 @@ def plan(
     parts = -(-count // chunk) if chunk else 1
     sizes, from_steps, onto = ([d[k] for d in reversed(kept)] + [0] * (_KEPT - len(kept)) for k in range(3))
     words = [outputs, count, parts, chunk, group, packed, inner, inner_step, outer_step, len(kept)]
-    layout = struct.pack("22q", *words, *sizes, *from_steps, *onto)
+    layout = struct(*words, *sizes, *from_steps, *onto)
     return Plan(kernel, (min(blocks, 2**31 - 1), parts), threads, layout, outputs, parts)
 
 
@@ -146,8 +144,8 @@ def reduce(
     parameter : float
         The kind's parameter.
     """
-    outs = [t for t in (out, second) if t is not None]
-    if not all(t.is_contiguous() for t in outs):
+    if not (out.is_contiguous() and (second is None or second.is_contiguous())):
+        outs = [t for t in (out, second) if t is not None]
         made = [_C.empty(t.shape, dtype=t.dtype, device=t.device) for t in outs]
         reduce(kind, x, dims, *made, parameter=parameter)
         for target, result in zip(outs, made, strict=True):

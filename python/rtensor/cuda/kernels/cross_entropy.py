@@ -2,16 +2,13 @@
 
 import math
 
-import numpy
-
 from rtensor import _C
 from rtensor.cuda import _failures
 from rtensor.cuda._arrays import dense
 from rtensor.cuda._registry import kernel
-from rtensor.cuda._source import Source
+from rtensor.cuda._source import Source, struct
 
 _NLL = Source("nll.cu")
-_ROWS = numpy.dtype((numpy.void, 8 * 4))
 _NONE, _MEAN = 0, 1
 _THREADS, _SUMS, _BLOCKS = 256, 512, 528
 #: Losses that a thread sums up before more blocks are worth a second launch.
@@ -26,7 +23,7 @@ def _sum_blocks(count):
 def _rows(shape, count, ignore):
     """The struct `Rows` of the text for scores of a shape."""
     classes = shape[min(len(shape) - 1, 1)]
-    return numpy.array((count, classes, max(math.prod(shape[2:]), 1), ignore), numpy.int64).view(_ROWS)
+    return struct(count, classes, max(math.prod(shape[2:]), 1), ignore)
 
 
 def _operands(y, weight, dtype):

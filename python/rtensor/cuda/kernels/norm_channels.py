@@ -2,18 +2,15 @@
 
 import math
 
-import numpy
-
 from rtensor import _C
 from rtensor.cuda._arrays import dense
 from rtensor.cuda._registry import kernel
 from rtensor.cuda._rows import MAX_BLOCKS, power_of_two
-from rtensor.cuda._source import Source
+from rtensor.cuda._source import Source, struct
 from rtensor.cuda.kernels.norm import plain, row_statistics
 from rtensor.cuda.kernels.reduce import total
 
 _CHANNELS = Source("norm_channels.cu")
-_LAYOUT = numpy.dtype((numpy.void, 8 * 5))
 _THREADS, _LONG = 256, 2048
 _BLOCKS, _SAMPLES_PER_PART = 528, 64
 
@@ -29,8 +26,7 @@ class Channels:
         width = 16 // x.itemsize
         self.unit = width if aligned and self.inner % width == 0 else 1
         per_group = self.channels // groups if groups else 0
-        words = (self.batch, self.channels, self.inner, groups, per_group)
-        self.layout = numpy.array(words, numpy.int64).view(_LAYOUT)
+        self.layout = struct(self.batch, self.channels, self.inner, groups, per_group)
         self.settings = {
             "T": x.dtype,
             "W": rstd.dtype if weight is None else weight.dtype,

@@ -39,7 +39,8 @@ def total(dtype: Any) -> Any:
 
 def converted(x: Tensor, dtype: Any) -> Tensor:
     """The input in the dtype of the result, unless reading it as it is gives the same."""
-    return x if dtype in (x.dtype, total(x.dtype)) else x.to(dtype)
+    own = x.dtype
+    return x if dtype == own or dtype == total(own) else x.to(dtype)
 
 
 @kernel(*REDUCTIONS)
