@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rtensor import cuda
 from rtensor._C import Tensor
 from rtensor.autograd import Function, backward
 from rtensor.autograd.grad_mode import enable_grad, no_grad
@@ -16,23 +17,33 @@ class CheckpointError(RuntimeError):
     """The second run of a checkpointed function differs from the first."""
 
 
+def _generators() -> tuple[Tensor, list[Tensor]]:
+    """The states of the default generators: the CPU's and, once one was used, the GPUs'."""
+    return get_rng_state(), cuda.get_rng_state_all() if cuda.is_initialized() else []
+
+
+def _set_generators(states: tuple[Tensor, list[Tensor]]) -> None:
+    set_rng_state(states[0])
+    cuda.set_rng_state_all(states[1])
+
+
 class _Replay:
     """Runs a function as it ran the first time: with the same random numbers, and recorded."""
 
     def __init__(self, function: Callable, args: tuple, kwargs: dict, preserve_rng_state: bool) -> None:
         self.function, self.args, self.kwargs = function, args, kwargs
-        self.state = get_rng_state() if preserve_rng_state else None
+        self.states = _generators() if preserve_rng_state else None
 
     def __call__(self, *args: Any) -> Any:
-        before = get_rng_state()
+        before = _generators()
         try:
-            if self.state is not None:
-                set_rng_state(self.state)
+            if self.states is not None:
+                _set_generators(self.states)
             with enable_grad():
                 return self.function(*args, **self.kwargs)
         finally:
-            if self.state is not None:
-                set_rng_state(before)
+            if self.states is not None:
+                _set_generators(before)
 
 
 class _Saved:
