@@ -95,6 +95,7 @@ inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
 
 // --- memory
 
+#define memcpy __builtin_memcpy
 template <class T> inline T __ldg(const T* p) { return *p; }
 template <class T> inline T __ldca(const T* p) { return *p; }
 template <class T> inline T __ldcg(const T* p) { return *p; }

@@ -3,20 +3,15 @@
 
 #define ALL_LANES 0xffffffffu
 
-// A value as the 32-bit words that warps exchange.
-template <typename T> union Words32 {
-    T value;
-    u32 words[(sizeof(T) + 3) / 4];
-    INLINE Words32() {}
-};
-
+// Applies a function to the 32-bit words of a value, which are what warps exchange; all of them stay in registers.
 template <typename T, typename F> INLINE T exchange(T value, F one_word) {
-    Words32<T> packed;
-    packed.words[(sizeof(T) - 1) / 4] = 0;
-    packed.value = value;
+    const int count = (sizeof(T) + 3) / 4;
+    u32 words[count] = {};
+    memcpy(words, &value, sizeof(T));
     #pragma unroll
-    for (u32& word : packed.words) word = one_word(word);
-    return packed.value;
+    for (int k = 0; k < count; ++k) words[k] = one_word(words[k]);
+    memcpy(&value, words, sizeof(T));
+    return value;
 }
 template <typename T> INLINE T shuffle(T value, int lane) {
     return exchange(value, [=](u32 word) { return __shfl_sync(ALL_LANES, word, lane); });

@@ -8,16 +8,18 @@
 
 INLINE i64 add_counts(i64 a, i64 b) { return a + b; }
 
-// A warp covers ROUNDS times 32 elements; `rounds` becomes which of them are set, the result how many there are.
-INLINE i64 look(const M* mask, i64 count, i64 first, u32* rounds) {
-    i64 found = 0;
+// A warp covers ROUNDS times 32 elements. Lane r gets which of those of round r are set, lane 0 how many are in all.
+INLINE i64 look(const M* mask, i64 count, i64 first, u32* round) {
+    const int lane = threadIdx.x % 32;
+    *round = 0;
     #pragma unroll
     for (int r = 0; r < ROUNDS; ++r) {
         const i64 i = first + r * 32;
-        rounds[r] = __ballot_sync(ALL_LANES, i < count && to<bool>(mask[i]));
-        found += __popc(rounds[r]);
+        const u32 set = __ballot_sync(ALL_LANES, i < count && to<bool>(mask[i]));
+        if (lane == r) *round = set;
     }
-    return threadIdx.x % 32 == 0 ? found : 0;
+    const i64 found = warp_reduce((i64)__popc(*round), add_counts);
+    return lane == 0 ? found : 0;
 }
 
 INLINE i64 first_of_thread() {
@@ -26,8 +28,8 @@ INLINE i64 first_of_thread() {
 }
 
 extern "C" __global__ void count_tiles(const M* mask, i64 count, i64* tiles) {
-    u32 rounds[ROUNDS];
-    const i64 found = block_reduce(look(mask, count, first_of_thread(), rounds), add_counts, (i64)0);
+    u32 round;
+    const i64 found = block_reduce(look(mask, count, first_of_thread(), &round), add_counts, (i64)0);
     if (threadIdx.x == 0) tiles[blockIdx.x] = found;
 }
 
@@ -46,17 +48,17 @@ extern "C" __global__ void scan_tiles(i64* tiles, i64 count) {
 
 // Calls `body` with the position of each element, whether it is set, and how many are set before it.
 template <typename F> INLINE void each_rank(const M* mask, i64 count, const i64* tiles, F body) {
-    u32 rounds[ROUNDS];
+    u32 round;
     const i64 first = first_of_thread();
     const u32 lane = threadIdx.x % 32;
     i64 total;
-    const i64 before = block_scan(look(mask, count, first, rounds), add_counts, (i64)0, &total);
+    const i64 before = block_scan(look(mask, count, first, &round), add_counts, (i64)0, &total);
     i64 rank = tiles[blockIdx.x] + shuffle(before, 0);
-    #pragma unroll
     for (int r = 0; r < ROUNDS; ++r) {
         const i64 i = first + r * 32;
-        if (i < count) body(i, rounds[r] >> lane & 1, rank + __popc(rounds[r] & ((1u << lane) - 1)));
-        rank += __popc(rounds[r]);
+        const u32 set = shuffle(round, r);
+        if (i < count) body(i, set >> lane & 1, rank + __popc(set & ((1u << lane) - 1)));
+        rank += __popc(set);
     }
 }
 

@@ -6,15 +6,24 @@ struct Words { i64 w[WORDS]; };
 
 #define PER_THREAD 4
 
+// Takes one dimension off a place: `rest` becomes the place in the outer ones.
+template <int N, typename Index> INLINE void step_out(const i64* dim, bool is_last, Index* rest, i64* at) {
+    const Index size = (Index)dim[0], next = is_last ? 0 : *rest / size, here = *rest - next * size;
+    #pragma unroll
+    for (int k = 0; k < N; ++k) at[k] += (i64)here * dim[1 + k];
+    *rest = next;
+}
+
 template <int N, typename Index> INLINE void locate_as(const i64* walk, Index rest, i64* at) {
+    #pragma unroll
     for (int k = 0; k < N; ++k) at[k] = 0;
-    const i64* dim = walk + 2;
-    for (i64 d = walk[1]; d > 1; --d, dim += 1 + N) {
-        const Index size = (Index)dim[0], next = rest / size, here = rest - next * size;
-        for (int k = 0; k < N; ++k) at[k] += (i64)here * dim[1 + k];
-        rest = next;
+    const int dims = (int)walk[1];
+    // Unrolled, these read the parameters' constant memory at fixed places.
+    #pragma unroll
+    for (int d = 0; d < 4; ++d) {
+        if (d < dims) step_out<N>(walk + 2 + d * (1 + N), d == dims - 1, &rest, at);
     }
-    for (int k = 0; k < N; ++k) at[k] += (i64)rest * dim[1 + k];
+    for (int d = 4; d < dims; ++d) step_out<N>(walk + 2 + d * (1 + N), d == dims - 1, &rest, at);
 }
 
 // The offsets of N operands at place `i`. The walk: the number of places, that of dimensions, and for each of them,
