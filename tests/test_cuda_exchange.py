@@ -131,6 +131,27 @@ def test_pinned_copies(dtype):
     assert torch.equal(pinned.to("cuda", non_blocking=True).cpu(), x.t())
 
 
+def test_pinned_memory_outlives_its_copies():
+    from rtensor.cuda import _exchange
+
+    x = torch.arange(4.0).pin_memory().to("cuda", non_blocking=True)
+    assert len(_exchange._in_flight) == 1
+    back = torch.empty(4).pin_memory()
+    back.copy_(x, non_blocking=True)
+    torch.cuda.synchronize()
+    assert back.tolist() == [0, 1, 2, 3]
+    x.copy_(torch.ones(4), non_blocking=True)
+    assert x.tolist() == [1, 1, 1, 1]
+    torch.ones(1).pin_memory().to("cuda", non_blocking=True)
+    assert len(_exchange._in_flight) == 1
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        x.copy_(back, non_blocking=True)
+    back.fill_(7)
+    graph.replay()
+    assert x.tolist() == [7, 7, 7, 7]
+
+
 def test_what_cannot_be_pinned():
     with pytest.raises(RuntimeError, match="only dense CPU tensors can be pinned"):
         torch.ones(2, device="cuda").pin_memory()

@@ -63,11 +63,14 @@ class CudaBackend(Backend):
                 written.record(other)
             stream.wait_event(written)
         cupy.cuda.runtime.memcpyAsync(target.data_ptr(), source.data_ptr(), nbytes, kind, stream.ptr)
+        host = source if to_device else target
         if kind == _DEVICE_TO_DEVICE:
             copied = cupy.cuda.Event(disable_timing=True)
             copied.record(stream)
             with cupy.cuda.Device(source.device.index):
                 other.wait_event(copied)
+        elif non_blocking and _exchange.is_pinned(host):
+            _exchange.keep_until_done(host, stream)
         else:
             # The host's memory is free to change, and to be read, when this returns.
             stream.synchronize()

@@ -1,5 +1,6 @@
 """Memory shared with others: ``__cuda_array_interface__``, the streams of DLPack, and page-locked host memory."""
 
+from collections import deque
 from typing import Any
 
 import numpy
@@ -132,3 +133,20 @@ def pinned(tensor: Tensor) -> Tensor:
 def is_pinned(tensor: Tensor) -> bool:
     """Whether a tensor is on memory that `pinned` made."""
     return tensor.device.type == "cpu" and isinstance(_C._memory(tensor), _PinnedBytes)
+
+
+# Marks behind copies, and the page-locked memory that those read or write.
+_in_flight: deque[tuple[Any, Tensor]] = deque()
+
+
+def keep_until_done(host: Tensor, stream: Any) -> None:
+    """Keep page-locked memory until a copy on one of CuPy's streams is done."""
+    import cupy
+
+    while _in_flight and _in_flight[0][0].done:
+        _in_flight.popleft()
+    # What a graph copies from at each replay, its owner keeps.
+    if not stream.is_capturing():
+        mark = cupy.cuda.Event(disable_timing=True)
+        mark.record(stream)
+        _in_flight.append((mark, host))
