@@ -210,7 +210,9 @@ fn negate_if_bit1(value: f32, quadrant: u32) -> f32 {
 pub fn sin(x: f32) -> f32 {
     let (q, r) = reduce_pio2(x);
     let (s, c) = (sin_reduced(r), cos_reduced(r));
-    negate_if_bit1(if q & 1 == 0 { s } else { c }, q)
+    let y = negate_if_bit1(if q & 1 == 0 { s } else { c }, q);
+    // The reduction loses the sign of zero.
+    if x == 0.0 { x } else { y }
 }
 
 #[inline(always)]
