@@ -8,15 +8,16 @@ SOURCES := $(shell find src python -type f \( -name '*.rs' -o -name '*.py' -o -n
 	Cargo.toml Cargo.lock pyproject.toml README.md LICENSE
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-python test-rust lint bench bench-rust bench-python stubs clean
+.PHONY: help demo test test-python test-rust test-cuda lint bench bench-rust bench-python stubs clean
 
 help:
-	@echo "make demo    train a digit classifier; pictures and weights go to out/"
-	@echo "make test    build, install, and run all tests"
-	@echo "make lint    formatting, clippy, ruff, mypy"
-	@echo "make bench   time kernels and compare with NumPy (and PyTorch, where installed)"
-	@echo "make stubs   write python/rtensor/_C.pyi from the operator table"
-	@echo "make clean   remove what the other targets made"
+	@echo "make demo       train a digit classifier; pictures and weights go to out/"
+	@echo "make test       build, install, and run all tests"
+	@echo "make test-cuda  run the tests on a GPU, or on an emulated one where there is none (slow)"
+	@echo "make lint       formatting, clippy, ruff, mypy"
+	@echo "make bench      time kernels and compare with NumPy (and PyTorch, where installed)"
+	@echo "make stubs      write python/rtensor/_C.pyi from the operator table"
+	@echo "make clean      remove what the other targets made"
 
 $(BIN)/python:
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'rtensor needs Python 3.11 or newer'"
@@ -45,6 +46,9 @@ test-rust:
 
 test-python: build/test.extra
 	$(BIN)/python -m pytest $(ARGS)
+
+test-cuda: build/test.extra
+	$(BIN)/python -m pytest --device cuda $(ARGS)
 
 lint: build/lint.extra
 	cargo fmt --check
