@@ -348,7 +348,9 @@ def test_floats_beyond_integers_become_the_least():
     assert edge.to(torch.int32).tolist() == [2147483647, -2147483648, -2147483648]
 
 
-@pytest.mark.parametrize("name", "sin tan asin atan sinh tanh asinh atanh erf erfinv expm1 log1p sqrt".split())
+@pytest.mark.parametrize(
+    "name", ["sin", "tan", "asin", "atan", "sinh", "tanh", "asinh", "atanh", "erf", "erfinv", "expm1", "log1p", "sqrt"]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_odd_functions_keep_the_sign_of_zero(name, dtype):
     y = getattr(torch, name)(torch.tensor([-0.0, 0.0], dtype=dtype))
