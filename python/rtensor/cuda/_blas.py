@@ -20,7 +20,7 @@ _DEFAULT_ALGORITHM = -1
 _HALVES = (_C.float16, _C.bfloat16)
 PLAIN, TRANSPOSED = 0, 1
 #: A dtype in cuBLAS: its type, the precision of sums, and of the factors alpha and beta.
-TYPES = {
+TYPES: dict[Any, tuple[int, int, Any]] = {
     _C.float32: (0, _SINGLE, ctypes.c_float * 1),
     _C.float64: (1, _DOUBLE, ctypes.c_double * 1),
     _C.float16: (2, _SINGLE, ctypes.c_float * 1),
@@ -43,8 +43,10 @@ def _library() -> ctypes.PyDLL:
     """The library with the types of the functions in use."""
     library = load("libcublas")
     address, number, wide = ctypes.c_void_p, ctypes.c_int, ctypes.c_longlong
-    one, many = [address, number, number], [address, number, number, wide]
-    sizes, tail = [address, *[number] * 5], [number, number]
+    one: list[Any] = [address, number, number]
+    many: list[Any] = [*one, wide]
+    sizes: list[Any] = [address, *[number] * 5]
+    tail: list[Any] = [number, number]
     library.cublasGemmEx.argtypes = [*sizes, address, *one, *one, address, *one, *tail]
     library.cublasGemmStridedBatchedEx.argtypes = [*sizes, address, *many, *many, address, *many, number, *tail]
     library.cublasSetStream_v2.argtypes = [address, address]
@@ -128,7 +130,7 @@ def _operand(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int
 @functools.lru_cache(maxsize=4096)
 def planned(a_shape, a_strides, b_shape, b_strides, out_shape, out_strides) -> tuple | None:
     """Whether `a` comes first in cuBLAS, and the product as `multiply` gets it; None if there is more to do."""
-    rows, columns, inner = *out_shape[-2:], a_shape[-1]
+    (rows, columns), inner = out_shape[-2:], a_shape[-1]
     batch = out_shape[0] if len(out_shape) == 3 else 1
     a, b, out = _operand(a_shape, a_strides), _operand(b_shape, b_strides), _operand(out_shape, out_strides)
     if min(rows, columns, inner, batch) == 0 or not (a and b and out) or (out[2] == 0 and batch > 1):
@@ -185,10 +187,10 @@ def _prepared_gemm(out: Tensor, a: Tensor, b: Tensor, alpha: complex, beta: comp
     if a.shape[-1] == 0:
         out.zero_() if beta == 0 else out.mul_(beta)
         return
-    readable = [x if _operand(x.shape, x.stride()) else x.contiguous() for x in (a, b)]
+    left, right = (x if _operand(x.shape, x.stride()) else x.contiguous() for x in (a, b))
     place = _operand(out.shape, out.stride())
     target = out if place and (place[2] or out.ndim == 2 or len(out) == 1) else out.contiguous()
-    gemm(target, *readable, alpha, beta, tf32=tf32)
+    gemm(target, left, right, alpha, beta, tf32=tf32)
     if target is not out:
         out.copy_(target)
 
@@ -217,6 +219,7 @@ def multiply(product: tuple, addresses: tuple, factors: tuple, dtypes: tuple, tf
     handle = current_handle()
     head = handle.follow(cupy.cuda.get_current_stream().ptr), op_x, op_y, rows, columns, inner, alpha
     target, library = TYPES[result][0], handle.library
+    operands: tuple
     if batch == 1:
         operands = x, kind, lead_x, y, kind, lead_y, beta, out, target, lead
         status = library.cublasGemmEx(*head, *operands, compute, _DEFAULT_ALGORITHM)

@@ -147,7 +147,7 @@ def reduce(
     if not (out.is_contiguous() and (second is None or second.is_contiguous())):
         outs = [t for t in (out, second) if t is not None]
         made = [_C.empty(t.shape, dtype=t.dtype, device=t.device) for t in outs]
-        reduce(kind, x, dims, *made, parameter=parameter)
+        reduce(kind, x, dims, made[0], made[1] if second is not None else None, parameter)
         for target, result in zip(outs, made, strict=True):
             target.copy_(result)
         return

@@ -48,9 +48,9 @@ class Heads:
         if shared and together == 1:
             k, v = (_repeated(t, lead) for t in (k, v))
         batch = (*lead[:-1], lead[-1] // together) if together > 1 else lead
-        matrices = [t.expand(*batch, *t.shape[-2:]).reshape(-1, *t.shape[-2:]) for t in (k, v)]
-        rows = q.expand(*lead, *q.shape[-2:]).reshape(matrices[0].shape[0], -1, q.shape[-1])
-        return cls(rows, *matrices, _expanded(bias, lead, q, k), q.shape[-2], together, causal, scale)
+        keys, values = (t.expand(*batch, *t.shape[-2:]).reshape(-1, *t.shape[-2:]) for t in (k, v))
+        rows = q.expand(*lead, *q.shape[-2:]).reshape(len(keys), -1, q.shape[-1])
+        return cls(rows, keys, values, _expanded(bias, lead, q, k), q.shape[-2], together, causal, scale)
 
     def blocks(self):
         """Ranges of heads and of rows, with the number of keys that the rows see."""

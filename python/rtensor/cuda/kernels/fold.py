@@ -11,8 +11,8 @@ def _windows(image, kernel_size, dilation, padding, stride):
     spans = [d * (k - 1) + 1 for k, d in zip(kernel_size, dilation, strict=True)]
     sizes = zip(image, padding, spans, stride, strict=True)
     output = [(size + 2 * pad - span) // step + 1 for size, pad, span, step in sizes]
-    moves = [three(image, 2), three(output, 2), three(kernel_size, 2), three(stride, 2)]
-    return Windows(*moves, three(padding, 2, 0), three(dilation, 2))
+    sides = three(image, 2), three(output, 2), three(kernel_size, 2)
+    return Windows(*sides, stride=three(stride, 2), padding=three(padding, 2, 0), dilation=three(dilation, 2))
 
 
 @kernel("nn.functional.im2col")

@@ -19,8 +19,9 @@ class Channels:
     """Tensors of the sizes [batch, channels, inner], and what the text is compiled with for them."""
 
     def __init__(self, x, weight, rstd, groups, *beside):
-        shape = x.shape if x.ndim > 1 else (1, x.numel())
-        self.batch, self.channels, self.inner = *shape[:2], math.prod(shape[2:])
+        shape: tuple[int, ...] = tuple(x.shape) if x.ndim > 1 else (1, x.numel())
+        self.batch, self.channels = shape[0], shape[1]
+        self.inner = math.prod(shape[2:])
         self.groups, self.numel = groups, x.numel()
         aligned = all(t.data_ptr() % 16 == 0 for t in (x, *beside))
         width = 16 // x.itemsize

@@ -32,7 +32,7 @@ def _parts(sizes, reverse):
     earlier = None
     for step in order:
         carried = 0 if earlier is None else min(sizes[step], sizes[earlier])
-        if carried:
+        if earlier is not None and carried:
             yield Part(rows[step], 0, carried, rows[earlier])
         if carried < sizes[step]:
             yield Part(rows[step] + carried, carried, sizes[step] - carried, None)

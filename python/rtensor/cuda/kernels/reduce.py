@@ -49,6 +49,7 @@ def reduction(name, args, outs):
     found = REDUCTIONS[name]
     if x.dtype.is_complex and not found.complex:
         raise NotImplementedError(f'"{name}_cuda" not implemented for {x.dtype}')
+    dims: tuple[int, ...]
     if name in ("any", "all") and dim is not None and not isinstance(dim, int) and len(dim) == 0:
         dims = ()  # An empty list is no dimension here, and all of them everywhere else.
     else:
