@@ -71,9 +71,38 @@ def _parts(blocks: int, work: int) -> int:
     return max(1, min(-(-_BLOCKS // blocks), work // _ELEMENTS, 1024)) if blocks < _BLOCKS // 2 else 1
 
 
-def _packs(steps: list[int], sizes: list[int], width: int, aligned: bool) -> bool:
-    """Whether runs of so many elements can be read at once."""
-    return aligned and width > 1 and all(n % width == 0 for n in (*steps, *sizes))
+class Walk(NamedTuple):
+    """A kernel, its grid, its groups of threads, elements that are read at once, and reads of each thread."""
+
+    kernel: str
+    blocks: int
+    threads: int
+    group: int
+    unit: int
+    work: int
+
+
+def _columns(kept: list[Dim], gone: list[Dim], width: int) -> Walk:
+    """Neighbouring threads on neighbouring results."""
+    side, step, _ = kept[-1]
+    apart = [side, *(d[1] for d in (*kept[:-1], *gone))]
+    unit = width if step == 1 and all(n % width == 0 for n in apart) else 1
+    group = _up_to(32, -(-side // unit))
+    blocks = -(-side // (group * unit)) * math.prod(d[0] for d in kept[:-1])
+    return Walk("columns", blocks, _THREADS, group, unit, math.prod(d[0] for d in gone) * group // _THREADS)
+
+
+def _rows(kept: list[Dim], gone: list[Dim], width: int) -> Walk:
+    """Neighbouring threads on neighbouring elements of one result."""
+    outputs, count = math.prod(d[0] for d in kept), math.prod(d[0] for d in gone)
+    apart = [d[1] for d in (*kept, *gone[:-1])] + [d[0] for d in gone[-1:] if len(gone) == 2]
+    unit = width if gone and gone[-1][1] == 1 and all(n % width == 0 for n in apart) else 1
+    units = count // unit
+    if units <= 256:
+        group = _up_to(32, units // 2)
+        return Walk("rows", -(-outputs * group // _THREADS), _THREADS, group, unit, 0)
+    group = max(64, _up_to(512, units // 4))
+    return Walk("rows", outputs, group, group, unit, units // group)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -97,31 +126,17 @@ def plan(
     if len(kept) > _KEPT or len(gone) > 2:
         return None
     outputs, count = math.prod(d[0] for d in kept), math.prod(d[0] for d in gone)
-    width = 16 // itemsize
     inner, inner_step = gone[-1][:2] if gone else (1, 0)
     outer_step = gone[0][1] if len(gone) == 2 else 0
-    if kept and gone and abs(kept[-1][1]) < abs(inner_step):
-        steps = [inner_step, outer_step, *(d[1] for d in kept[:-1])]
-        packed = kept[-1][1] == 1 and _packs(steps, [kept[-1][0]], width, aligned)
-        unit = width if packed else 1
-        group = _up_to(32, -(-kept[-1][0] // unit))
-        blocks = -(-kept[-1][0] // (group * unit)) * (outputs // max(kept[-1][0], 1))
-        kernel, threads = "columns", _THREADS
-        work = count * group // _THREADS
-    else:
-        sizes = [inner] if len(gone) == 2 else []
-        packed = inner_step == 1 and _packs([outer_step, *(d[1] for d in kept)], sizes, width, aligned)
-        unit = width if packed else 1
-        units = count // unit
-        group = _up_to(32, units // 2) if units <= 256 else max(64, _up_to(512, units // 4))
-        kernel, threads = "rows", group if group > 32 else _THREADS
-        blocks = -(-outputs * group // threads)
-        work = units // group if group > 32 else 0
+    is_vertical = kept and gone and abs(kept[-1][1]) < abs(inner_step)
+    walk = (_columns if is_vertical else _rows)(kept, gone, 16 // itemsize if aligned else 1)
+    kernel, blocks, threads, group, unit, work = walk
     parts = _parts(max(blocks, 1), work)
-    chunk = -(-count // (parts * unit)) * unit if kernel == "rows" else -(-count // parts)
+    piece = unit if kernel == "rows" else 1
+    chunk = -(-count // (parts * piece)) * piece
     parts = -(-count // chunk) if chunk else 1
     sizes, from_steps, onto = ([d[k] for d in reversed(kept)] + [0] * (_KEPT - len(kept)) for k in range(3))
-    words = [outputs, count, parts, chunk, group, packed, inner, inner_step, outer_step, len(kept)]
+    words = [outputs, count, parts, chunk, group, unit > 1, inner, inner_step, outer_step, len(kept)]
     layout = struct(*words, *sizes, *from_steps, *onto)
     return Plan(kernel, (min(blocks, 2**31 - 1), parts), threads, layout, outputs, parts)
 

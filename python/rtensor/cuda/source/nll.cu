@@ -1,5 +1,5 @@
-// Negative log-likelihood: scores of type T are [batch, classes, inner], targets [batch, inner]; targets equal to `ignore`
-// do not count. The weight of each class may be absent.
+// Negative log-likelihood: scores of type T are [batch, classes, inner], targets [batch, inner]; targets equal to
+// `ignore` do not count. The weight of each class may be absent.
 #include "block.cuh"
 #include "failures.cuh"
 
@@ -23,7 +23,8 @@ struct Sums {
     A loss, weight;
 };
 INLINE Sums block_sum(Sums sums) {
-    return block_reduce(sums, [](Sums a, Sums b) { return Sums{a.loss + b.loss, a.weight + b.weight}; }, Sums{A(0), A(0)});
+    const auto combine = [](Sums a, Sums b) { return Sums{a.loss + b.loss, a.weight + b.weight}; };
+    return block_reduce(sums, combine, Sums{A(0), A(0)});
 }
 INLINE void store(Sums sums, T* loss, T* total, i64 mean) {
     if (threadIdx.x != 0) return;

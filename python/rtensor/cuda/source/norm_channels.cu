@@ -1,5 +1,5 @@
-// Normalisation of channels by given statistics, and its gradients. Elements of type T are [batch, channels, inner], with
-// one mean and inverse deviation (type S) per channel, or per sample and group of channels where there are groups.
+// Normalisation of channels by given statistics, and its gradients. Elements of type T are [batch, channels, inner],
+// with one mean and inverse deviation (type S) per channel, or per sample and group of channels where there are groups.
 // Weight and bias (type W) may be absent. UNIT neighbours are read at once; they lie in one channel.
 #include "block.cuh"
 #include "math.cuh"
@@ -45,7 +45,8 @@ extern "C" __global__ void __launch_bounds__(256) normalise(
 }
 
 extern "C" __global__ void __launch_bounds__(256) gradient(
-    const T* grad, const T* x, const W* weight, const S* means, const S* rstds, const Pair* lines, T* out, const Channels c
+    const T* grad, const T* x, const W* weight, const S* means, const S* rstds, const Pair* lines, T* out,
+    const Channels c
 ) {
     each_unit(c, [&](i64 first, i64 sample, i64 channel) {
         const i64 at = c.statistic(sample, channel);
@@ -114,8 +115,8 @@ extern "C" __global__ void __launch_bounds__(256) column_sums(
     sums[blockIdx.y * c.channels + channel] = sum;
 }
 
-// From the sums of `blocks` samples, or parts of the batch: the line of each statistic, then the gradients of weight and
-// bias of each channel. A warp makes one of either.
+// From the sums of `blocks` samples, or parts of the batch: the line of each statistic, then the gradients of weight
+// and bias of each channel. A warp makes one of either.
 extern "C" __global__ void __launch_bounds__(256) lines(
     const Pair* sums, const W* weight, const S* rstds, Pair* lines, W* weights, W* biases, const Channels c, i64 blocks,
     i64 frozen

@@ -53,7 +53,9 @@ struct Walk {
 };
 
 // The fold of elements begin to end of one result, of which a thread takes every `threads`th unit.
-template <int UNIT> INLINE Value fold_row(const T* x, const Layout& l, i64 begin, i64 end, int rank, int threads, double p) {
+template <int UNIT> INLINE Value fold_row(
+    const T* x, const Layout& l, i64 begin, i64 end, int rank, int threads, double p
+) {
     Value sums[UNIT];
     #pragma unroll
     for (Value& sum : sums) sum = Kind::identity();
@@ -72,7 +74,9 @@ template <int UNIT> INLINE Value fold_row(const T* x, const Layout& l, i64 begin
     return sums[0];
 }
 
-extern "C" __global__ void __launch_bounds__(512) rows(const T* x, O* out, void* second, void* partial, const Layout l, double p) {
+extern "C" __global__ void __launch_bounds__(512) rows(
+    const T* x, O* out, void* second, void* partial, const Layout l, double p
+) {
     const auto combine = [](Value a, Value b) { return Kind::combine(a, b); };
     const int group = (int)l.group, rank = threadIdx.x % group, groups = blockDim.x / group;
     const i64 begin = blockIdx.y * l.chunk, end = min(begin + l.chunk, l.count);
@@ -140,7 +144,9 @@ extern "C" __global__ void __launch_bounds__(256) columns(
 }
 
 // Combines the parts of each result, by groups of lanes.
-extern "C" __global__ void __launch_bounds__(256) finish(O* out, void* second, const void* partial, const Layout l, i64 group, double p) {
+extern "C" __global__ void __launch_bounds__(256) finish(
+    O* out, void* second, const void* partial, const Layout l, i64 group, double p
+) {
     const auto combine = [](Value a, Value b) { return Kind::combine(a, b); };
     const int groups = blockDim.x / (int)group, rank = threadIdx.x % (int)group;
     const i64 output = (i64)blockIdx.x * groups + threadIdx.x / (int)group;

@@ -1,6 +1,6 @@
-// Reductions: the identity, what an element x (at position i) adds to a value a, how values a and b combine, and what is
-// written of a in the end. T is the input's type, O that of the (first) result; `count` elements went into each result,
-// p is the reduction's parameter.
+// Reductions: the identity, what an element x (at position i) adds to a value a, how values a and b combine, and what
+// is written of a in the end. T is the input's type, O that of the (first) result; `count` elements went into each
+// result, p is the reduction's parameter.
 #include "math.cuh"
 
 template <typename T> struct RealOf { typedef typename Accumulate<T>::type type; };

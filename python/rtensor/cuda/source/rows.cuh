@@ -1,5 +1,5 @@
-// Rows of elements, each computed by a GROUP of threads (a Warp, or a Block of THREADS) that reads UNIT neighbours at once
-// and keeps HELD such units per thread in registers; rows too long for that (HELD 0) are read again in each walk.
+// Rows of elements, each computed by a GROUP of threads (a Warp, or a Block of THREADS) that reads UNIT neighbours at
+// once and keeps HELD such units per thread in registers; rows too long for that (HELD 0) are read again in each walk.
 #include "block.cuh"
 #include "math.cuh"
 
@@ -8,7 +8,9 @@ struct Warp {
     static INLINE int size() { return 32; }
     static INLINE i64 first() { return ((i64)blockIdx.x * THREADS + threadIdx.x) / 32; }
     static INLINE i64 count() { return (i64)gridDim.x * (THREADS / 32); }
-    template <typename V, typename F> static INLINE V reduce(V value, F combine, V) { return warp_reduce(value, combine); }
+    template <typename V, typename F> static INLINE V reduce(V value, F combine, V) {
+        return warp_reduce(value, combine);
+    }
 };
 struct Block {
     static INLINE int rank() { return threadIdx.x; }

@@ -1,5 +1,5 @@
-// Scans along a dimension; KIND is one of scan_kinds.cuh. `scan_rows` gives a block a chunk of a row; chunks start from the
-// folds of all before them, which `fold_chunks` and `scan_folds` find. `scan_columns` gives a thread a column of a
+// Scans along a dimension; KIND is one of scan_kinds.cuh. `scan_rows` gives a block a chunk of a row; chunks start from
+// the folds of all before them, which `fold_chunks` and `scan_folds` find. `scan_columns` gives a thread a column of a
 // [size, inner] matrix. Where rows are PACKED, their elements are read and written by units.
 #include "block.cuh"
 #include "scan_kinds.cuh"

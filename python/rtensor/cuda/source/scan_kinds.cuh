@@ -1,5 +1,5 @@
-// Scans: the identity, what an element at a position maps to, how a value a takes up a later value b, and what is written.
-// T is the input's type, O that of the result.
+// Scans: the identity, what an element at a position maps to, how a value a takes up a later value b, and what is
+// written. T is the input's type, O that of the result.
 #include "complex.cuh"
 
 template <typename T, typename O> struct CumSum {

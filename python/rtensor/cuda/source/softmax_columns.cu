@@ -1,5 +1,6 @@
-// Softmax along a dimension that is not the last one, and its gradient, or those of its logarithm (LOG): `lanes` threads
-// stand side by side in a block, on neighbouring columns of a [size, inner] matrix, and the others split its rows.
+// Softmax along a dimension that is not the last one, and its gradient, or those of its logarithm (LOG): `lanes`
+// threads stand side by side in a block, on neighbouring columns of a [size, inner] matrix, and the others split its
+// rows. Short rows are columns, too, with an inner size of 1.
 #include "block.cuh"
 #include "math.cuh"
 
