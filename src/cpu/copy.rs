@@ -50,7 +50,7 @@ macro_rules! whole_floats {
             #[inline(always)]
             fn long(self) -> i64 {
                 const LEAST: $F = i64::MIN as $F;
-                let inside = self >= LEAST && self < -LEAST;
+                let inside = (LEAST..-LEAST).contains(&self);
                 // SAFETY: as above.
                 unsafe { (if inside { self } else { LEAST }).to_int_unchecked() }
             }

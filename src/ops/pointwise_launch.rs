@@ -146,7 +146,7 @@ unsafe fn run_small<const K: usize>(
             Output::plain(places[0].ptr),
             n,
             params,
-        )
+        );
     }
 }
 

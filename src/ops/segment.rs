@@ -63,7 +63,7 @@ struct Segments {
 
 /// What cuts the data: lengths or offsets, and which of the two.
 struct Cuts<'a> {
-    cuts: &'a Tensor,
+    places: &'a Tensor,
     by_length: bool,
     axis: usize,
     segments: usize,
@@ -106,7 +106,7 @@ fn cuts(a: Args<'_>) -> Result<Cuts<'_>> {
         "segment_reduce(): offsets must not be empty"
     );
     Ok(Cuts {
-        cuts,
+        places: cuts,
         by_length,
         axis,
         segments: if by_length { count } else { count - 1 },
@@ -116,7 +116,7 @@ fn cuts(a: Args<'_>) -> Result<Cuts<'_>> {
 fn segments(a: Args) -> Result<Segments> {
     let (data, kind) = (a.t(0)?, Kind::parse(a.str(1)?)?);
     let Cuts {
-        cuts,
+        places: cuts,
         by_length,
         axis,
         segments,

@@ -65,7 +65,7 @@ impl PyGenerator {
         match &slf.get().source {
             Source::Host(shared) => *shared.lock() = Generator::new(seed),
             Source::Device(object) => {
-                drop(object.call_method1(slf.py(), "manual_seed", (seed,))?)
+                drop(object.call_method1(slf.py(), "manual_seed", (seed,))?);
             }
         }
         Ok(slf.clone())
