@@ -125,16 +125,17 @@ impl<const K: usize> Job<K> {
             };
         }
         let output = self.operands[0].ptr;
-        let bytes: usize = (0..K)
-            .filter(|&k| self.access[k] != Access::Still)
-            .map(|k| self.operands[k].dtype.size())
-            .sum();
-        let (size, _) = self.plan.inner();
-        let count = (self.plan.outer_count() * size) as usize;
+        let bytes = (0..K).map(|k| self.distinct(k) * self.operands[k].dtype.size());
         self.streams = self.access[0] == Access::Direct
-            && stream::pays(count * bytes)
+            && stream::pays(bytes.sum())
             && (output as usize).is_multiple_of(self.operands[0].dtype.size())
             && self.operands[1..].iter().all(|x| x.ptr != output);
+    }
+
+    /// How many elements of operand `k` are read; broadcast ones count once.
+    fn distinct(&self, k: usize) -> usize {
+        let dims = self.plan.dims.iter().filter(|(_, steps)| steps[k] != 0);
+        dims.map(|&(size, _)| size as usize).product()
     }
 
     fn start(&mut self, grain: usize) {
