@@ -243,7 +243,7 @@ fn applied(x: &Tensor, items: &[IndexItem]) -> Result<Applied> {
                         chosen(item)?
                     }
                 };
-                let index = beside(index, &view)?;
+                let index = on_device_of(index, &view)?;
                 let dims = if is_mask(&index) { index.ndim() } else { 1 };
                 indices.resize(indices.len() + dim - covered, None);
                 indices.push(Some(index));
@@ -257,7 +257,7 @@ fn applied(x: &Tensor, items: &[IndexItem]) -> Result<Applied> {
 }
 
 /// An index on the device of what it selects from: one on the CPU may be for any device.
-fn beside(index: Tensor, view: &Tensor) -> Result<Tensor> {
+fn on_device_of(index: Tensor, view: &Tensor) -> Result<Tensor> {
     if index.device() == view.device() {
         return Ok(index);
     }

@@ -1,14 +1,7 @@
+#include "matrix.cuh"
 // L D L^H with Bunch-Kaufman pivoting (LAPACK's sytf2 and sytrs), a thread per matrix: the search for pivots is serial.
 // T: dtype. Matrices are row-major, one after the other.
 
-template <typename X> struct PartOf { typedef X type; };
-template <typename X> struct PartOf<Complex<X>> { typedef X type; };
-typedef PartOf<T>::type R;
-
-template <typename X> INLINE X taxicab(X x) { return fabs(x); }
-template <typename X> INLINE X taxicab(Complex<X> x) { return fabs(x.re) + fabs(x.im); }
-template <typename X> INLINE X conjugate(X x) { return x; }
-template <typename X> INLINE Complex<X> conjugate(Complex<X> x) { return {x.re, -x.im}; }
 INLINE R real_part(R x) { return x; }
 INLINE R real_part(Complex<R> x) { return x.re; }
 

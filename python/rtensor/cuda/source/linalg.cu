@@ -1,14 +1,6 @@
+#include "matrix.cuh"
 // Steps of triangular factorisations: the blocks on the diagonal, of at most WIDTH columns. What lies beside them is
 // left to matrix products. Matrices are row-major, one after the other; T is their dtype.
-
-template <typename X> struct PartOf { typedef X type; };
-template <typename X> struct PartOf<Complex<X>> { typedef X type; };
-typedef PartOf<T>::type R;
-
-template <typename X> INLINE X taxicab(X x) { return fabs(x); }
-template <typename X> INLINE X taxicab(Complex<X> x) { return fabs(x.re) + fabs(x.im); }
-template <typename X> INLINE X conjugate(X x) { return x; }
-template <typename X> INLINE Complex<X> conjugate(Complex<X> x) { return {x.re, -x.im}; }
 
 // The row of the largest element of a column, from `first` on: the earliest of equal ones, `first` itself if that is NaN.
 INLINE i64 pivot_row(const T* a, i64 rows, i64 cols, i64 first) {
