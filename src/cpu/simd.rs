@@ -168,6 +168,27 @@ pub unsafe fn transpose<V: Simd>(
     }
 }
 
+/// [`transpose`] at the level of this machine.
+/// # Safety
+/// As there.
+pub unsafe fn turn<T: Float>(
+    from: *const T,
+    size: (usize, usize),
+    by_from: usize,
+    to: *mut T,
+    by_to: usize,
+) {
+    struct Turn<T>(*const T, (usize, usize), usize, *mut T, usize);
+    impl<T: Float> Task<T> for Turn<T> {
+        #[inline(always)]
+        fn run<V: Simd<T = T>>(self) {
+            // SAFETY: the promise of `turn`.
+            unsafe { transpose::<V>(self.0, self.1, self.2, self.3, self.4) };
+        }
+    }
+    run::<T>(Turn(from, size, by_from, to, by_to));
+}
+
 /// Four floats for any machine.
 #[derive(Clone, Copy)]
 pub struct Four<T>([T; 4]);

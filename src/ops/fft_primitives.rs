@@ -1,9 +1,10 @@
 //! The Fourier transforms that compute and carry gradients: complex, from real numbers and to real numbers.
 
 use super::fft::resized;
+use super::linalg::fresh;
 use super::{Args, Body, Grads, SHAPES, Val, named, rule};
 use crate::autograd::Ctx;
-use crate::cpu::fft;
+use crate::cpu::fft::{self, Axis};
 use crate::tensor::{DType, Dims, Tensor, c64, c128, wrap_dim};
 use crate::{Result, call, ensure, fail, grads, ops};
 
@@ -14,30 +15,55 @@ fn no_complex<T>(dtype: DType) -> Result<T> {
 /// `_fft_c2c(self, dim, scale, forward)`: an unnormalised transform times `scale`.
 fn c2c(a: Args) -> Result<Vec<Tensor>> {
     let (x, dims, scale, forward) = (a.t(0)?, a.ints(1)?, a.float(2)?, a.bool(3)?);
-    let result = Tensor::empty(x.shape(), x.dtype())?;
-    crate::cpu::copy::copy(&result, &x.detached())?;
-    for (i, &dim) in dims.iter().enumerate() {
-        c2c_in_place(
-            &result,
-            wrap_dim(dim, x.ndim())?,
-            if i == 0 { scale } else { 1.0 },
-            forward,
-        )?;
-    }
+    let as_it_lies = x.is_contiguous() && !x.lazy().any();
+    let result = if as_it_lies {
+        Tensor::empty(x.shape(), x.dtype())?
+    } else {
+        fresh(x)?
+    };
+    let source = as_it_lies.then_some(x);
+    c2c_into(source, &result, &axes(&result, dims)?, scale, forward)?;
     Ok(vec![result])
 }
 
-/// Transforms a row-major tensor that nobody else reads.
-fn c2c_in_place(x: &Tensor, dim: usize, scale: f64, forward: bool) -> Result<()> {
-    let (len, inner) = (
-        x.shape()[dim] as usize,
-        x.shape()[dim + 1..].iter().product::<i64>() as usize,
-    );
+/// Where dimensions of a row-major tensor lie.
+fn axes(x: &Tensor, dims: &[i64]) -> Result<Vec<Axis>> {
+    let shape = x.shape();
+    let axis = |&dim: &i64| {
+        let dim = wrap_dim(dim, shape.len())?;
+        Ok(Axis {
+            len: shape[dim] as usize,
+            inner: shape[dim + 1..].iter().product::<i64>() as usize,
+        })
+    };
+    dims.iter().map(axis).collect()
+}
+
+/// Transforms from the source, or in place: into a row-major tensor that nobody else reads.
+fn c2c_into(
+    source: Option<&Tensor>,
+    x: &Tensor,
+    axes: &[Axis],
+    scale: f64,
+    forward: bool,
+) -> Result<()> {
     // SAFETY: the caller's promise.
     unsafe {
         match x.dtype() {
-            DType::C64 => fft::along(x.as_mut_slice::<c64>()?, len, inner, forward, scale as f32),
-            DType::C128 => fft::along(x.as_mut_slice::<c128>()?, len, inner, forward, scale),
+            DType::C64 => {
+                let source = source.map(|x| x.as_slice::<c64>()).transpose()?;
+                fft::complex(
+                    source,
+                    x.as_mut_slice::<c64>()?,
+                    axes,
+                    forward,
+                    scale as f32,
+                );
+            }
+            DType::C128 => {
+                let source = source.map(|x| x.as_slice::<c128>()).transpose()?;
+                fft::complex(source, x.as_mut_slice::<c128>()?, axes, forward, scale);
+            }
             other => return no_complex(other),
         }
     }
@@ -64,6 +90,13 @@ fn r2c(a: Args) -> Result<Vec<Tensor>> {
     let n = shape[width];
     shape[width] = n / 2 + 1;
     let result = Tensor::empty(&shape, x.dtype().to_complex())?;
+    // While the half spectra are the rows of the result, the other dimensions are where they will be.
+    let in_place = wrap_dim(last, x.ndim())? == width;
+    let at_once = if in_place {
+        axes(&result, others)?
+    } else {
+        vec![]
+    };
     if result.numel() > 0 {
         // SAFETY: the tensor was just made and has no other reader.
         unsafe {
@@ -74,6 +107,7 @@ fn r2c(a: Args) -> Result<Vec<Tensor>> {
                         n as usize,
                         result.as_mut_slice::<c64>()?,
                         scale as f32,
+                        &at_once,
                     );
                 }
                 DType::F64 => {
@@ -82,19 +116,21 @@ fn r2c(a: Args) -> Result<Vec<Tensor>> {
                         n as usize,
                         result.as_mut_slice::<c128>()?,
                         scale,
+                        &at_once,
                     );
                 }
                 other => return no_complex(other),
             }
         }
     }
+    if in_place {
+        return Ok(vec![result]);
+    }
     let result = Val::from(result)
         .transpose(last, -1_i64)
         .contiguous()
         .get()?;
-    for &dim in others {
-        c2c_in_place(&result, wrap_dim(dim, x.ndim())?, 1.0, true)?;
-    }
+    c2c_into(None, &result, &axes(&result, others)?, 1.0, true)?;
     Ok(vec![result])
 }
 
