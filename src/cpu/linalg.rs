@@ -4,75 +4,10 @@
 //! `faer`'s does not.
 
 use super::gemm::{Gemm, Mat, Product};
+pub use super::linalg_field::Field;
 use super::pool::{self, grain};
-use num_complex::Complex;
-use num_traits::{Float, NumAssign};
-use std::ops::{Neg, Range};
-
-/// A real or complex number of LAPACK.
-pub trait Field:
-    Gemm + NumAssign + Neg<Output = Self> + faer::traits::ComplexField<Real = Self::Part>
-{
-    type Part: Float + NumAssign + Gemm + faer::traits::RealField + std::iter::Sum + std::fmt::Debug;
-    fn conjugate(self) -> Self;
-    fn re(self) -> Self::Part;
-    fn im(self) -> Self::Part;
-    fn of(re: Self::Part) -> Self;
-    fn of_parts(re: Self::Part, im: Self::Part) -> Self;
-    /// The size by which LAPACK chooses pivots.
-    fn size(self) -> Self::Part {
-        Float::abs(self.re()) + Float::abs(self.im())
-    }
-    fn norm_squared(self) -> Self::Part {
-        self.re() * self.re() + self.im() * self.im()
-    }
-    fn modulus(self) -> Self::Part {
-        Float::hypot(self.re(), self.im())
-    }
-}
-
-macro_rules! fields {
-    ($($R:ty),*) => {$(
-        impl Field for $R {
-            type Part = $R;
-            fn conjugate(self) -> Self {
-                self
-            }
-            fn re(self) -> $R {
-                self
-            }
-            fn im(self) -> $R {
-                0.0
-            }
-            fn of(re: $R) -> Self {
-                re
-            }
-            fn of_parts(re: $R, _: $R) -> Self {
-                re
-            }
-        }
-        impl Field for Complex<$R> {
-            type Part = $R;
-            fn conjugate(self) -> Self {
-                self.conj()
-            }
-            fn re(self) -> $R {
-                self.re
-            }
-            fn im(self) -> $R {
-                self.im
-            }
-            fn of(re: $R) -> Self {
-                Complex::new(re, 0.0)
-            }
-            fn of_parts(re: $R, im: $R) -> Self {
-                Complex::new(re, im)
-            }
-        }
-    )*};
-}
-
-fields!(f32, f64);
+use num_traits::Float;
+use std::ops::Range;
 
 /// A strided matrix in memory that outlives the view and that nobody else writes meanwhile: what the `unsafe`
 /// constructor asks. Indices are checked.
@@ -158,11 +93,27 @@ impl<T: Copy> Matrix<T> {
         }
     }
 
-    pub fn copy_from(&self, other: &Self) {
-        for i in 0..self.rows {
-            for j in 0..self.cols {
-                self.set(i, j, other.get(i, j));
-            }
+    /// Sets some columns of row `i`.
+    pub fn fill(&self, i: usize, cols: Range<usize>, value: T) {
+        assert!(i < self.rows && cols.end <= self.cols);
+        let row = self.ptr.wrapping_offset(i as isize * self.row);
+        for j in cols {
+            // SAFETY: the indices were checked; `new` promised the memory.
+            unsafe { *row.offset(j as isize * self.col) = value };
+        }
+    }
+
+    /// Copies some columns of row `i` of another matrix.
+    pub fn copy_row(&self, i: usize, cols: Range<usize>, other: &Self) {
+        assert!(i < self.rows && cols.end <= self.cols && i < other.rows);
+        assert!(cols.end <= other.cols || cols.is_empty());
+        let (to, from) = (
+            self.ptr.wrapping_offset(i as isize * self.row),
+            other.ptr.wrapping_offset(i as isize * other.row),
+        );
+        for j in cols {
+            // SAFETY: as above.
+            unsafe { *to.offset(j as isize * self.col) = *from.offset(j as isize * other.col) };
         }
     }
 
@@ -197,18 +148,28 @@ impl<T: Field> Matrix<T> {
 
     pub fn set_identity(&self) {
         for i in 0..self.rows {
-            for j in 0..self.cols {
-                self.set(
-                    i,
-                    j,
-                    if i == j {
-                        <T as Gemm>::ONE
-                    } else {
-                        <T as Gemm>::ZERO
-                    },
-                );
+            self.fill(i, 0..self.cols, <T as Gemm>::ZERO);
+            if i < self.cols {
+                self.set(i, i, <T as Gemm>::ONE);
             }
         }
+    }
+
+    /// Makes this the transpose of another matrix; both are row-major.
+    pub fn set_transposed(&self, other: &Self) {
+        assert!(self.rows == other.cols && self.cols == other.rows);
+        assert!(self.col == 1 && other.col == 1);
+        let (by_from, by_to) = (other.row as usize, self.row as usize);
+        // SAFETY: the sizes were compared; `new` promised the memory.
+        unsafe {
+            T::transpose(
+                other.ptr,
+                (other.rows, other.cols),
+                by_from,
+                self.ptr,
+                by_to,
+            );
+        };
     }
 
     pub fn is_finite(&self) -> bool {
@@ -312,9 +273,9 @@ fn solve_triangular_plain<T: Field>(a: &Matrix<T>, b: &Matrix<T>, upper: bool, u
     }
 }
 
-/// LU with partial pivoting in place; row `i` was exchanged with `pivots[i]`. Returns LAPACK's info: the number of the
-/// first zero pivot, counted from one, or zero.
-pub fn lu<T: Field>(a: &Matrix<T>, pivots: &mut [usize], threads: usize) -> usize {
+/// LU with partial pivoting in place. Row `i` was exchanged with `pivots[i]`, which counts from one as LAPACK does.
+/// Returns LAPACK's info: the number of the first zero pivot, counted from one, or zero.
+pub fn lu<T: Field>(a: &Matrix<T>, pivots: &mut [i32], threads: usize) -> usize {
     let steps = a.rows.min(a.cols);
     if steps <= PLAIN {
         return lu_plain(a, pivots);
@@ -333,7 +294,7 @@ pub fn lu<T: Field>(a: &Matrix<T>, pivots: &mut [usize], threads: usize) -> usiz
     rest.multiply(-<T as Gemm>::ONE, &below, &top, <T as Gemm>::ONE, threads);
     let second = lu(&rest, &mut pivots[half..], threads);
     exchange(&below, &pivots[half..]);
-    pivots[half..].iter_mut().for_each(|p| *p += half);
+    pivots[half..].iter_mut().for_each(|p| *p += half as i32);
     match (first, second) {
         (0, 0) => 0,
         (0, second) => second + half,
@@ -341,7 +302,7 @@ pub fn lu<T: Field>(a: &Matrix<T>, pivots: &mut [usize], threads: usize) -> usiz
     }
 }
 
-fn lu_plain<T: Field>(a: &Matrix<T>, pivots: &mut [usize]) -> usize {
+fn lu_plain<T: Field>(a: &Matrix<T>, pivots: &mut [i32]) -> usize {
     let mut info = 0;
     for j in 0..a.rows.min(a.cols) {
         let mut pivot = j;
@@ -350,7 +311,7 @@ fn lu_plain<T: Field>(a: &Matrix<T>, pivots: &mut [usize]) -> usize {
                 pivot = i;
             }
         }
-        pivots[j] = pivot;
+        pivots[j] = pivot as i32 + 1;
         if a.get(pivot, j) == <T as Gemm>::ZERO {
             info = if info == 0 { j + 1 } else { info };
             continue;
@@ -366,25 +327,16 @@ fn lu_plain<T: Field>(a: &Matrix<T>, pivots: &mut [usize]) -> usize {
     info
 }
 
-/// Exchanges row `i` with `pivots[i]`, in order.
-pub fn exchange<T: Copy>(a: &Matrix<T>, pivots: &[usize]) {
+/// Exchanges row `i` with `pivots[i]`, counted from one, in order.
+fn exchange<T: Copy>(a: &Matrix<T>, pivots: &[i32]) {
     pivots
         .iter()
         .enumerate()
-        .for_each(|(i, &pivot)| a.swap_rows(i, pivot));
-}
-
-/// Undoes [`exchange`].
-pub fn exchange_back<T: Copy>(a: &Matrix<T>, pivots: &[usize]) {
-    pivots
-        .iter()
-        .enumerate()
-        .rev()
-        .for_each(|(i, &pivot)| a.swap_rows(i, pivot));
+        .for_each(|(i, &pivot)| a.swap_rows(i, pivot as usize - 1));
 }
 
 /// `b = (P L U)^-1 b` with the result of [`lu`].
-pub fn lu_solve<T: Field>(lu: &Matrix<T>, pivots: &[usize], b: &Matrix<T>, threads: usize) {
+pub fn lu_solve<T: Field>(lu: &Matrix<T>, pivots: &[i32], b: &Matrix<T>, threads: usize) {
     exchange(b, pivots);
     solve_triangular(lu, b, false, true, threads);
     solve_triangular(lu, b, true, false, threads);

@@ -1,4 +1,4 @@
-//! Factorisations by `faer`: Cholesky, eigenvalues, singular values; and LAPACK's Householder QR.
+//! Factorisations by `faer`: Cholesky, eigenvalues, singular values.
 
 use super::gemm::Gemm;
 use super::linalg::{Field, Matrix};
@@ -233,102 +233,10 @@ pub fn eig<T: General>(
     Ok(())
 }
 
-/// LAPACK's `geqrf`: R in the upper triangle, Householder vectors below it, their factors in `tau`.
-pub fn geqrf<T: Field>(a: &Matrix<T>, tau: &mut [T]) {
-    for j in 0..tau.len() {
-        tau[j] = reflector(a, j);
-        let factor = tau[j].conjugate();
-        for q in j + 1..a.cols {
-            let tail = (j + 1..a.rows).fold(a.get(j, q), |sum, i| {
-                sum + a.get(i, j).conjugate() * a.get(i, q)
-            });
-            reflect(a, j, a, q, factor * tail);
-        }
-    }
-}
-
-/// Makes the Householder vector of column `j`, LAPACK's `larfg`, and returns its factor.
-fn reflector<T: Field>(a: &Matrix<T>, j: usize) -> T {
-    let (zero, one) = (<T as Gemm>::ZERO, <T as Gemm>::ONE);
-    let alpha = a.get(j, j);
-    let tail: T::Part = (j + 1..a.rows).map(|i| a.get(i, j).norm_squared()).sum();
-    if tail == T::Part::zero() && alpha.im() == T::Part::zero() {
-        return zero;
-    }
-    let length = Float::sqrt(tail + alpha.norm_squared());
-    let beta = if alpha.re() < T::Part::zero() {
-        length
-    } else {
-        -length
-    };
-    let scale = one / (alpha - T::of(beta));
-    (j + 1..a.rows).for_each(|i| a.set(i, j, a.get(i, j) * scale));
-    a.set(j, j, T::of(beta));
-    T::of_parts((beta - alpha.re()) / beta, -alpha.im() / beta)
-}
-
-/// Subtracts `factor` times the Householder vector of column `j` of `v` from column `q` of `a`.
-fn reflect<T: Field>(v: &Matrix<T>, j: usize, a: &Matrix<T>, q: usize, factor: T) {
-    a.set(j, q, a.get(j, q) - factor);
-    for i in j + 1..a.rows {
-        a.set(i, q, a.get(i, q) - factor * v.get(i, j));
-    }
-}
-
-/// Applies the product H_0 H_1 .. of the reflectors in `v`, or its conjugate transpose, to `c` from the left.
-pub fn apply_reflectors<T: Field>(v: &Matrix<T>, tau: &[T], c: &Matrix<T>, adjoint: bool) {
-    for step in 0..tau.len() {
-        let j = if adjoint { step } else { tau.len() - 1 - step };
-        let factor = if adjoint { tau[j].conjugate() } else { tau[j] };
-        for q in 0..c.cols {
-            let sum = (j + 1..c.rows).fold(c.get(j, q), |sum, i| {
-                sum + v.get(i, j).conjugate() * c.get(i, q)
-            });
-            reflect(v, j, c, q, factor * sum);
-        }
-    }
-}
-
-/// Q and R of a matrix; `q` is whole or thin as its size tells. `a` is overwritten.
-pub fn qr<T: Field>(a: &Matrix<T>, q: Option<&Matrix<T>>, r: &Matrix<T>, threads: usize) {
-    let steps = a.rows.min(a.cols);
-    if steps > 32 {
-        return qr_faer(a, q, r, threads);
-    }
-    let mut tau = vec![<T as Gemm>::ZERO; steps];
-    geqrf(a, &mut tau);
-    (0..r.rows).for_each(|i| (i..r.cols).for_each(|j| r.set(i, j, a.get(i, j))));
-    clear_below(r);
-    if let Some(q) = q {
-        q.set_identity();
-        apply_reflectors(a, &tau, q, false);
-    }
-}
-
-fn qr_faer<T: Field>(a: &Matrix<T>, q: Option<&Matrix<T>>, r: &Matrix<T>, threads: usize) {
-    use_threads(threads);
-    let found = a.faer().qr();
-    copy_where(found.R(), r, |i, j| i <= j);
-    clear_below(r);
-    if let Some(q) = q {
-        let whole = if q.cols > a.cols {
-            found.compute_Q()
-        } else {
-            found.compute_thin_Q()
-        };
-        copy(whole.as_ref(), q);
-    }
-}
-
-fn clear_below<T: Field>(r: &Matrix<T>) {
-    for i in 0..r.rows {
-        (0..i.min(r.cols)).for_each(|j| r.set(i, j, <T as Gemm>::ZERO));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::linalg::{lu, lu_solve};
+    use super::super::linalg_qr::qr;
     use super::*;
 
     /// Numbers without a pattern, from a linear congruence.

@@ -6,7 +6,9 @@ use super::contract::square_matrix;
 use super::matmul::single;
 use super::{Args, Body, F, M, O, Outputs, Val, Value, named, out};
 use crate::autograd::Ctx;
-use crate::cpu::linalg::{self, Matrix};
+use crate::cpu::linalg::Matrix;
+use crate::cpu::linalg_batch::{self, Batch, Report};
+use crate::cpu::reduce::Pointer;
 use crate::tensor::{DType, Element, Tensor};
 use crate::{Result, call, call_all, dispatch, ensure, fail, grads, ops};
 
@@ -32,16 +34,47 @@ pub(super) fn with_lead(t: &Tensor, last: &[usize]) -> Vec<i64> {
 
 /// Matrix `index` of a row-major batch.
 pub(super) fn matrix<T: Element>(t: &Tensor, index: usize) -> Matrix<T> {
+    matrices(t).matrix(index)
+}
+
+/// The matrices of a row-major tensor.
+pub(super) fn matrices<T: Element>(t: &Tensor) -> Batch<T> {
     let (rows, cols) = size(t);
     // SAFETY: the tensor is row-major and lives as long as the op; every task has matrices of its own.
-    unsafe {
-        Matrix::new(
-            t.ptr::<T>().wrapping_add(index * rows * cols),
-            rows,
-            cols,
-            cols as isize,
-            1,
-        )
+    unsafe { Batch::new(t.ptr::<T>(), batch(t), rows, cols) }
+}
+
+/// LU of a batch: the factors packed, the rows that were exchanged, counted from one, and the infos.
+pub(super) struct Factors {
+    pub lu: Tensor,
+    pub pivots: Tensor,
+    pub infos: Infos,
+}
+
+impl Factors {
+    pub fn of(x: &Tensor, op: &str) -> Result<Factors> {
+        let (rows, cols) = size(x);
+        let lu = fresh(x)?;
+        let pivots = Tensor::empty(&with_lead(x, &[rows.min(cols)]), DType::I32)?;
+        let infos = Infos::new(batch(x));
+        let report = Report {
+            pivots: Pointer(pivots.ptr()),
+            infos: &infos.0,
+        };
+        // SAFETY: the report was made for these matrices.
+        dispatch!(wide x.dtype(), T => unsafe { linalg_batch::lu(matrices::<T>(&lu), report) },
+            else fail!(Runtime, "{op}: {}", x.dtype()));
+        Ok(Factors { lu, pivots, infos })
+    }
+
+    /// Solves in place for as many right-hand sides as there are matrices.
+    pub fn solve(&self, b: &Tensor, op: &str) -> Result<()> {
+        let pivots = Pointer(self.pivots.ptr());
+        // SAFETY: the factors and their pivots were made together.
+        dispatch!(wide b.dtype(), T => unsafe {
+            linalg_batch::lu_solve(matrices::<T>(&self.lu), pivots, matrices::<T>(b));
+        }, else fail!(Runtime, "{op}: {}", b.dtype()));
+        Ok(())
     }
 }
 
@@ -136,17 +169,7 @@ fn lu_factor_ex(a: Args) -> Result<Vec<Tensor>> {
         Runtime,
         "linalg.lu_factor: LU without pivoting is not implemented on the CPU"
     );
-    let lu = fresh(x)?;
-    let (rows, cols) = size(x);
-    let pivots = Tensor::empty(&with_lead(x, &[rows.min(cols)]), DType::I32)?;
-    let infos = Infos::new(batch(x));
-    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), rows * cols * rows.min(cols), |i, threads| {
-        let mut order = vec![0; rows.min(cols)];
-        infos.set(i, linalg::lu(&matrix::<T>(&lu, i), &mut order, threads));
-        // SAFETY: one row per matrix.
-        let target = unsafe { row::<i32>(&pivots, i) };
-        target.iter_mut().zip(order).for_each(|(p, o)| *p = o as i32 + 1);
-    }), else fail!(Runtime, "linalg.lu_factor: {}", x.dtype()));
+    let Factors { lu, pivots, infos } = Factors::of(x, "linalg.lu_factor")?;
     let infos = infos.tensor(x)?;
     if a.bool(2)? {
         check_infos("torch.linalg.lu_factor_ex", &infos, |info| {

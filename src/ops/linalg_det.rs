@@ -1,34 +1,35 @@
 //! Determinants and their logarithms.
 
-use super::linalg::{batch, check_square, fresh, matrix, row, size, with_lead};
+use super::linalg::{Factors, batch, check_square, matrix, row, size, with_lead};
 use super::matmul::single;
 use super::{Args, Body, F, M, O, Outputs, Val, arg, named, out};
 use crate::autograd::Ctx;
-use crate::cpu::linalg::{self, Field, Matrix};
+use crate::cpu::linalg::{self, Field};
 use crate::tensor::Tensor;
 use crate::{Result, call, call_all, dispatch, fail, grads, ops};
 
-/// The determinant from a packed factorisation.
-fn product_of_diagonal<T: Field>(lu: &Matrix<T>, pivots: &[usize]) -> T {
-    let swaps = pivots.iter().enumerate().filter(|(i, p)| i != *p).count();
-    let sign = if swaps % 2 == 0 {
-        <T as crate::cpu::gemm::Gemm>::ONE
-    } else {
-        -<T as crate::cpu::gemm::Gemm>::ONE
-    };
-    (0..lu.rows).fold(sign, |product, i| product * lu.get(i, i))
+/// The sign of the permutation that pivots make.
+fn sign_of<T: Field>(pivots: &[i32]) -> T {
+    let stays = |(i, &pivot): (usize, &i32)| pivot as usize == i + 1;
+    let swaps = pivots.iter().enumerate().filter(|&p| !stays(p)).count();
+    if swaps % 2 == 0 { T::ONE } else { -T::ONE }
 }
 
 fn det(a: Args) -> Result<Vec<Tensor>> {
     let x = a.t(0)?;
     check_square(x, "linalg.det")?;
-    let (work, result) = (fresh(x)?, Tensor::empty(&with_lead(x, &[1]), x.dtype())?);
+    let (factors, result) = (
+        Factors::of(x, "linalg.det")?,
+        Tensor::empty(&with_lead(x, &[1]), x.dtype())?,
+    );
     let n = size(x).0;
-    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), n * n * n, |i, threads| {
-        let (lu, mut pivots) = (matrix::<T>(&work, i), vec![0; n]);
-        linalg::lu(&lu, &mut pivots, threads);
-        // SAFETY: one element per matrix.
-        unsafe { row::<T>(&result, i)[0] = product_of_diagonal(&lu, &pivots) };
+    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), n, |i, _| {
+        let lu = matrix::<T>(&factors.lu, i);
+        // SAFETY: one row per matrix.
+        unsafe {
+            let sign = sign_of::<T>(row(&factors.pivots, i));
+            row::<T>(&result, i)[0] = (0..n).fold(sign, |product, d| product * lu.get(d, d));
+        }
     }), else fail!(Runtime, "linalg.det: {}", x.dtype()));
     Ok(vec![Val::from(result).select(-1, 0).get()?])
 }
@@ -88,16 +89,15 @@ fn cofactors(x: &Val) -> Result<Val> {
 fn slogdet(a: Args) -> Result<Vec<Tensor>> {
     let x = a.t(0)?;
     check_square(x, "linalg.slogdet")?;
-    let work = fresh(x)?;
+    let factors = Factors::of(x, "linalg.slogdet")?;
     let sign = Tensor::empty(&with_lead(x, &[1]), x.dtype())?;
     let log = Tensor::empty(&with_lead(x, &[1]), x.dtype().to_real())?;
     let n = size(x).0;
-    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), n * n * n, |i, threads| {
+    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), 16 * n, |i, _| {
         type R = <T as Field>::Part;
-        let (lu, mut pivots) = (matrix::<T>(&work, i), vec![0; n]);
-        linalg::lu(&lu, &mut pivots, threads);
-        let swaps = pivots.iter().enumerate().filter(|(i, p)| i != *p).count();
-        let mut turn = if swaps % 2 == 0 { T::of(1.0) } else { T::of(-1.0) };
+        let lu = matrix::<T>(&factors.lu, i);
+        // SAFETY: one row per matrix.
+        let mut turn = sign_of::<T>(unsafe { row(&factors.pivots, i) });
         let mut sum: R = 0.0;
         for d in 0..n {
             let (value, length) = (lu.get(d, d), lu.get(d, d).modulus());

@@ -6,7 +6,8 @@ use super::linalg::{
 };
 use super::matmul::single;
 use super::{Args, Body, F, M, O, Outputs, Val};
-use crate::cpu::{linalg, linalg_factor, linalg_ldl};
+use crate::cpu::linalg_qr::Reflectors;
+use crate::cpu::{linalg, linalg_ldl};
 use crate::tensor::{DType, Tensor};
 use crate::{Result, call, call_all, dispatch, ensure, fail, ops};
 
@@ -16,10 +17,10 @@ fn geqrf(a: Args) -> Result<Vec<Tensor>> {
     check_matrix(x, "geqrf")?;
     let ((m, n), packed) = (size(x), fresh(x)?);
     let tau = Tensor::empty(&with_lead(x, &[m.min(n)]), x.dtype())?;
-    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), m * n * n, |i, _| {
+    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), m * n * n, |i, threads| {
         // SAFETY: one row per matrix.
         let tau = unsafe { row::<T>(&tau, i) };
-        linalg_factor::geqrf(&matrix::<T>(&packed, i), tau);
+        Reflectors::of(&matrix::<T>(&packed, i), tau, threads);
     }), else fail!(Runtime, "geqrf: {}", x.dtype()));
     Ok(vec![packed, tau])
 }

@@ -1,12 +1,9 @@
 //! Inverses, and solutions of linear systems.
 
-use super::linalg::{
-    Infos, batch, check_infos, check_square, fresh, matrix, outputs, same_batch, size,
-};
+use super::linalg::{Factors, check_infos, check_square, fresh, matrices, outputs, same_batch};
 use super::matmul::single;
 use super::{Args, Body, F, M, O, Outputs, Val, arg, named, out};
 use crate::autograd::Ctx;
-use crate::cpu::linalg;
 use crate::tensor::Tensor;
 use crate::{Result, call, call_all, dispatch, ensure, fail, grads, ops};
 
@@ -27,16 +24,14 @@ fn singular(op: &'static str) -> impl Fn(i32) -> String {
 fn inv_ex(a: Args) -> Result<Vec<Tensor>> {
     let x = a.t(0)?;
     check_square(x, "linalg.inv")?;
-    let (work, result) = (fresh(x)?, Tensor::empty(x.shape(), x.dtype())?);
-    let (n, infos) = (size(x).0, Infos::new(batch(x)));
-    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), 2 * n * n * n, |i, threads| {
-        let (lu, target) = (matrix::<T>(&work, i), matrix::<T>(&result, i));
-        let mut pivots = vec![0; n];
-        infos.set(i, linalg::lu(&lu, &mut pivots, threads));
-        target.set_identity();
-        linalg::lu_solve(&lu, &pivots, &target, threads);
-    }), else fail!(Runtime, "linalg.inv: {}", x.dtype()));
-    let infos = infos.tensor(x)?;
+    let (factors, result) = (
+        Factors::of(x, "linalg.inv")?,
+        Tensor::empty(x.shape(), x.dtype())?,
+    );
+    dispatch!(wide x.dtype(), T => matrices::<T>(&result).set_identity(),
+        else fail!(Runtime, "linalg.inv: {}", x.dtype()));
+    factors.solve(&result, "linalg.inv")?;
+    let infos = factors.infos.tensor(x)?;
     if a.bool(1)? {
         check_infos("linalg.inv", &infos, singular("linalg.inv"))?;
     }
@@ -54,15 +49,9 @@ fn inv(a: Args) -> Result<Outputs> {
 /// (result, info) of `A X = B` for batches of matrices with the same batch.
 fn solve_matrices(a: Args) -> Result<Vec<Tensor>> {
     let (x, b) = (a.t(0)?, a.t(1)?);
-    let (work, result) = (fresh(x)?, fresh(b)?);
-    let ((n, cols), infos) = (size(b), Infos::new(batch(x)));
-    dispatch!(wide x.dtype(), T => linalg::for_each_matrix(batch(x), n * n * (n + cols), |i, threads| {
-        let lu = matrix::<T>(&work, i);
-        let mut pivots = vec![0; n];
-        infos.set(i, linalg::lu(&lu, &mut pivots, threads));
-        linalg::lu_solve(&lu, &pivots, &matrix::<T>(&result, i), threads);
-    }), else fail!(Runtime, "linalg.solve: {}", x.dtype()));
-    Ok(vec![result, infos.tensor(x)?])
+    let (factors, result) = (Factors::of(x, "linalg.solve")?, fresh(b)?);
+    factors.solve(&result, "linalg.solve")?;
+    Ok(vec![result, factors.infos.tensor(x)?])
 }
 
 /// Is the right-hand side a batch of vectors? PyTorch's rule.

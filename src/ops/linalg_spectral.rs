@@ -7,6 +7,7 @@ use super::{Args, Body, F, M, O, Outputs, Val, named, out};
 use crate::autograd::Ctx;
 use crate::cpu::linalg::{self, Field};
 use crate::cpu::linalg_factor::{self, Failure};
+use crate::cpu::linalg_qr;
 use crate::tensor::Tensor;
 use crate::{DType, Error, Result, call, call_all, dispatch, ensure, err, fail, grads, ops};
 use num_complex::Complex;
@@ -316,7 +317,7 @@ fn qr(a: Args) -> Result<Vec<Tensor>> {
     );
     dispatch!(wide dtype, T => linalg::for_each_matrix(batch(x), 2 * m * n * k, |i, threads| {
         let wanted = (mode != "r").then(|| matrix::<T>(&q, i));
-        linalg_factor::qr(&matrix::<T>(&work, i), wanted.as_ref(), &matrix::<T>(&r, i), threads);
+        linalg_qr::qr(&matrix::<T>(&work, i), wanted.as_ref(), &matrix::<T>(&r, i), threads);
     }), else fail!(Runtime, "linalg.qr: {dtype}"));
     Ok(vec![q, r])
 }
