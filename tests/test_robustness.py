@@ -158,6 +158,22 @@ def test_settings_are_checked():
     torch.set_num_threads(before)
     with pytest.raises(RuntimeError):
         torch.set_float32_matmul_precision("fast")
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize("precision, error", [("high", 1e-6), ("medium", 2**-7)])
+def test_products_are_as_precise_as_asked_for(precision, error):
+    # Where there is a matrix unit, it takes products of this size.
+    a, b, bias = torch.randn(200, 300), torch.randn(300, 250), torch.randn(250)
+    size = a.double().abs() @ b.double().abs() + bias.abs()
+    exact = a.double() @ b.double() + bias
+    torch.set_float32_matmul_precision(precision)
+    try:
+        assert torch.get_float32_matmul_precision() == precision
+        found = torch.addmm(bias, a, b)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert ((found - exact).abs() <= error * size).all()
 
 
 def test_import_is_fast():

@@ -36,7 +36,7 @@ _deterministic = {"on": False, "warn_only": False}
 _anomaly = {"on": False, "check_nan": True}
 _autocast = {"cpu": False, "cuda": False, "xla": False}
 _autocast_dtypes = {"cpu": _C.bfloat16, "cuda": _C.float16, "xla": _C.bfloat16}
-_other: dict[str, Any] = {"matmul_precision": "highest", "warn_always": False, "interop_threads": 1}
+_other: dict[str, Any] = {"warn_always": False, "interop_threads": 1}
 
 
 def set_default_device(device) -> None:
@@ -92,14 +92,12 @@ def get_deterministic_debug_mode() -> int:
 
 def set_float32_matmul_precision(precision: str) -> None:
     """Set how float32 matrix products are computed: "highest", "high" or "medium"."""
-    if precision not in ("highest", "high", "medium"):
-        raise RuntimeError(f"{precision} is not one of 'highest', 'high', or 'medium'")
-    _other["matmul_precision"] = precision
+    _C._set_float32_matmul_precision(precision)
 
 
 def get_float32_matmul_precision() -> str:
     """How float32 matrix products are computed."""
-    return _other["matmul_precision"]
+    return _C._float32_matmul_precision()
 
 
 def set_flush_denormal(mode: bool) -> bool:

@@ -136,6 +136,15 @@ pub trait Gemm: Copy + PartialEq + Send + Sync + 'static {
     /// As for [`Gemm::gemm`]; `start` is `c`, or does not overlap it.
     unsafe fn gemm_from(product: &Product<Self>, start: Mat<*const Self>, threads: usize);
 
+    /// As [`Gemm::gemm_from`], at the precision that was asked for ([`super::gemm_precision`]).
+    ///
+    /// # Safety
+    /// As for [`Gemm::gemm_from`].
+    unsafe fn matmul_from(product: &Product<Self>, start: Mat<*const Self>, threads: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::gemm_from(product, start, threads) };
+    }
+
     /// A right operand of `k` rows and `n` columns for many products.
     ///
     /// # Safety
@@ -175,7 +184,8 @@ impl<T: Gemm> Fixed<T> for Loose<T> {
     }
 }
 
-/// Computes `batch` products that lie `steps` apart, in parallel over the batch or inside each product.
+/// Computes `batch` products that lie `steps` apart, in parallel over the batch or inside each product, at the precision
+/// that was asked for.
 ///
 /// # Safety
 /// As for [`Gemm::gemm_from`], for each product of the batch.
@@ -189,7 +199,7 @@ pub unsafe fn batched<T: Gemm>(
         let mut start = start;
         start.ptr = start.ptr.wrapping_offset(index as isize * steps.start);
         // SAFETY: the caller's promise; products of a batch write disjoint matrices.
-        unsafe { T::gemm_from(&first.step(index, steps), start, threads) };
+        unsafe { T::matmul_from(&first.step(index, steps), start, threads) };
     };
     let work = first.work().max(first.m * first.n).max(1);
     let threads = if work.saturating_mul(batch) < 2 * grain::GEMM {

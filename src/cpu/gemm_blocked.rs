@@ -3,79 +3,34 @@
 
 use super::alloc;
 use super::gemm::{Fixed, Mat, Product};
-use super::gemm_kernels::{Simd, Tile, is_exact};
-use super::gemm_pack::{Pack, SLACK, Strip};
+use super::gemm_pack::{SLACK, Strip};
+use super::gemm_tile::{Kernel, Number, Packed, Sum, Tile, Tiles, cols, rows};
 use super::pool::{self, grain};
 use std::marker::PhantomData;
-use std::ops::{Add, Mul, Range};
+use std::ops::Range;
 use std::ptr::NonNull;
-
-pub type Packed<K> = <K as Pack>::Packed;
-pub type Sum<K> = <<K as Kernel>::Simd as Simd>::Sum;
-
-/// An element type on an instruction set.
-pub trait Kernel: Pack<Packed: Send + Sync> + 'static {
-    type Simd: Simd<Packed = <Self as Pack>::Packed, Sum: Number>;
-    /// Sums are elements: tiles may be read and written in place.
-    const IN_PLACE: bool;
-    fn widen(x: Self::Element) -> Sum<Self>;
-    fn narrow(x: Sum<Self>) -> Self::Element;
-
-    /// # Safety
-    /// As for [`super::gemm_pack::pack`], and the instruction set is there.
-    unsafe fn pack_rows(strip: &Strip<Self::Element>, out: *mut Packed<Self>);
-    /// # Safety
-    /// As for [`super::gemm_pack::pack`], and the instruction set is there.
-    unsafe fn pack_columns(strip: &Strip<Self::Element>, out: *mut Packed<Self>);
-    /// # Safety
-    /// As for [`finish`], and the instruction set is there.
-    unsafe fn finish(tile: *const Sum<Self>, size: (usize, usize), out: &Output<Self>);
-}
-
-/// What sums are made of.
-pub trait Number: Copy + PartialEq + Add<Output = Self> + Mul<Output = Self> + Send + Sync {
-    const ZERO: Self;
-    const ONE: Self;
-}
-
-impl Number for f32 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
-}
-
-impl Number for std::num::Wrapping<i32> {
-    const ZERO: Self = std::num::Wrapping(0);
-    const ONE: Self = std::num::Wrapping(1);
-}
-
-impl Number for f64 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
-}
 
 /// Where a tile goes: `c = alpha * tile + beta * start`.
 pub struct Output<K: Kernel + ?Sized> {
-    c: Mat<*mut K::Element>,
-    start: Mat<*const K::Element>,
-    alpha: Sum<K>,
-    beta: Sum<K>,
+    pub(super) c: Mat<*mut K::Element>,
+    pub(super) start: Mat<*const K::Element>,
+    pub(super) alpha: Sum<K>,
+    pub(super) beta: Sum<K>,
 }
 
-/// Steps of a panel that are multiplied at once: a panel of columns and a band of rows stay in the cache.
-const DEPTH: usize = 512;
 /// Bands of rows that a thread packs at once.
 const BANDS: usize = 12;
 /// Rows and columns of a part of the result that is computed by itself, which bounds the memory for panels.
 const PART: usize = 3072;
 
-#[inline(always)]
-pub const fn rows<K: Kernel>() -> usize {
-    <K::Simd as Simd>::ROWS
+/// Steps of a product that are multiplied before its sums are stored.
+const fn most_steps<K: Kernel>() -> usize {
+    <K::Unit as Tiles>::DEPTH * K::STEPS
 }
 
-#[inline(always)]
-pub const fn cols<K: Kernel>() -> usize {
-    <K::Simd as Simd>::WIDE * <K::Simd as Simd>::LANES
+/// Multiply-adds that are worth a task.
+const fn task<K: Kernel>() -> usize {
+    grain::GEMM * <K::Unit as Tiles>::SPEED
 }
 
 /// Computes the product, with `beta * start` in the place of `beta * c`.
@@ -88,6 +43,11 @@ pub unsafe fn multiply<K: Kernel>(
     start: Mat<*const K::Element>,
     threads: usize,
 ) {
+    let threads = if p.work() < 2 * task::<K>() {
+        1
+    } else {
+        threads
+    };
     for i in (0..p.m).step_by(PART) {
         for j in (0..p.n).step_by(PART) {
             let mut part = *p;
@@ -109,10 +69,12 @@ unsafe fn multiply_part<K: Kernel>(
     threads: usize,
 ) {
     let (depth, panels) = (p.k.div_ceil(K::STEPS), p.n.div_ceil(cols::<K>()));
-    let columns = Scratch::<Packed<K>>::new(panels * cols::<K>() * depth.min(DEPTH) + SLACK);
+    let columns =
+        Scratch::<Packed<K>>::new(panels * cols::<K>() * depth.min(K::Unit::DEPTH) + SLACK);
     let pack = |steps: &Range<usize>| {
         let stride = cols::<K>() * steps.len().div_ceil(K::STEPS);
-        spread(panels, grain::COPY / stride.max(1) + 1, threads, |range| {
+        let grain = grain::COPY / (stride * K::STEPS).max(1) + 1;
+        spread(panels, grain, threads, |range| {
             // SAFETY: the caller's promise; each task packs panels of its own.
             range.for_each(|j| unsafe {
                 pack_panel::<K>(right(p), j, steps.clone(), columns.at(j * stride));
@@ -192,12 +154,12 @@ unsafe fn in_blocks<K: Kernel>(
     panels: impl Fn(&Range<usize>) -> (*const Packed<K>, usize),
 ) {
     let (bands, count) = (p.m.div_ceil(rows::<K>()), p.n.div_ceil(cols::<K>()));
-    let depth = p.k.div_ceil(K::STEPS);
     // Sums of tiles whose panels come in several blocks.
-    let tiles = (depth > DEPTH).then(|| Scratch::new(bands * count * rows::<K>() * cols::<K>()));
+    let several = p.k > most_steps::<K>();
+    let tiles = several.then(|| Scratch::new(bands * count * rows::<K>() * cols::<K>()));
     let mut done = 0;
     loop {
-        let steps = done * K::STEPS..((done + DEPTH) * K::STEPS).min(p.k);
+        let steps = done..(done + most_steps::<K>()).min(p.k);
         let (columns, stride) = panels(&steps);
         let block = Block::<K> {
             product: p,
@@ -210,8 +172,8 @@ unsafe fn in_blocks<K: Kernel>(
         };
         // SAFETY: the caller's promise.
         unsafe { block.run(bands, threads) };
-        done += DEPTH;
-        if done >= depth {
+        done += most_steps::<K>();
+        if done >= p.k {
             break;
         }
     }
@@ -249,7 +211,7 @@ impl<K: Kernel> Block<'_, K> {
         let work = rows::<K>() * cols::<K>() * self.steps.len() * self.panels.div_ceil(groups);
         spread(
             bands * groups,
-            grain::GEMM / work.max(1) + 1,
+            task::<K>() / work.max(1) + 1,
             threads,
             |range| {
                 let mut at = range.start;
@@ -284,6 +246,8 @@ impl<K: Kernel> Block<'_, K> {
             unsafe { K::pack_rows(&strip, packed.at(slot * height * depth)) };
         }
         let one = Scratch::<Sum<K>>::new(height * cols::<K>());
+        // SAFETY: the caller's promise.
+        let _ready = unsafe { K::Unit::ready() };
         for j in panels {
             for (slot, i) in bands.clone().enumerate() {
                 let tile = match self.tiles {
@@ -332,7 +296,7 @@ impl<K: Kernel> Block<'_, K> {
         };
         // SAFETY: the caller's promise.
         unsafe {
-            K::Simd::tile(size, depth, band, panel, sums);
+            K::Unit::tile(size, depth, band, panel, sums);
             if last && !in_place {
                 K::finish(tile, size, &out);
             }
@@ -348,7 +312,7 @@ impl<K: Kernel> Output<K> {
             && self.c.col == 1
             && self.alpha == Sum::<K>::ONE
             && (self.beta == Sum::<K>::ZERO || added)
-            && is_exact::<K::Simd>(rows, cols)
+            && K::Unit::is_exact(rows, cols)
     }
 }
 

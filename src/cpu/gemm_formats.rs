@@ -1,8 +1,9 @@
 //! The element types of blocked products on each instruction set: how they are packed, multiplied and rounded.
 
-use super::gemm_blocked::{Kernel, Output, Packed, Sum, cols, finish, rows};
-use super::gemm_kernels::{Bf16x32, F32x8, F32x16, F64x4, F64x8, I32x8, I32x16, Simd};
-use super::gemm_pack::{Pack, Square, Strip, pack};
+use super::gemm_blocked::{Output, finish};
+use super::gemm_kernels::{Bf16x32, F32x8, F32x16, F64x4, F64x8, I32x8, I32x16};
+use super::gemm_pack::{Pack, PackSteps, Square, Strip, pack};
+use super::gemm_tile::{Kernel, Packed, Sum, Tiles, cols, rows};
 use super::half_bits::{narrow_bf16, narrow_f16, widen_bf16, widen_f16};
 use half::{bf16, f16};
 use std::arch::x86_64::*;
@@ -16,9 +17,11 @@ macro_rules! kernel {
 
         impl Pack for $name {
             type Element = $T;
-            type Packed = <$Simd as Simd>::Packed;
+            type Packed = <$Simd as Tiles>::Packed;
             const STEPS: usize = $steps;
+        }
 
+        impl PackSteps for $name {
             #[inline(always)]
             unsafe fn one(from: *const $T, step: isize, steps: usize) -> Self::Packed {
                 // SAFETY: the caller's promise.
@@ -32,7 +35,7 @@ macro_rules! kernel {
         }
 
         impl Kernel for $name {
-            type Simd = $Simd;
+            type Unit = $Simd;
             const IN_PLACE: bool = $in_place;
 
             #[inline(always)]

@@ -2,11 +2,19 @@
 
 use super::gemm::{Gemm, Mat, Product, begin, row_major, useful_threads};
 #[cfg(target_arch = "x86_64")]
-use super::gemm_blocked::{self as blocked, Kernel};
+use super::gemm_amx;
+#[cfg(target_arch = "x86_64")]
+use super::gemm_amx_formats::{self, Bf16Amx};
+#[cfg(target_arch = "x86_64")]
+use super::gemm_blocked as blocked;
 #[cfg(target_arch = "x86_64")]
 use super::gemm_formats as formats;
 #[cfg(target_arch = "x86_64")]
+use super::gemm_kernels::Simd;
+#[cfg(target_arch = "x86_64")]
 use super::gemm_thin as thin;
+#[cfg(target_arch = "x86_64")]
+use super::gemm_tile::Kernel;
 #[cfg(target_arch = "x86_64")]
 use super::multiversion::{Isa, isa};
 use half::{bf16, f16};
@@ -26,6 +34,9 @@ macro_rules! half_gemm {
                     match isa() {
                         Isa::Avx512 if $T::has_pairs() && thin::is_thin(&product) => {
                             return thin::multiply::<<$T as Pairs>::Kernel>(&product, start, threads);
+                        }
+                        Isa::Avx512 if $T::has_tiles(&product) => {
+                            return blocked::multiply::<<$T as Pairs>::Tiles>(&product, start, threads);
                         }
                         Isa::Avx512 if $T::has_pairs() => {
                             return blocked::multiply::<<$T as Pairs>::Kernel>(&product, start, threads);
@@ -53,22 +64,33 @@ half_gemm! {
 /// Half precision that the machine may multiply in pairs.
 #[cfg(target_arch = "x86_64")]
 trait Pairs: Sized {
-    type Kernel: Kernel<Element = Self>;
+    type Kernel: Kernel<Element = Self, Unit: Simd>;
+    type Tiles: Kernel<Element = Self>;
     fn has_pairs() -> bool;
+    /// Is there a matrix unit, and does the product repay its use?
+    fn has_tiles(product: &Product<Self>) -> bool;
 }
 
 #[cfg(target_arch = "x86_64")]
 impl Pairs for bf16 {
     type Kernel = formats::Bf16Pairs;
+    type Tiles = Bf16Amx;
     fn has_pairs() -> bool {
         is_x86_feature_detected!("avx512bf16")
+    }
+    fn has_tiles(product: &Product<Self>) -> bool {
+        gemm_amx::available() && gemm_amx_formats::pays(product)
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 impl Pairs for f16 {
     type Kernel = formats::F16Avx512;
+    type Tiles = formats::F16Avx512;
     fn has_pairs() -> bool {
+        false
+    }
+    fn has_tiles(_: &Product<Self>) -> bool {
         false
     }
 }

@@ -1,25 +1,18 @@
 //! The innermost loop of the blocked products: a tile of the result in vector registers, written once and
 //! compiled for every kind of element and instruction set.
 
+use super::gemm_tile::{Tile, Tiles};
 use std::arch::x86_64::*;
 use std::num::Wrapping;
 
 /// One instruction set's vectors for one kind of packed element.
-pub trait Simd: 'static {
-    /// What panels hold: a number, or a pair of steps of half precision.
-    type Packed: Copy + Default;
-    /// What is summed in.
-    type Sum: Copy + Default + std::ops::Add<Output = Self::Sum>;
+pub trait Simd: Tiles<Packed: Default, Sum: Default + std::ops::Add<Output = Self::Sum>> {
     /// A register of packed elements.
     type Factors: Copy;
     /// A register of sums.
     type Sums: Copy;
     /// Sums in a register.
     const LANES: usize;
-    /// Rows of a tile.
-    const ROWS: usize;
-    /// Registers in a row of a tile.
-    const WIDE: usize;
 
     /// # Safety
     /// The instruction set is there, as for all of these functions; pointers are good for a register.
@@ -32,17 +25,6 @@ pub trait Simd: 'static {
     /// The element at `from` in every lane.
     unsafe fn splat(from: *const Self::Packed) -> Self::Factors;
     unsafe fn multiply_add(a: Self::Factors, b: Self::Factors, sums: Self::Sums) -> Self::Sums;
-
-    /// Adds the product of two panels of `depth` steps to a tile of `rows` and `cols` sums. Up to a whole tile of
-    /// `ROWS` times `WIDE * LANES` is read and written besides, unless `rows` and `cols` are those of a version of
-    /// the loop, as [`is_exact`] tells.
-    unsafe fn tile(
-        size: (usize, usize),
-        depth: usize,
-        a: *const Self::Packed,
-        b: *const Self::Packed,
-        tile: Tile<Self::Sum>,
-    );
 
     /// The sum of the products of `n` elements each.
     unsafe fn dot(n: usize, a: *const Self::Packed, b: *const Self::Packed) -> Self::Sum;
@@ -59,20 +41,6 @@ pub trait Simd: 'static {
 
 /// Rows and columns of dot products that are computed together.
 pub const DOTS: usize = 4;
-
-/// Sums in memory: where a tile starts from (zero if null) and where it goes, with the distances between rows.
-#[derive(Clone, Copy)]
-pub struct Tile<T> {
-    pub from: *const T,
-    pub from_row: isize,
-    pub to: *mut T,
-    pub to_row: isize,
-}
-
-/// Is there a loop for just this size?
-pub fn is_exact<S: Simd>(rows: usize, cols: usize) -> bool {
-    matches!(rows, 1 | 2 | 4 | 6 | 8 | 12) && cols.is_multiple_of(S::LANES)
-}
 
 /// Independent registers of sums of a dot product.
 const SUMS: usize = 4;
@@ -125,7 +93,6 @@ unsafe fn part<S: Simd, const R: usize, const W: usize>(
     mut b: *const S::Packed,
     tile: Tile<S::Sum>,
 ) {
-    let width = S::WIDE * S::LANES;
     let Tile {
         from,
         from_row,
@@ -154,7 +121,7 @@ unsafe fn part<S: Simd, const R: usize, const W: usize>(
                 }
             }
             a = a.add(S::ROWS);
-            b = b.add(width);
+            b = b.add(S::COLS);
         }
         for i in 0..R {
             for j in 0..W {
@@ -226,14 +193,40 @@ macro_rules! simd {
      $sums:expr, $zero:expr, $store:expr, $total:expr, $load:expr, $splat:expr, $fma:expr) => {
         pub struct $name;
 
-        impl Simd for $name {
+        impl Tiles for $name {
             type Packed = $Packed;
             type Sum = $Sum;
+            type Ready = ();
+            const ROWS: usize = $rows;
+            const COLS: usize = $columns * $lanes;
+            const DEPTH: usize = 512;
+            const SPEED: usize = 1;
+
+            unsafe fn ready() {}
+
+            #[target_feature(enable = $features)]
+            unsafe fn tile(
+                (rows, cols): (usize, usize),
+                depth: usize,
+                a: *const $Packed,
+                b: *const $Packed,
+                tile: Tile<$Sum>,
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    simd!(@rows [$($row_limit)*] $wide (rows, cols.div_ceil($lanes)) (depth, a, b, tile))
+                }
+            }
+
+            fn is_exact(rows: usize, cols: usize) -> bool {
+                matches!(rows, $($row_limit)|*) && cols.is_multiple_of($lanes)
+            }
+        }
+
+        impl Simd for $name {
             type Factors = $Factors;
             type Sums = $Sums;
             const LANES: usize = $lanes;
-            const ROWS: usize = $rows;
-            const WIDE: usize = $columns;
 
             #[inline(always)]
             unsafe fn sums(from: *const $Sum) -> $Sums {
@@ -269,20 +262,6 @@ macro_rules! simd {
             unsafe fn multiply_add(a: $Factors, b: $Factors, sums: $Sums) -> $Sums {
                 // SAFETY: as above.
                 unsafe { $fma(a, b, sums) }
-            }
-
-            #[target_feature(enable = $features)]
-            unsafe fn tile(
-                (rows, cols): (usize, usize),
-                depth: usize,
-                a: *const $Packed,
-                b: *const $Packed,
-                tile: Tile<$Sum>,
-            ) {
-                // SAFETY: the caller's promise.
-                unsafe {
-                    simd!(@rows [$($row_limit)*] $wide (rows, cols.div_ceil($lanes)) (depth, a, b, tile))
-                }
             }
 
             #[target_feature(enable = $features)]

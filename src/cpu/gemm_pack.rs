@@ -17,7 +17,7 @@ pub struct Strip<T> {
 
 impl<T> Strip<T> {
     #[inline(always)]
-    fn at(&self, lane: usize, step: usize) -> *const T {
+    pub(super) fn at(&self, lane: usize, step: usize) -> *const T {
         self.ptr
             .wrapping_offset(lane as isize * self.lane + step as isize * self.step)
     }
@@ -36,12 +36,16 @@ pub trait Square: Copy + 'static {
     unsafe fn store(to: *mut Self, register: Self::Register);
 }
 
-/// How elements of a matrix become those of panels.
+/// What panels are made of.
 pub trait Pack {
     type Element: Copy + Send + Sync;
-    type Packed: Square;
+    type Packed: Copy;
     /// Elements of a lane in one of a panel.
     const STEPS: usize;
+}
+
+/// How elements of a matrix become those of panels in which a step of all lanes lies together.
+pub trait PackSteps: Pack<Packed: Square> {
     /// The first `steps` elements, `step` apart, as one of a panel.
     ///
     /// # Safety
@@ -62,7 +66,7 @@ pub const SLACK: usize = 16;
 /// # Safety
 /// The strip lies in live memory; `out` has room for its steps times `width`, and `SLACK` more.
 #[inline(always)]
-pub unsafe fn pack<P: Pack>(strip: &Strip<P::Element>, width: usize, out: *mut P::Packed) {
+pub unsafe fn pack<P: PackSteps>(strip: &Strip<P::Element>, width: usize, out: *mut P::Packed) {
     let mut done = 0;
     // SAFETY: the caller's promise.
     unsafe {
@@ -97,7 +101,7 @@ pub unsafe fn pack<P: Pack>(strip: &Strip<P::Element>, width: usize, out: *mut P
 /// # Safety
 /// As for [`pack`], with neighbouring lanes.
 #[inline(always)]
-unsafe fn pack_side_by_side<P: Pack, const N: usize>(
+unsafe fn pack_side_by_side<P: PackSteps, const N: usize>(
     from: *const P::Element,
     step: isize,
     start: usize,
@@ -123,7 +127,7 @@ unsafe fn pack_side_by_side<P: Pack, const N: usize>(
 /// # Safety
 /// As for [`pack`].
 #[inline(always)]
-unsafe fn pack_step<P: Pack>(
+unsafe fn pack_step<P: PackSteps>(
     strip: &Strip<P::Element>,
     at: usize,
     steps: usize,
@@ -148,7 +152,7 @@ unsafe fn pack_step<P: Pack>(
 /// # Safety
 /// As for [`pack`].
 #[inline(always)]
-unsafe fn pack_square<P: Pack>(
+unsafe fn pack_square<P: PackSteps>(
     strip: &Strip<P::Element>,
     at: usize,
     width: usize,

@@ -10,6 +10,7 @@ use super::gemm_blocked::{self as blocked, Panels};
 use super::gemm_formats as formats;
 #[cfg(target_arch = "x86_64")]
 use super::gemm_kernels::{self as kernels, Simd};
+use super::gemm_precision;
 #[cfg(target_arch = "x86_64")]
 use super::gemm_thin as thin;
 #[cfg(target_arch = "x86_64")]
@@ -22,7 +23,8 @@ use num_complex::Complex;
 const SMALL: usize = 22 * 22 * 22;
 
 macro_rules! float_gemm {
-    ($($T:ty, $lanes:literal, $Avx512:ident $Wide:ident, $Avx2:ident $Narrow:ident;)*) => {$(
+    ($($T:ty, $lanes:literal, $Avx512:ident $Wide:ident, $Avx2:ident $Narrow:ident
+       $(, at $precision:ident)?;)*) => {$(
         impl Gemm for $T {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -72,6 +74,18 @@ macro_rules! float_gemm {
                 }
             }
 
+            $(
+                #[inline]
+                unsafe fn matmul_from(product: &Product<Self>, start: Mat<*const Self>, threads: usize) {
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        if !$precision::multiply(product, start, threads) {
+                            Self::gemm_from(product, start, threads);
+                        }
+                    }
+                }
+            )?
+
             #[cfg(target_arch = "x86_64")]
             unsafe fn fixed(b: Mat<*const Self>, k: usize, n: usize) -> Box<dyn Fixed<Self>> {
                 // SAFETY: the caller's promise; the instruction set is there.
@@ -88,7 +102,7 @@ macro_rules! float_gemm {
 }
 
 float_gemm! {
-    f32, 16, F32Avx512 F32x16, F32Avx2 F32x8;
+    f32, 16, F32Avx512 F32x16, F32Avx2 F32x8, at gemm_precision;
     f64, 8, F64Avx512 F64x8, F64Avx2 F64x4;
 }
 

@@ -1,8 +1,9 @@
 //! Products with few rows or columns, as dot products: packing would cost more than they do.
 
 use super::gemm::{Mat, Product};
-use super::gemm_blocked::{Kernel, Number, Sum, spread};
+use super::gemm_blocked::spread;
 use super::gemm_kernels::{DOTS, Simd};
+use super::gemm_tile::{Kernel, Number, Sum};
 use super::pool::grain;
 
 /// Is the product thin, with both operands in runs along the summed dimension that repay adding up lanes? Runs of a
@@ -24,7 +25,7 @@ pub fn is_thin<T>(p: &Product<T>) -> bool {
 ///
 /// # Safety
 /// As for [`super::gemm_blocked::multiply`]; the elements of the kernel lie in memory as it packs them.
-pub unsafe fn multiply<K: Kernel>(
+pub unsafe fn multiply<K: Kernel<Unit: Simd>>(
     p: &Product<K::Element>,
     start: Mat<*const K::Element>,
     threads: usize,
@@ -82,7 +83,7 @@ unsafe impl<K: Kernel> Sync for Shared<K> {}
 
 /// # Safety
 /// As for [`multiply`].
-unsafe fn block<K: Kernel>(
+unsafe fn block<K: Kernel<Unit: Simd>>(
     p: &Product<K::Element>,
     start: Mat<*const K::Element>,
     i: usize,
@@ -95,7 +96,7 @@ unsafe fn block<K: Kernel>(
     let (alpha, beta) = (K::widen(p.alpha), K::widen(p.beta));
     // SAFETY: the caller's promise.
     unsafe {
-        let sums = K::Simd::dots(
+        let sums = K::Unit::dots(
             size,
             pairs,
             (a.ptr.cast(), a.row * bytes),

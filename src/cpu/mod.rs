@@ -24,6 +24,18 @@ pub mod fill;
 pub mod frame;
 pub mod gemm;
 #[cfg(target_arch = "x86_64")]
+mod gemm_amx;
+#[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
+mod gemm_amx_emulator;
+#[cfg(target_arch = "x86_64")]
+mod gemm_amx_formats;
+#[cfg(target_arch = "x86_64")]
+mod gemm_amx_pack;
+#[cfg(target_arch = "x86_64")]
+mod gemm_amx_parts;
+#[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
+mod gemm_amx_tests;
+#[cfg(target_arch = "x86_64")]
 mod gemm_blocked;
 #[cfg(target_arch = "x86_64")]
 mod gemm_formats;
@@ -32,11 +44,14 @@ mod gemm_half;
 mod gemm_kernels;
 #[cfg(target_arch = "x86_64")]
 mod gemm_pack;
+pub mod gemm_precision;
 mod gemm_real;
 #[cfg(test)]
 mod gemm_tests;
 #[cfg(target_arch = "x86_64")]
 mod gemm_thin;
+#[cfg(target_arch = "x86_64")]
+mod gemm_tile;
 mod half_bits;
 pub mod index;
 pub mod iter;

@@ -9,6 +9,7 @@ use super::storage::UntypedStorage;
 use super::tensor::{PyTensor, unwrap, wrap};
 use super::{convert, data, dlpack, numpy, storage};
 use crate::Tensor;
+use crate::cpu::gemm_precision::{self, Precision};
 use crate::tensor::{DType, Device};
 
 type Wrapped<'py> = PyResult<Bound<'py, PyTensor>>;
@@ -223,6 +224,22 @@ fn set_num_threads(int: i64) -> PyResult<()> {
     }
 }
 
+#[pyfunction]
+fn _set_float32_matmul_precision(precision: &str) -> PyResult<()> {
+    let Some(known) = Precision::named(precision) else {
+        return Err(PyRuntimeError::new_err(format!(
+            "{precision} is not one of 'highest', 'high', or 'medium'"
+        )));
+    };
+    gemm_precision::set_precision(known);
+    Ok(())
+}
+
+#[pyfunction]
+fn _float32_matmul_precision() -> &'static str {
+    gemm_precision::precision().name()
+}
+
 /// Gives cached memory back to the system.
 #[pyfunction]
 fn empty_cache() {
@@ -247,6 +264,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         tensor as_tensor from_numpy frombuffer _from_dlpack _legacy _tensor_on
         get_default_dtype set_default_dtype get_default_device _set_default_device
         get_num_threads set_num_threads empty_cache memory_stats
+        _float32_matmul_precision _set_float32_matmul_precision
     );
     module.add_class::<UntypedStorage>()?;
     module.add("Size", super::size::class(module.py())?)
