@@ -47,6 +47,76 @@ def test_extremes_let_nan_win(shape):
     assert np.isnan(t.amin().item())
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [255, 256, 300, 5000, 70001])
+def test_extremes_of_a_row_find_nan_and_infinity_anywhere(n, dtype):
+    x = normal(n, dtype=dtype)
+    for i in {0, 1, 63, 64, n // 2, n - 65, n - 1}:
+        for odd in (np.inf, -np.inf, np.nan, -np.nan):
+            y = x.copy()
+            y[i] = odd
+            close(torch.from_numpy(y).amax(), y.max())
+            close(torch.from_numpy(y).amin(), y.min())
+    for value in (np.inf, -np.inf, 0.0, -0.0):
+        close(torch.full((n,), value).amax(), value)
+        close(torch.full((n,), value).amin(), value)
+
+
+def bfloat(n):
+    """Values of all magnitudes, and what is no number, in bfloat16."""
+    bits = RNG.integers(0, 1 << 16, n).astype(np.uint16)
+    return torch.from_numpy(bits.view(np.int16)).view(torch.bfloat16)
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 1000, 100_003])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda x, y: x + y,
+        lambda x, y: torch.sub(x, y, alpha=3),
+        lambda x, y: x * 0.1,
+        lambda x, y: 1 / x,
+        lambda x, y: -x,
+        lambda x, y: torch.relu(x),
+        lambda x, y: torch.maximum(x, y),
+        lambda x, y: torch.add(x, y, alpha=0.3),
+        lambda x, y: x.clamp(-1.5, 2.5),
+        lambda x, y: torch.addcmul(x, y, y, value=0.5),
+        lambda x, y: x.sqrt(),
+    ],
+)
+def test_short_formulas_of_bfloat16_round_once(formula, n):
+    x, y = bfloat(n + 1)[1:], bfloat(n)
+    got, wide = formula(x, y), formula(x.float(), y.float())
+    assert got.dtype == torch.bfloat16
+    want = wide.bfloat16()
+    assert torch.equal(got.isnan(), want.isnan()) and got.nan_to_num(1.0).equal(want.nan_to_num(1.0))
+
+
+def test_short_formulas_of_bfloat16_in_place():
+    x, y = bfloat(5000).nan_to_num(1.0), bfloat(5000).nan_to_num(1.0)
+    want = x + y
+    assert x.add_(y).nan_to_num(2.0).equal(want.nan_to_num(2.0))
+    part = torch.zeros(5000, dtype=torch.bfloat16)
+    torch.mul(y[:4000], 2.0, out=part[1000:])
+    assert part[1000:].equal(y[:4000] * 2.0) and part[:1000].eq(0).all()
+
+
+@pytest.mark.parametrize("n", [3, 64, 65, 5000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_repeated_elements_and_numbers_beside_rows(n, dtype):
+    x = normal(n, dtype=dtype)
+    t, one = torch.from_numpy(x), torch.full((1,), 1.5, dtype=torch.from_numpy(x).dtype)
+    wide = one.expand(n)
+    close(wide + t, 1.5 + x)
+    close(t - wide, x - 1.5)
+    close(wide * wide, np.full(n, 2.25))
+    close(torch.addcmul(wide, t, wide, value=2), 1.5 + 3 * x)
+    close(2 - t, 2 - x)
+    close(torch.where(t > wide, t, wide), np.where(x > 1.5, x, 1.5))
+    assert (t + 1j).is_complex() and (t > wide).dtype == torch.bool
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_softmax_along_each_dimension(shape, dtype):

@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 use num_complex::Complex;
 
+use super::extremes;
 use super::half_bits::{narrow_bf16, narrow_f16, widen_bf16, widen_f16};
 use crate::tensor::Bool;
 
@@ -52,6 +53,22 @@ pub trait Ordered: Number {
     const HIGHEST: Self::Rank;
     fn rank(self) -> Self::Rank;
     fn of_rank(rank: Self::Rank) -> Self;
+    /// The greatest of elements in a row, where there is a faster way than to compare ranks one by one.
+    ///
+    /// # Safety
+    /// `n` elements lie at `src`.
+    #[inline(always)]
+    unsafe fn greatest(_src: *const Self, _n: usize) -> Option<Self::Rank> {
+        None
+    }
+    /// As `greatest`, the least.
+    ///
+    /// # Safety
+    /// As for `greatest`.
+    #[inline(always)]
+    unsafe fn least(_src: *const Self, _n: usize) -> Option<Self::Rank> {
+        None
+    }
 }
 
 /// Real floating-point types that moments and quantiles are computed in.
@@ -115,6 +132,22 @@ macro_rules! real {
             fn rank(self) -> $t { self }
             #[inline(always)]
             fn of_rank(rank: $t) -> $t { rank }
+            #[inline(always)]
+            unsafe fn greatest(src: *const $t, n: usize) -> Option<$t> {
+                if n < extremes::LONG {
+                    return None;
+                }
+                // SAFETY: passed on.
+                Some(unsafe { extremes::$t(src, n, $t::NEG_INFINITY, |a, b| if a > b { a } else { b }) })
+            }
+            #[inline(always)]
+            unsafe fn least(src: *const $t, n: usize) -> Option<$t> {
+                if n < extremes::LONG {
+                    return None;
+                }
+                // SAFETY: passed on.
+                Some(unsafe { extremes::$t(src, n, $t::INFINITY, |a, b| if a < b { a } else { b }) })
+            }
         }
         impl Real for $t {
             const INFINITY: Self = $t::INFINITY;

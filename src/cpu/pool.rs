@@ -1,11 +1,12 @@
-//! The thread pool: everything that runs in parallel goes through [`parallel_for`] or asks [`threads`].
-//!
-//! The main thread is a member of the pool: it starts work without waking anybody, and a forked child,
-//! whose other workers are gone, cannot wait for them.
+//! How work is spread over threads: everything that runs in parallel goes through [`parallel_for`] or asks
+//! [`threads`]. Its loops are shared with the threads of [`super::crew`]; libraries that bring loops of their own
+//! run on a pool of rayon's ([`run_inside`]).
 
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use super::crew::{self, Crew};
 
 /// How much work one task must have before a second thread pays, per family.
 pub mod grain {
@@ -28,8 +29,11 @@ pub mod grain {
 }
 
 /// Tasks per thread of long loops: enough that a thread that lost its core does not hold up the rest.
-/// Short loops get one, so that each thread finds its part of the data in its own cache the next time.
-const TASKS_PER_THREAD: usize = 4;
+const TASKS_PER_THREAD: usize = 8;
+/// Grains of work that are worth waking a thread for; a thread that is awake helps with less.
+const WORTH_WAKING: usize = 6;
+/// Grains done alone while others slept, after which one is woken for a smaller loop, too: more like it will come.
+const WORTH_CALLING: usize = 32;
 /// Where items are elements, tasks start at cache lines, whatever the elements.
 const LINE: usize = 64;
 
@@ -46,9 +50,9 @@ pub fn threads() -> usize {
     }
 }
 
-/// Sets the number of threads; never more than the pool was built with run at once.
+/// Sets the number of threads; never more than there are cores, or were asked for at first, run at once.
 pub fn set_num_threads(n: usize) {
-    pool();
+    most_threads();
     THREADS.store(n.max(1), Relaxed);
 }
 
@@ -69,18 +73,26 @@ fn default_threads() -> usize {
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// The pool, or `None` where no thread can be had.
+/// How many threads there may ever be: the cores, or what was asked for before the first loop.
+fn most_threads() -> usize {
+    static MOST: OnceLock<usize> = OnceLock::new();
+    *MOST.get_or_init(|| {
+        stop_at_fork();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        cores.max(threads())
+    })
+}
+
+/// The pool for other libraries' loops, or `None` where no thread can be had. The main thread is a member: it starts
+/// work without waking anybody.
 fn pool() -> Option<&'static rayon::ThreadPool> {
     POOL.get_or_init(build).as_ref()
 }
 
 fn build() -> Option<rayon::ThreadPool> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let size = cores.max(threads());
-    stop_at_fork();
     let builder = rayon::ThreadPoolBuilder::new()
-        .num_threads(size)
-        .thread_name(|i| format!("rtensor-{i}"));
+        .num_threads(most_threads())
+        .thread_name(|i| format!("rtensor-rayon-{i}"));
     let builder = if is_main_thread() {
         builder.use_current_thread()
     } else {
@@ -121,37 +133,66 @@ type Body<'a> = &'a (dyn Fn(Range<usize>) + Sync);
 /// Runs `body` over disjoint ranges that cover `0..n`, each of at least `grain` items where possible.
 #[inline]
 pub fn parallel_for(n: usize, grain: usize, body: impl Fn(Range<usize>) + Sync) {
-    // A virtual call per range, so that the pool's machinery is compiled once and not per kernel.
-    spread(n, grain, &body);
+    let grains = match grain {
+        // Nobody knows how much work such an item is.
+        0 | 1 => n.max(WORTH_WAKING),
+        _ => n.div_ceil(grain),
+    };
+    // A virtual call per range, so that the machinery is compiled once and not per kernel.
+    spread(n, grains, &body);
 }
 
-fn spread(n: usize, grain: usize, body: Body) {
-    if n <= grain || n < 2 {
-        if n > 0 {
-            body(0..n);
+/// As [`parallel_for`] over items that are about a grain of work each.
+#[inline]
+pub fn parallel_parts(n: usize, body: impl Fn(Range<usize>) + Sync) {
+    spread(n, n, &body);
+}
+
+fn spread(n: usize, grains: usize, body: Body) {
+    if n > 0 && (n == 1 || grains == 1 || !share(n, grains, body)) {
+        body(0..n);
+    }
+}
+
+/// Shares the loop with other threads; `false` where that would not pay, or nobody is there.
+fn share(n: usize, grains: usize, body: Body) -> bool {
+    static CREW: OnceLock<&'static Crew> = OnceLock::new();
+    let seats = threads().min(n.min(grains));
+    if seats < 2 || crew::is_busy() {
+        return false;
+    }
+    let crew = CREW.get_or_init(|| Crew::of(most_threads() - 1));
+    let seats = seats.min(crew.seats());
+    let awake = seats > 1 && crew.is_awake(seats);
+    let wakes = grains >= WORTH_WAKING || (!awake && is_burst(grains));
+    if seats < 2 || !(awake || wakes) {
+        return false;
+    }
+    let tasks = n.min(grains).min(seats * TASKS_PER_THREAD);
+    crew.run(tasks, seats, wakes, &|task| body(part(n, tasks, task)))
+}
+
+/// Have there been many loops lately for which nobody was woken?
+fn is_burst(grains: usize) -> bool {
+    static ALONE: AtomicUsize = AtomicUsize::new(0);
+    let alone = ALONE.load(Relaxed) + grains;
+    let burst = alone >= WORTH_CALLING;
+    ALONE.store(if burst { 0 } else { alone }, Relaxed);
+    burst
+}
+
+/// Task `i` of `tasks` covers about the items `n * i / tasks .. n * (i + 1) / tasks`.
+fn part(n: usize, tasks: usize, i: usize) -> Range<usize> {
+    let aligned = n / tasks >= 16 * LINE;
+    let bound = |i: usize| {
+        let at = (n as u128 * i as u128 / tasks as u128) as usize;
+        if aligned && i < tasks {
+            at & !(LINE - 1)
+        } else {
+            at
         }
-        return;
-    }
-    let threads = threads();
-    let grains = n.div_ceil(grain.max(1));
-    let tasks = if grains < threads * TASKS_PER_THREAD {
-        grains.min(threads)
-    } else {
-        threads * TASKS_PER_THREAD
     };
-    if threads == 1 || tasks == 1 {
-        return body(0..n);
-    }
-    let Some(pool) = pool() else {
-        return body(0..n);
-    };
-    // With fewer threads wanted than the pool has, as many tasks as threads keep the others idle.
-    let tasks = if threads < pool.current_num_threads() {
-        tasks.min(threads)
-    } else {
-        tasks
-    };
-    run_inside(|| split(n, 0..tasks, tasks, body));
+    bound(i)..bound(i + 1)
 }
 
 /// Runs `work` on a thread of the pool, so that rayon's calls in it use that pool.
@@ -162,27 +203,6 @@ pub fn run_inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
         }
         _ => work(),
     }
-}
-
-/// Task `i` of `tasks` covers about the items `n * i / tasks .. n * (i + 1) / tasks`.
-fn split(n: usize, which: Range<usize>, tasks: usize, body: Body) {
-    if which.len() == 1 {
-        let aligned = n / tasks >= 16 * LINE;
-        let bound = |i: usize| {
-            let at = (n as u128 * i as u128 / tasks as u128) as usize;
-            if aligned && i < tasks {
-                at & !(LINE - 1)
-            } else {
-                at
-            }
-        };
-        return body(bound(which.start)..bound(which.end));
-    }
-    let middle = which.start + which.len() / 2;
-    rayon::join(
-        || split(n, which.start..middle, tasks, body),
-        || split(n, middle..which.end, tasks, body),
-    );
 }
 
 #[cfg(test)]

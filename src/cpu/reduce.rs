@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::pool::{grain, parallel_for, threads};
+use super::pool::{grain, parallel_for, parallel_parts, threads};
 use super::reduce_columns::{COLUMNS, Columns};
 use super::reduce_plan::{Dim, Plan, Walk, numel};
 use super::reduce_run::{BLOCK, Cascade, fold_run};
@@ -20,6 +20,14 @@ pub trait Reduction<T>: Copy + Send + Sync {
     fn map(&self, x: T) -> Self::Acc;
     fn combine(&self, a: Self::Acc, b: Self::Acc) -> Self::Acc;
     fn finish(&self, acc: Self::Acc) -> Self::Out;
+    /// Folds elements in a row, where there is a faster way than one by one.
+    ///
+    /// # Safety
+    /// `n` elements lie at `src`.
+    #[inline(always)]
+    unsafe fn row(&self, _src: *const T, _n: usize) -> Option<Self::Acc> {
+        None
+    }
     /// Whether nothing that follows can change the result.
     #[inline(always)]
     fn is_settled(&self, _acc: Self::Acc) -> bool {
@@ -94,6 +102,20 @@ pub unsafe fn reduce<T: Copy + Send + Sync, R: Reduction<T>>(
     });
 }
 
+/// Reduces `n` elements in a row to one.
+///
+/// # Safety
+/// They are valid to read, `out` to write.
+pub unsafe fn reduce_row<T: Copy, R: Reduction<T>>(
+    r: R,
+    src: *const T,
+    n: usize,
+    out: *mut R::Out,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { *out = r.finish(fold_run(r, src, n, 1)) };
+}
+
 /// One reduction of one input.
 struct Task<'a, T, R> {
     r: R,
@@ -115,7 +137,7 @@ impl<T: Copy + Send + Sync, R: Reduction<T>> Task<'_, T, R> {
         let parts = total.div_ceil(part).max(1);
         let mut partial = vec![MaybeUninit::<R::Acc>::uninit(); parts * outputs];
         let accs = Pointer(partial.as_mut_ptr());
-        parallel_for(parts, 1, |range| {
+        parallel_parts(parts, |range| {
             let accs = accs;
             for i in range {
                 let units = i * part..((i + 1) * part).min(total);

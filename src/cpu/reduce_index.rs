@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::multiversion::multiversion;
 use super::number::Ordered;
-use super::pool::{grain, parallel_for, threads};
+use super::pool::{grain, parallel_for, parallel_parts, threads};
 use super::reduce::{Pointer, Reduction};
 use super::reduce_kinds::{Max, Min};
 use super::reduce_plan::{Dim, Plan, Walk};
@@ -135,7 +135,7 @@ const PART: usize = 64 * 1024;
 unsafe fn position_in_parts<T: Ordered, E: Extreme<T>>(e: E, row: *const T, n: usize) -> usize {
     let mut found = vec![0usize; n.div_ceil(PART)];
     let (places, row) = (Pointer(found.as_mut_ptr()), Pointer(row.cast_mut()));
-    parallel_for(found.len(), 1, |range| {
+    parallel_parts(found.len(), |range| {
         let (places, row) = (places, row);
         for i in range {
             let start = i * PART;

@@ -52,7 +52,7 @@ pub struct Max;
 pub struct Min;
 
 macro_rules! extremum {
-    ($($name:ident $identity:ident $better:tt;)*) => {$(
+    ($($name:ident $identity:ident $better:tt $row:ident;)*) => {$(
         impl<T: Ordered> Reduction<T> for $name {
             type Acc = T::Rank;
             type Out = T;
@@ -70,13 +70,18 @@ macro_rules! extremum {
                 if a != a { a } else { better }
             }
             #[inline(always)]
+            unsafe fn row(&self, src: *const T, n: usize) -> Option<T::Rank> {
+                // SAFETY: passed on.
+                unsafe { T::$row(src, n) }
+            }
+            #[inline(always)]
             fn finish(&self, acc: T::Rank) -> T { T::of_rank(acc) }
         }
     )*};
 }
 extremum! {
-    Max LOWEST >;
-    Min HIGHEST <;
+    Max LOWEST > greatest;
+    Min HIGHEST < least;
 }
 
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::multiversion::multiversion;
 use super::number::{Accumulator, Number, Real};
-use super::pool::{grain, parallel_for, threads};
+use super::pool::{grain, parallel_for, parallel_parts, threads};
 use super::reduce::Pointer;
 use super::reduce_plan::{Dim, Plan, Walk, numel};
 
@@ -66,7 +66,7 @@ where
         let mut partial = vec![Moments::EMPTY; parts];
         let results = Pointer(partial.as_mut_ptr());
         let stride = plan.reduced[0].stride;
-        parallel_for(parts, 1, |range| {
+        parallel_parts(parts, |range| {
             let (src, results) = (src, results);
             for i in range {
                 let start = i * grain::REDUCE;

@@ -60,7 +60,9 @@ multiversion! {
 unsafe fn fold_vector[T: Copy, R: Reduction<T>](r: R, src: *const T, n: usize) -> R::Acc {
     // SAFETY: n elements from src on.
     unsafe {
-        if R::EXACT {
+        if let Some(acc) = r.row(src, n) {
+            acc
+        } else if R::EXACT {
             (0..n).fold(r.identity(), |acc, i| r.combine(acc, r.map(*src.add(i))))
         } else if n < 64 {
             fold_lanes::<T, R, 8>(r, src, n, 1)
