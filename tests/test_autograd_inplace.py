@@ -226,3 +226,30 @@ def test_complex_views_write_through():
         return (base * base.conj()).real.sum()
 
     assert torch.autograd.gradcheck(f, (x,))
+
+
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda x, w: x @ w,
+        lambda x, w: (x.expand(3, 2, 4) @ w.expand(3, 4, 5)).sum(0),
+        lambda x, w: x[0] @ w[:, 0],
+        lambda x, w: x @ w[:, 0],
+        lambda x, w: torch.addmm(torch.zeros(5), x, w),
+        lambda x, w: torch.nn.functional.linear(x, w.T, torch.zeros(5)),
+        lambda x, w: torch.nn.functional.conv1d(x.T[None], w.T[:, :, None]),
+    ],
+)
+def test_a_factor_that_needs_no_gradient_lets_the_other_change(product):
+    x, w = torch.rand(2, 4), torch.rand(4, 5, requires_grad=True)
+    y = product(x, w).sum()
+    y.backward(retain_graph=True)
+    first = w.grad.clone()
+    with torch.no_grad():
+        w.mul_(3)
+    y.backward(retain_graph=True)
+    assert torch.equal(w.grad, 2 * first)
+    with torch.no_grad():
+        x.mul_(3)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()

@@ -45,6 +45,30 @@ def test_decorators(decorate):
     assert not double(leaf()).requires_grad and double.__doc__ == "Documented." and torch.is_grad_enabled()
 
 
+def test_modes_take_a_function_by_name_and_nothing_else():
+    assert not torch.no_grad(orig_func=lambda x: x * 2)(leaf()).requires_grad
+    with torch.no_grad(None):
+        assert torch.enable_grad(lambda x: x * 2)(leaf()).requires_grad
+    for wrong in ({"mode": True}, {"orig_func": None, "other": 1}):
+        with pytest.raises(TypeError):
+            torch.no_grad(**wrong)
+    with pytest.raises(TypeError):
+        torch.enable_grad(None, None)
+
+
+def test_modes_can_be_inherited_from_and_entered_again():
+    class Quiet(torch.no_grad):
+        def __enter__(self):
+            super().__enter__()
+            return self
+
+    with Quiet() as outer:
+        with outer.clone():
+            assert isinstance(outer, torch.no_grad) and not torch.is_grad_enabled()
+        assert not torch.is_grad_enabled()
+    assert torch.is_grad_enabled()
+
+
 def test_decorated_generators_switch_only_while_they_run():
     log = []
 

@@ -158,6 +158,8 @@ def test_settings_are_checked():
     torch.set_num_threads(before)
     with pytest.raises(RuntimeError):
         torch.set_float32_matmul_precision("fast")
+    with pytest.raises(RuntimeError, match="expects a str, but got int"):
+        torch.set_float32_matmul_precision(1)
     assert torch.get_float32_matmul_precision() == "highest"
 
 

@@ -4,7 +4,7 @@ use super::matmul::{Batch, bmm_shape, mm_shape, multiply, mv_shape, single};
 use super::{Args, F, I, M, O, Out, Outs, Val, arg, kernel, named, rule};
 use crate::tensor::{DType, Scalar, Tensor};
 use crate::{Result, ensure, grads, ops};
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 
 /// The factors of a fused sum: `beta` at `position`, `alpha` after it.
 fn factors(a: Args, position: usize) -> Result<(Scalar, Scalar)> {
@@ -151,10 +151,15 @@ fn sum_grads(c: &crate::autograd::Ctx, product: fn(&Val, &Val) -> Val) -> super:
     ]
 }
 
+/// The gradient of a factor needs the other one, that of what is added none.
+fn other_factor() -> SmallVec<[u32; 3]> {
+    smallvec![0, arg(2), arg(1)]
+}
+
 ops! {
     /// `beta * self + alpha * mat1 @ mat2`.
     "addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", F | M | I | O,
-    kernel(addmm_meta, add_product), grad rule(arg(1) | arg(2), |c| sum_grads(c, |a, b| a.mm(b)));
+    kernel(addmm_meta, add_product), grad rule(arg(1) | arg(2), |c| sum_grads(c, |a, b| a.mm(b))).each(other_factor);
     /// `beta * self + alpha * mat @ vec`.
     "addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor", F | M | I | O,
     kernel(addmv_meta, add_product),
@@ -166,10 +171,10 @@ ops! {
             c.when(1, || scaled(g.unsqueeze(1).mul(c.x(2).conj_if_complex()), alpha.clone())),
             c.when(2, || scaled(c.x(1).mh().mv(&g), alpha.clone())),
         ]
-    });
+    }).each(other_factor);
     /// `beta * self + alpha * batch1 @ batch2`, one product per matrix of the batch.
     "baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", F | M | I | O,
-    kernel(baddbmm_meta, add_product), grad rule(arg(1) | arg(2), |c| sum_grads(c, |a, b| a.bmm(b)));
+    kernel(baddbmm_meta, add_product), grad rule(arg(1) | arg(2), |c| sum_grads(c, |a, b| a.bmm(b))).each(other_factor);
     /// `beta * self + alpha * sum(batch1 @ batch2)` over the batch.
     "addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", F | M | I | O,
     kernel(addbmm_meta, addbmm),

@@ -19,6 +19,11 @@ pub fn call(entry: &'static Entry, args: &[Value]) -> Result<Outputs> {
         Body::View(f) => view(entry, args, f),
         Body::Copies(f) => copies(entry, args, f),
         Body::Kernel { .. } | Body::Pointwise(_) => {
+            if let Body::Pointwise(spec) = entry.op.body
+                && let Some(result) = spec.plain(Args(args))?
+            {
+                return finish_plain(entry, args, result);
+            }
             let survey = Survey::of(entry, args)?;
             let prepared = prepare(entry, args, &survey)?;
             let args_now = prepared.as_deref().unwrap_or(args);
@@ -44,6 +49,14 @@ pub fn call(entry: &'static Entry, args: &[Value]) -> Result<Outputs> {
             Ok(pack(entry, results))
         }
     }
+}
+
+fn finish_plain(entry: &'static Entry, args: &[Value], result: Tensor) -> Result<Outputs> {
+    let requires_grad = |value: &Value| value.tensor().is_some_and(Tensor::requires_grad);
+    if entry.op.grad.is_some() && autograd::recording() && args.iter().any(requires_grad) {
+        autograd::record(entry, args, std::slice::from_ref(&result))?;
+    }
+    Ok(smallvec![Value::Tensor(result)])
 }
 
 /// What is known of the outputs before any data is touched.

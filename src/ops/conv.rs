@@ -461,7 +461,8 @@ fn conj(c: &crate::autograd::Ctx, position: usize) -> Val {
 ops! {
     /// Convolution of a batch of images, or its transpose.
     "convolution(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, bool transposed, int[] output_padding, int groups) -> Tensor",
-    F, kernel(convolution_meta, convolution), grad rule(arg(0) | arg(1) | SHAPES, convolution_grad);
+    F, kernel(convolution_meta, convolution), grad rule(arg(0) | arg(1) | SHAPES, convolution_grad)
+        .each(|| smallvec![arg(1) | SHAPES, arg(0) | SHAPES, SHAPES]);
     /// The adjoint of a convolution in its input.
     "_convolution_input(Tensor output, Tensor weight, int[] size, int[] stride, int[] padding, int[] dilation, int groups) -> Tensor",
     0, kernel(size_meta, |a, outs| run_input(&sized(a, 0)?, a.t(0)?, a.t(1)?, None, &outs[0])),

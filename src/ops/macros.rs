@@ -26,28 +26,34 @@ macro_rules! call {
     };
 }
 
-/// As `call!`, with all outputs. A name `max/dim` picks an overload.
+/// The op of a name, looked up once. A name `max/dim` picks an overload.
+#[macro_export]
+macro_rules! entry {
+    ($name:expr) => {{
+        static ENTRY: std::sync::OnceLock<Option<&'static $crate::ops::Entry>> =
+            std::sync::OnceLock::new();
+        ENTRY
+            .get_or_init(|| $crate::ops::find_overload($name))
+            .ok_or_else(|| $crate::err!(NotImplemented, "no operator '{}'", $name))
+    }};
+}
+
+/// As `call!`, with all outputs.
 #[macro_export]
 macro_rules! call_all {
-    ($name:expr $(, $arg:expr)* $(,)?) => {{
-        static ENTRY: std::sync::OnceLock<Option<&'static $crate::ops::Entry>> = std::sync::OnceLock::new();
-        match *ENTRY.get_or_init(|| $crate::ops::find_overload($name)) {
-            Some(entry) => entry.call(smallvec::smallvec![$(Into::<$crate::ops::Value>::into($arg)),*]),
-            None => Err($crate::err!(NotImplemented, "no operator '{}'", $name)),
-        }
-    }};
+    ($name:expr $(, $arg:expr)* $(,)?) => {
+        $crate::entry!($name)
+            .and_then(|entry| entry.call(smallvec::smallvec![$(Into::<$crate::ops::Value>::into($arg)),*]))
+    };
 }
 
 /// `inplace!("add", x, y)`: calls the in-place form of an op by name.
 #[macro_export]
 macro_rules! inplace {
-    ($name:expr $(, $arg:expr)* $(,)?) => {{
-        static ENTRY: std::sync::OnceLock<Option<&'static $crate::ops::Entry>> = std::sync::OnceLock::new();
-        match *ENTRY.get_or_init(|| $crate::ops::find_overload($name)) {
-            Some(entry) => entry.call_inplace(smallvec::smallvec![$(Into::<$crate::ops::Value>::into($arg)),*]),
-            None => Err($crate::err!(NotImplemented, "no operator '{}_'", $name)),
-        }
-    }};
+    ($name:expr $(, $arg:expr)* $(,)?) => {
+        $crate::entry!($name)
+            .and_then(|entry| entry.call_inplace(smallvec::smallvec![$(Into::<$crate::ops::Value>::into($arg)),*]))
+    };
 }
 
 /// `grads![a, None, b]`: what a rule returns.

@@ -4,7 +4,7 @@ use super::{Args, F, M, O, Out, Outs, Val, Value, arg, kernel, rule};
 use crate::cpu::gemm::{self, BatchSteps, Gemm, Mat, Product};
 use crate::tensor::{DType, Element, FromScalar, Scalar, Tensor};
 use crate::{Result, dispatch, ensure, fail, grads, ops};
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 
 fn check_dtypes(a: &Tensor, b: &Tensor) -> Result<()> {
     ensure!(
@@ -299,6 +299,9 @@ pub(super) fn single(v: Val) -> Result<super::Outputs> {
 }
 
 fn matmul(a: Args) -> Result<super::Outputs> {
+    if let (2, 2) = (a.t(0)?.ndim(), a.t(1)?.ndim()) {
+        return super::call(crate::entry!("mm")?, a.0);
+    }
     single(matmul_of(a.t(0)?, a.t(1)?))
 }
 
@@ -315,7 +318,6 @@ fn matmul_of(a: &Tensor, b: &Tensor) -> Val {
         (1, 1) => x.dot(y),
         (2, 1) => x.mv(y),
         (1, 2) => x.unsqueeze(0).mm(y).select(0, 0),
-        (2, 2) => x.mm(y),
         (n, 1) if n > 2 => fold(a, b, |rows| rows.mv(&y)),
         (n, 2) if n > 2 => fold(a, b, |rows| rows.mm(&y)),
         (1, _) => matmul_batched(&x.unsqueeze(0), &y).select(-2, 0),
@@ -350,6 +352,11 @@ fn matmul_batched(x: &Val, y: &Val) -> Val {
     stack(x, x_mat).bmm(stack(y, y_mat)).reshape(shape)
 }
 
+/// The gradient of a factor needs the other one.
+fn other_factor() -> SmallVec<[u32; 3]> {
+    smallvec![arg(1), arg(0)]
+}
+
 ops! {
     /// Product of two matrices.
     "mm(Tensor self, Tensor mat2) -> Tensor", F | M | O | super::STRIDED,
@@ -360,7 +367,7 @@ ops! {
     grad rule(arg(0) | arg(1), |c| grads![
         c.when(0, || c.g().mm(c.x(1).mh())),
         c.when(1, || c.x(0).mh().mm(c.g())),
-    ]);
+    ]).each(other_factor);
     /// Products of two batches of matrices.
     "bmm(Tensor self, Tensor mat2) -> Tensor", F | M | O | super::STRIDED,
     kernel(|a| {
@@ -370,7 +377,7 @@ ops! {
     grad rule(arg(0) | arg(1), |c| grads![
         c.when(0, || c.g().bmm(c.x(1).mh())),
         c.when(1, || c.x(0).mh().bmm(c.g())),
-    ]);
+    ]).each(other_factor);
     /// Product of a matrix and a vector.
     "mv(Tensor self, Tensor vec) -> Tensor", F | M | O | super::STRIDED,
     kernel(|a| {
@@ -380,19 +387,19 @@ ops! {
     grad rule(arg(0) | arg(1), |c| grads![
         c.when(0, || c.g().unsqueeze(1).mul(c.x(1).conj_if_complex())),
         c.when(1, || c.x(0).mh().mv(c.g())),
-    ]);
+    ]).each(other_factor);
     /// Sum of the products of the elements of two vectors.
     "dot(Tensor self, Tensor tensor) -> Tensor", F | M | O, kernel(dot_meta, dot),
     grad rule(arg(0) | arg(1), |c| grads![
         c.when(0, || c.g().mul(c.x(1).conj_if_complex())),
         c.when(1, || c.g().mul(c.x(0).conj_if_complex())),
-    ]);
+    ]).each(other_factor);
     /// As dot, with the first vector conjugated.
     "vdot(Tensor self, Tensor other) -> Tensor", F | M | O, kernel(dot_meta, vdot),
     grad rule(arg(0) | arg(1), |c| grads![
         c.when(0, || c.g().conj_if_complex().mul(c.x(1))),
         c.when(1, || c.g().mul(c.x(0))),
-    ]);
+    ]).each(other_factor);
     /// Matrix product with broadcast batches; vectors count as rows or columns.
     "matmul(Tensor self, Tensor other) -> Tensor", F | M | O, super::Body::Composite(matmul);
     /// As matmul.

@@ -80,6 +80,7 @@ mod pointwise_checks;
 mod pointwise_choices;
 pub mod pointwise_grad;
 mod pointwise_launch;
+mod pointwise_plain;
 pub mod pooling;
 pub mod quantile;
 pub mod rearrange;
@@ -236,6 +237,17 @@ pub struct Grad {
     pub rule: fn(&Ctx) -> Grads,
     /// What the gradient of each tensor parameter needs of `save`; without it, all.
     pub uses: Option<fn() -> SmallVec<[u32; 3]>>,
+}
+
+impl Grad {
+    /// Says what the gradient of each tensor parameter needs, where it is less than all that may be saved.
+    #[must_use]
+    pub const fn each(self, uses: fn() -> SmallVec<[u32; 3]>) -> Grad {
+        Grad {
+            uses: Some(uses),
+            ..self
+        }
+    }
 }
 
 /// Save the tensor argument at this position of the schema.

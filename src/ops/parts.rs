@@ -108,7 +108,11 @@ const fn spec(
         operands,
         untyped: 0,
         params: 0,
-        formula: Formula { loops, tree },
+        formula: Formula {
+            loops,
+            halves: None,
+            tree,
+        },
         grain: grain::MATH,
         check: None,
         before: None,

@@ -4,7 +4,8 @@
 use smallvec::SmallVec;
 
 use super::expr::Tree;
-use super::pointwise_launch::{Lanes, Params, launch, scalars};
+use super::pointwise_launch::{Lanes, Params, launch, launch_flat, scalars};
+use super::pointwise_plain::are_rows_of_halves;
 use super::{Args, Out, Value, result_type};
 use crate::cpu::pointwise::Run;
 use crate::tensor::{
@@ -96,6 +97,8 @@ pub trait Pointwise {
 /// A formula: loops for the CPU, and written down for everything else.
 pub struct Formula {
     pub loops: Loops,
+    /// The loop over bfloat16 elements, which computes in float32.
+    pub halves: Option<Run>,
     pub tree: fn(complex: bool) -> &'static Tree,
 }
 
@@ -118,7 +121,7 @@ impl Spec {
         })
     }
 
-    fn result(&self, common: DType) -> DType {
+    pub(super) fn result(&self, common: DType) -> DType {
         match self.kind {
             Kind::Keep | Kind::Float | Kind::Whole => common,
             Kind::Mask | Kind::FloatMask => DType::Bool,
@@ -205,10 +208,13 @@ impl Spec {
             return Ok(());
         };
         let params = scalars(lane, params.iter())?;
-        let lanes = Lanes {
-            operands: lane,
-            result: self.result(lane),
-        };
+        if let Some(run) = formula.halves
+            && are_rows_of_halves(&args.0[..self.operands], target)
+        {
+            let operands = &args.0[..self.operands];
+            return launch_flat(run, Lanes::HALVES, operands, &params, target, self.grain);
+        }
+        let lanes = Lanes::of(lane, self.result(lane));
         let wrapped = self.wrapped(args, common)?;
         let operands = self.operands(args, &wrapped);
         launch(run, lanes, &operands, &params, target, self.grain)
@@ -298,10 +304,7 @@ pub fn fill_with(
         );
     };
     let params = Params::new();
-    let lanes = Lanes {
-        operands: lane,
-        result: written.unwrap_or(lane),
-    };
+    let lanes = Lanes::of(lane, written.unwrap_or(lane));
     launch(
         run,
         lanes,

@@ -9,7 +9,7 @@ macro_rules! alone {
     ($lanes:ident $args:tt => $body:expr) => {{
         struct This;
         formula!(This keep $lanes [] $args $body);
-        static FORMULA: Formula = formula!(@written $lanes This, $args);
+        static FORMULA: Formula = formula!(@written keep $lanes This, $args);
         &FORMULA
     }};
 }

@@ -3,7 +3,8 @@
 use smallvec::SmallVec;
 
 use super::pointwise::{Differentiable, Formula, Kind, Spec, loop_for, shape_of};
-use super::pointwise_launch::{Lanes, launch, scalars};
+use super::pointwise_launch::{Lanes, launch, launch_flat, scalars};
+use super::pointwise_plain::Plain;
 use super::replay::replay;
 use super::{Grads, Val, Value, arg, out, result_type};
 use crate::autograd::{Ctx, grad_enabled};
@@ -69,12 +70,20 @@ fn fused<'a>(
     inputs: &[&'a Value],
     params: impl Iterator<Item = &'a Value>,
 ) -> Result<Tensor> {
-    let device = device_of(inputs);
     // An operand that the formula does not read stands in as the gradient.
     let operands: SmallVec<[&Value; 6]> = inputs
         .iter()
         .map(|v| if v.is_none() { inputs[0] } else { *v })
         .collect();
+    if let Some(plain) = Plain::of(operands.iter().copied())
+        && let Some(run) = plain.pick(&formula.loops)
+    {
+        let lanes = Lanes::of(plain.dtype, plain.dtype);
+        let target = Tensor::empty(plain.shape, plain.dtype)?;
+        let params = scalars(plain.dtype, params)?;
+        launch_flat(run, lanes, &operands, &params, &target, GRAIN)?;
+        return Ok(target);
+    }
     let common = result_type(operands.iter().copied())?;
     let Some((run, lane)) = loop_for(&formula.loops, common) else {
         fail!(
@@ -84,6 +93,7 @@ fn fused<'a>(
         );
     };
     let shape = shape_of(operands.iter().copied())?;
+    let device = device_of(inputs);
     let target = backend::empty(device, &shape, common)?;
     if !device.is_cpu() {
         let params: SmallVec<[&Value; 3]> = params.collect();
@@ -97,10 +107,7 @@ fn fused<'a>(
         })?;
         return Ok(target);
     }
-    let lanes = Lanes {
-        operands: lane,
-        result: lane,
-    };
+    let lanes = Lanes::of(lane, lane);
     let params = scalars(lane, params)?;
     launch(run, lanes, &operands, &params, &target, GRAIN)?;
     Ok(target)

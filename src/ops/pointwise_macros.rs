@@ -22,7 +22,7 @@ macro_rules! pointwise {
                     operands: $crate::formula!(@operands $args),
                     untyped: 0usize $(+ $untyped)?,
                     params: $crate::formula!(@params $args),
-                    formula: $crate::formula!(@written $lanes This, $args),
+                    formula: $crate::formula!(@written $kind $lanes This, $args),
                     grain: $crate::formula!(@grain $lanes),
                     check: $crate::formula!(@option $($check)?),
                     before: $crate::formula!(@option $($before)?),
@@ -124,8 +124,19 @@ macro_rules! formula {
     (@plain $f:ty, $t:ty, $n:expr, $p:expr) => {
         Some($crate::cpu::pointwise::run_plain::<$f, $t, { $n }, { $p }> as $crate::cpu::pointwise::Run)
     };
-    (@written $lanes:ident $f:ty, $args:tt) => {
+    // Only formulas so short that conversions beside them would show.
+    (@halves mask $lanes:ident $f:ty, $n:expr, $p:expr) => { None };
+    (@halves float_mask $lanes:ident $f:ty, $n:expr, $p:expr) => { None };
+    (@halves $kind:ident Num $f:ty, $n:expr, $p:expr) => { $crate::formula!(@run_halves $f, $n, $p) };
+    (@halves $kind:ident Ordered $f:ty, $n:expr, $p:expr) => { $crate::formula!(@run_halves $f, $n, $p) };
+    (@halves $kind:ident Light $f:ty, $n:expr, $p:expr) => { $crate::formula!(@run_halves $f, $n, $p) };
+    (@halves $kind:ident $lanes:ident $f:ty, $n:expr, $p:expr) => { None };
+    (@run_halves $f:ty, $n:expr, $p:expr) => {
+        Some($crate::cpu::pointwise_halves::run::<$f, { $n }, { $p }> as $crate::cpu::pointwise::Run)
+    };
+    (@written $kind:ident $lanes:ident $f:ty, $args:tt) => {
         $crate::ops::pointwise::Formula {
+            halves: $crate::formula!(@halves $kind $lanes $f, $crate::formula!(@operands $args), $crate::formula!(@params $args)),
             loops: $crate::formula!(@loops $lanes $f, $crate::formula!(@operands $args), $crate::formula!(@params $args)),
             tree: $crate::tree!(formula(
                 std::array::from_fn($crate::ops::expr::Expr::input),
@@ -230,7 +241,7 @@ macro_rules! derivative {
     (@at $lanes:ident $loops:ident $trig:tt $gargs:tt $grad:expr) => {{
         struct Rule;
         $crate::formula!(Rule keep $lanes $trig $gargs $grad);
-        $crate::formula!(@written $loops Rule, $gargs)
+        $crate::formula!(@written keep $loops Rule, $gargs)
     }};
     (Num $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field Real $trig $gargs $grad) };
     (Light $trig:tt $gargs:tt $grad:expr) => { $crate::derivative!(@at Field Real $trig $gargs $grad) };

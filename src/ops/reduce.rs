@@ -3,7 +3,7 @@
 use super::reduce_dims::{Call, DimList, Reduced, compact, dim_list, dispatch_compact, through};
 use super::{Args, F, M, O, Op, Outs, STRIDED, Val, arg, kernel, out, rule};
 use crate::autograd::Ctx;
-use crate::cpu::reduce::{Reduction, reduce};
+use crate::cpu::reduce::{Reduction, reduce, reduce_row};
 use crate::cpu::reduce_kinds::{All, Any, CountNonzero, Max, Mean, Min, NanSum, Prod, Sum, Xor};
 use crate::tensor::{Bool, DType, Element, Tensor, bf16, c64, c128, f16};
 use crate::{Result, call, dispatch, ensure, err, grads};
@@ -98,6 +98,13 @@ fn run<T: Element, R: Reduction<T>>(
     dtype: DType,
 ) -> Result<()> {
     through(out, dtype, |out| {
+        if reduced.is_short_row(x) {
+            // SAFETY: so many elements lie in a row; there is one result.
+            unsafe {
+                reduce_row(r, x.ptr::<T>(), x.numel() as usize, out.data_ptr().cast());
+            }
+            return Ok(());
+        }
         // SAFETY: the plan was made for these layouts, whose bounds were checked when the tensors were made.
         unsafe {
             reduce(

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::{Args, Out, Outs, Val, Value};
 use crate::autograd::Ctx;
+use crate::cpu::pool::grain;
 use crate::cpu::reduce_plan::Plan;
 use crate::tensor::{DType, Dims, Tensor, wrap_dim};
 use crate::{Result, backend, call, ensure};
@@ -98,6 +99,14 @@ impl Reduced {
             })
             .collect();
         Plan::new(input.shape(), input.strides(), &out, |i| self.mask[i])
+    }
+
+    /// Is the input one row of so few elements that planning would take longer than reducing them to one?
+    #[must_use]
+    pub fn is_short_row(&self, input: &Tensor) -> bool {
+        input.numel() <= grain::REDUCE as i64
+            && self.mask.iter().all(|&gone| gone)
+            && input.is_contiguous()
     }
 
     /// Reductions without an identity need elements.
@@ -229,9 +238,9 @@ impl Call {
     #[must_use]
     pub fn spread(&self, value: &Val) -> Val {
         if value.ndim() == 0 {
-            return value.expand(&self.input);
+            return value.spread(&self.input);
         }
-        self.restore(value).expand(&self.input)
+        self.restore(value).spread(&self.input)
     }
 
     /// How many elements went into each result.

@@ -1,8 +1,8 @@
 //! Tensors in formulas: operators that carry an error along instead of stopping at each step.
 
 use super::Value;
-use crate::tensor::{DType, Device, Element, Tensor};
-use crate::{Result, call};
+use crate::tensor::{DType, Device, Element, Layout, Tensor, wrap_dim};
+use crate::{Result, autograd, call};
 
 /// A tensor, or the error that kept it from being computed. Gradient rules and compositions are
 /// written over it; the error comes out at [`Val::get`], or when the value becomes an argument.
@@ -163,8 +163,25 @@ impl Val {
 
     /// Conjugate transpose of the last two dimensions.
     pub fn mh(&self) -> Val {
-        let t = self.transpose(-2i64, -1i64);
+        let turned = |layout: &Layout| {
+            let last = wrap_dim(-1, layout.ndim())?;
+            Ok(layout.transposed(wrap_dim(-2, layout.ndim())?, last))
+        };
+        let transposed = self.alias(turned);
+        let t = transposed.unwrap_or_else(|| self.transpose(-2i64, -1i64));
         if self.is_complex() { t.conj() } else { t }
+    }
+
+    /// The value spread over a shape that it broadcasts to.
+    pub fn spread(&self, shape: &[i64]) -> Val {
+        let wide = self.alias(|layout| layout.expand(shape));
+        wide.unwrap_or_else(|| self.expand(shape))
+    }
+
+    /// Another layout of the elements, where nobody asks how it came about: a view op costs much more.
+    fn alias(&self, layout: impl FnOnce(&Layout) -> Result<Layout>) -> Option<Val> {
+        let t = self.0.as_ref().ok().filter(|_| !autograd::recording())?;
+        Some(Val(layout(t.layout()).and_then(|layout| t.alias(layout))))
     }
 
     /// The conjugate, which for real values is the value itself.

@@ -98,7 +98,6 @@ fn run<'py>(
     slf: Option<&Bound<'py, PyTensor>>,
     raw: RawArgs<'_, 'py>,
 ) -> PyResult<Py<PyAny>> {
-    let mut reasons = Vec::new();
     let called_as = if in_place {
         I
     } else if slf.is_some() {
@@ -106,17 +105,21 @@ fn run<'py>(
     } else {
         F
     };
-    for entry in &name.entries {
-        if !entry.has(called_as) {
-            continue;
-        }
-        match parse(entry, slf, raw) {
-            Ok(parsed) if in_place => return run_in_place(py, entry, slf, &parsed),
-            Ok(parsed) => return finish(py, entry, parsed),
-            Err(Mismatch::Text(text)) => reasons.push(text),
+    let entries = || name.entries.iter().filter(|entry| entry.has(called_as));
+    let mut parsed = Parsed::default();
+    for entry in entries() {
+        match parse(entry, slf, raw, &mut parsed) {
+            Ok(()) if in_place => return run_in_place(py, entry, slf, &parsed),
+            Ok(()) => return finish(py, entry, &parsed),
+            Err(Mismatch::Text(_)) => {}
             Err(Mismatch::Raised(e)) => return Err(e),
         }
     }
+    let reason = |entry| match parse(entry, slf, raw.explained(), &mut Parsed::default()) {
+        Err(Mismatch::Text(text)) => Some(text),
+        _ => None,
+    };
+    let reasons = entries().copied().filter_map(reason).collect();
     Err(no_match(&name.entries, in_place, raw, reasons))
 }
 
@@ -134,8 +137,8 @@ fn run_in_place<'py>(
     }
 }
 
-fn finish(py: Python<'_>, entry: &'static Entry, parsed: Parsed<'_>) -> PyResult<Py<PyAny>> {
-    if let Some(out) = parsed.out {
+fn finish(py: Python<'_>, entry: &'static Entry, parsed: &Parsed<'_>) -> PyResult<Py<PyAny>> {
+    if let Some(out) = &parsed.out {
         let targets: Vec<crate::Tensor> = match out.cast::<PyTensor>() {
             Ok(t) => vec![t.get().tensor.clone()],
             Err(_) => out
@@ -155,7 +158,7 @@ fn finish(py: Python<'_>, entry: &'static Entry, parsed: Parsed<'_>) -> PyResult
             (crate::ops::Returns::Tuple(names), Ok(items)) => {
                 super::convert::named_tuple(py, entry, names, items.clone())
             }
-            _ => Ok(out.unbind()),
+            _ => Ok(out.clone().unbind()),
         };
     }
     let results = call(entry, &parsed.args)?;

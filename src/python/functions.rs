@@ -225,8 +225,14 @@ fn set_num_threads(int: i64) -> PyResult<()> {
 }
 
 #[pyfunction]
-fn _set_float32_matmul_precision(precision: &str) -> PyResult<()> {
-    let Some(known) = Precision::named(precision) else {
+fn _set_float32_matmul_precision(precision: &Bound<'_, PyAny>) -> PyResult<()> {
+    let Ok(precision) = precision.extract::<String>() else {
+        return Err(PyRuntimeError::new_err(format!(
+            "set_float32_matmul_precision expects a str, but got {}",
+            convert::type_name(precision)
+        )));
+    };
+    let Some(known) = Precision::named(&precision) else {
         return Err(PyRuntimeError::new_err(format!(
             "{precision} is not one of 'highest', 'high', or 'medium'"
         )));

@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyString, PyTuple};
 use pyo3::{Borrowed, ffi};
 
 use super::convert::{self, argument, type_name};
@@ -16,6 +16,8 @@ pub struct RawArgs<'a, 'py> {
     items: &'a [*mut ffi::PyObject],
     positional: usize,
     names: Option<&'a Bound<'py, PyTuple>>,
+    /// Are reasons written down why a schema does not fit?
+    explains: bool,
 }
 
 impl<'a, 'py> RawArgs<'a, 'py> {
@@ -32,7 +34,25 @@ impl<'a, 'py> RawArgs<'a, 'py> {
             items,
             positional,
             names,
+            explains: false,
         }
+    }
+
+    /// The same arguments, for messages: why a schema does not fit them is told.
+    #[must_use]
+    pub fn explained(self) -> Self {
+        RawArgs {
+            explains: true,
+            ..self
+        }
+    }
+
+    fn mismatch(&self, reason: impl FnOnce() -> String) -> Mismatch {
+        Mismatch::Text(if self.explains {
+            reason()
+        } else {
+            String::new()
+        })
     }
 
     fn get(&self, i: usize) -> Borrowed<'a, 'py, PyAny> {
@@ -60,6 +80,7 @@ impl<'a, 'py> RawArgs<'a, 'py> {
 }
 
 /// A call that fits a schema.
+#[derive(Default)]
 pub struct Parsed<'py> {
     pub args: ArgVec,
     /// The objects given as `out=`.
@@ -69,7 +90,7 @@ pub struct Parsed<'py> {
 
 /// Why a call does not fit a schema.
 pub enum Mismatch {
-    /// Another overload may fit; the text is shown where there is none.
+    /// Another overload may fit; the text, if asked for, is shown where there is none.
     Text(String),
     Raised(PyErr),
 }
@@ -102,14 +123,17 @@ pub fn public_name(param: &Param) -> &'static str {
     }
 }
 
-/// Matches the arguments of a call; `slf` is the tensor of a method call.
+/// Matches the arguments of a call; `slf` is the tensor of a method call. `parsed` is filled, whatever was in it.
 pub fn parse<'py>(
     entry: &Entry,
     slf: Option<&Bound<'py, PyTensor>>,
     raw: RawArgs<'_, 'py>,
-) -> Result<Parsed<'py>, Mismatch> {
+    parsed: &mut Parsed<'py>,
+) -> Result<(), Mismatch> {
     let params = &entry.schema.params;
-    let mut args = ArgVec::new();
+    (parsed.out, parsed.requires_grad) = (None, false);
+    let args = &mut parsed.args;
+    args.clear();
     args.extend(slf.map(|slf| Value::Tensor(slf.get().tensor.clone())));
     let first = args.len();
     if let Some(list) = varargs(params, first, raw) {
@@ -117,37 +141,38 @@ pub fn parse<'py>(
     } else {
         for i in 0..raw.positional {
             let Some(param) = params.get(first + i).filter(|p| !p.keyword_only) else {
-                return Err(too_many(entry, first, raw));
+                return Err(raw.mismatch(|| too_many(entry, first, raw)));
             };
-            args.push(convert_one(entry, param, &raw.get(i), Some(i + 1))?);
+            args.push(convert_one(entry, param, raw, i, Some(i + 1))?);
         }
     }
     let mut given: u64 = (1 << args.len()) - 1;
-    let mut parsed = Parsed {
-        args,
-        out: None,
-        requires_grad: false,
-    };
     if raw.names.is_some() {
-        parsed.args.resize(params.len(), Value::None);
-        keywords(entry, raw, &mut parsed, &mut given)?;
+        args.resize(params.len(), Value::None);
+        keywords(entry, raw, parsed, &mut given)?;
     }
-    defaults(entry, &mut parsed.args, given)?;
-    Ok(parsed)
+    defaults(entry, raw, &mut parsed.args, given)
 }
 
 /// Fills in the arguments whose bits are not set in `given`.
-fn defaults(entry: &Entry, args: &mut ArgVec, given: u64) -> Result<(), Mismatch> {
+fn defaults(
+    entry: &Entry,
+    raw: RawArgs<'_, '_>,
+    args: &mut ArgVec,
+    given: u64,
+) -> Result<(), Mismatch> {
     for (i, param) in entry.schema.params.iter().enumerate() {
         if given & (1 << i) != 0 {
             continue;
         }
         let Some(default) = &param.default else {
-            return Err(Mismatch::Text(format!(
-                "{}() missing 1 required positional arguments: \"{}\"",
-                entry.schema.name,
-                public_name(param)
-            )));
+            return Err(raw.mismatch(|| {
+                format!(
+                    "{}() missing 1 required positional arguments: \"{}\"",
+                    entry.schema.name,
+                    public_name(param)
+                )
+            }));
         };
         match args.get_mut(i) {
             Some(arg) => *arg = default.clone(),
@@ -163,30 +188,37 @@ fn keywords<'py>(
     parsed: &mut Parsed<'py>,
     given: &mut u64,
 ) -> Result<(), Mismatch> {
-    for (name, value) in raw.keywords() {
-        let name = name.cast::<pyo3::types::PyString>().map_err(PyErr::from)?;
+    let params = &entry.schema.params;
+    for (i, name) in raw
+        .names
+        .into_iter()
+        .flat_map(|names| names.iter_borrowed())
+        .enumerate()
+    {
+        let i = raw.positional + i;
+        let name = name.cast::<PyString>().map_err(PyErr::from)?;
         let name = name.to_str()?;
-        if let Some(at) = entry
-            .schema
-            .params
-            .iter()
-            .position(|param| answers_to(param, name))
-        {
+        let value = raw.get(i);
+        if let Some(at) = params.iter().position(|param| answers_to(param, name)) {
             if *given & (1 << at) != 0 {
-                return Err(Mismatch::Text(format!(
-                    "{}() got multiple values for argument '{name}'",
-                    entry.schema.name
-                )));
+                return Err(raw.mismatch(|| {
+                    format!(
+                        "{}() got multiple values for argument '{name}'",
+                        entry.schema.name
+                    )
+                }));
             }
-            parsed.args[at] = convert_one(entry, &entry.schema.params[at], &value, None)?;
+            parsed.args[at] = convert_one(entry, &params[at], raw, i, None)?;
             *given |= 1 << at;
         } else if name == "out" && entry.has(O) {
             parsed.out = (!value.is_none()).then(|| value.to_owned());
         } else if !factory_keyword(entry, name, &value, parsed)? {
-            return Err(Mismatch::Text(format!(
-                "{}() got an unexpected keyword argument '{name}'",
-                entry.schema.name
-            )));
+            return Err(raw.mismatch(|| {
+                format!(
+                    "{}() got an unexpected keyword argument '{name}'",
+                    entry.schema.name
+                )
+            }));
         }
     }
     Ok(())
@@ -236,30 +268,31 @@ fn varargs(params: &[Param], first: usize, raw: RawArgs<'_, '_>) -> Option<Value
     }
 }
 
+/// Item `i` as the parameter's type; `position` is its number where it was not given by name.
 fn convert_one(
     entry: &Entry,
     param: &Param,
-    value: &Bound<'_, PyAny>,
+    raw: RawArgs<'_, '_>,
+    i: usize,
     position: Option<usize>,
 ) -> Result<Value, Mismatch> {
-    match argument(value, param)? {
-        Some(value) => Ok(value),
-        None => {
-            let place = position
-                .map(|p| format!(" (position {p})"))
-                .unwrap_or_default();
-            Err(Mismatch::Text(format!(
-                "{}(): argument '{}'{place} must be {}, not {}",
+    let value = raw.get(i);
+    argument(&value, param)?.ok_or_else(|| {
+        raw.mismatch(|| {
+            let place = position.map(|p| format!(" (position {p})"));
+            format!(
+                "{}(): argument '{}'{} must be {}, not {}",
                 entry.schema.name,
                 public_name(param),
+                place.unwrap_or_default(),
                 type_text(param.ty),
-                type_name(value)
-            )))
-        }
-    }
+                type_name(&value)
+            )
+        })
+    })
 }
 
-fn too_many(entry: &Entry, first: usize, raw: RawArgs<'_, '_>) -> Mismatch {
+fn too_many(entry: &Entry, first: usize, raw: RawArgs<'_, '_>) -> String {
     let takes = entry
         .schema
         .params
@@ -267,13 +300,13 @@ fn too_many(entry: &Entry, first: usize, raw: RawArgs<'_, '_>) -> Mismatch {
         .filter(|p| !p.keyword_only)
         .count()
         - first;
-    Mismatch::Text(format!(
+    format!(
         "{}() takes {takes} positional argument{} but {} {} given",
         entry.schema.name,
         if takes == 1 { "" } else { "s" },
         raw.positional,
         if raw.positional == 1 { "was" } else { "were" }
-    ))
+    )
 }
 
 /// A type as PyTorch's messages spell it.

@@ -120,7 +120,7 @@ fn methods() -> *mut ffi::PyMethodDef {
 }
 
 /// Runs a slot's body and hands its error to the interpreter.
-fn guarded(body: impl FnOnce(Python<'_>) -> PyResult<Object>) -> Object {
+pub fn guarded(body: impl FnOnce(Python<'_>) -> PyResult<Object>) -> Object {
     // SAFETY: the interpreter calls slots with its lock held.
     let py = unsafe { Python::assume_attached() };
     body(py).unwrap_or_else(|error| {

@@ -17,11 +17,6 @@ __all__ = [
 ]
 
 
-# Looked up once: entering and leaving a block should cost little beside what is in it.
-_switch = _C._set_grad_enabled
-_new_object = object.__new__
-
-
 class _ContextDecorator:
     """A context manager that decorates functions and generator functions, too."""
 
@@ -79,36 +74,16 @@ def _wrap_generator(make_context: Callable, func: Callable) -> Callable:
     return wrapper
 
 
-class _GradMode(_ContextDecorator):
-    """Recording switched to a fixed value."""
-
-    __slots__ = ("prev",)
-    _mode: bool
-
-    def __new__(cls, orig_func: Callable | None = None):
-        """Decorate a function given directly, as in ``@no_grad`` without parentheses."""
-        self = _new_object(cls)
-        return self if orig_func is None else self(orig_func)
-
-    def __enter__(self) -> None:
-        self.prev = _switch(self._mode)
-
-    def __exit__(self, *exc_info: Any) -> None:
-        _switch(self.prev)
-
-
-class no_grad(_GradMode):
+class no_grad(_C._NoGrad, _ContextDecorator):
     """Nothing is recorded inside: results do not require gradients."""
 
     __slots__ = ()
-    _mode = False
 
 
-class enable_grad(_GradMode):
+class enable_grad(_C._EnableGrad, _ContextDecorator):
     """Operations are recorded inside, also within ``no_grad``."""
 
     __slots__ = ()
-    _mode = True
 
 
 class set_grad_enabled(_ContextDecorator):

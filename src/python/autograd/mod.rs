@@ -4,6 +4,7 @@ mod engine;
 mod function;
 mod function_node;
 mod function_outputs;
+mod grad_switch;
 mod hooks;
 mod modes;
 mod node;
@@ -19,6 +20,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     node::register(module)?;
     hooks::register(module)?;
     modes::register(module)?;
+    grad_switch::register(module)?;
     engine::register(module)?;
     function::register(module)
 }
