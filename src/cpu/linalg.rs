@@ -118,11 +118,21 @@ impl<T: Copy> Matrix<T> {
     }
 
     pub fn swap_rows(&self, a: usize, b: usize) {
-        if a != b {
-            for j in 0..self.cols {
-                let kept = self.get(a, j);
-                self.set(a, j, self.get(b, j));
-                self.set(b, j, kept);
+        assert!(a < self.rows && b < self.rows);
+        if a == b {
+            return;
+        }
+        let (x, y) = (
+            self.ptr.wrapping_offset(a as isize * self.row),
+            self.ptr.wrapping_offset(b as isize * self.row),
+        );
+        // SAFETY: the indices were checked; `new` promised the memory.
+        unsafe {
+            if self.col == 1 {
+                return std::ptr::swap_nonoverlapping(x, y, self.cols);
+            }
+            for j in 0..self.cols as isize {
+                std::ptr::swap(x.offset(j * self.col), y.offset(j * self.col));
             }
         }
     }
@@ -184,6 +194,20 @@ impl<T: Field> Matrix<T> {
         unsafe { faer::MatRef::from_raw_parts(self.ptr, self.rows, self.cols, self.row, self.col) }
     }
 
+    pub fn faer_mut(&self) -> faer::MatMut<'_, T> {
+        // SAFETY: as above.
+        unsafe {
+            faer::MatMut::from_raw_parts_mut(self.ptr, self.rows, self.cols, self.row, self.col)
+        }
+    }
+
+    /// Conjugates all elements.
+    pub fn conjugate(&self) {
+        for i in 0..self.rows {
+            (0..self.cols).for_each(|j| self.set(i, j, self.get(i, j).conjugate()));
+        }
+    }
+
     /// `self = alpha * a @ b + beta * self`.
     pub fn multiply(&self, alpha: T, a: &Self, b: &Self, beta: T, threads: usize) {
         assert!(a.rows == self.rows && b.cols == self.cols && a.cols == b.rows);
@@ -216,6 +240,8 @@ pub fn for_each_matrix(batch: usize, work: usize, body: impl Fn(usize, usize) + 
     }
 }
 
+/// Columns of a tall matrix that LU takes one by one.
+const PANEL: usize = 16;
 /// Below this size triangular solves and LU are plain loops.
 const PLAIN: usize = 12;
 
@@ -277,6 +303,9 @@ fn solve_triangular_plain<T: Field>(a: &Matrix<T>, b: &Matrix<T>, upper: bool, u
 /// Returns LAPACK's info: the number of the first zero pivot, counted from one, or zero.
 pub fn lu<T: Field>(a: &Matrix<T>, pivots: &mut [i32], threads: usize) -> usize {
     let steps = a.rows.min(a.cols);
+    if a.cols <= PANEL && a.rows > PANEL {
+        return lu_turned(a, pivots);
+    }
     if steps <= PLAIN {
         return lu_plain(a, pivots);
     }
@@ -302,7 +331,18 @@ pub fn lu<T: Field>(a: &Matrix<T>, pivots: &mut [i32], threads: usize) -> usize 
     }
 }
 
-fn lu_plain<T: Field>(a: &Matrix<T>, pivots: &mut [i32]) -> usize {
+/// LU of a tall matrix, in columns that are contiguous.
+fn lu_turned<T: Field>(a: &Matrix<T>, pivots: &mut [i32]) -> usize {
+    let mut columns = vec![<T as Gemm>::ZERO; a.rows * a.cols];
+    // SAFETY: the vector outlives the view.
+    let turned = unsafe { Matrix::over(&mut columns, a.cols, a.rows) };
+    turned.set_transposed(a);
+    let info = T::lu_panel(&mut columns, a.rows, pivots);
+    a.set_transposed(&turned);
+    info
+}
+
+pub(super) fn lu_plain<T: Field>(a: &Matrix<T>, pivots: &mut [i32]) -> usize {
     let mut info = 0;
     for j in 0..a.rows.min(a.cols) {
         let mut pivot = j;

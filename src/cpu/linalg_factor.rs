@@ -1,8 +1,14 @@
 //! Factorisations by `faer`: Cholesky, eigenvalues, singular values.
 
+use super::buffer::Buffer;
 use super::gemm::Gemm;
 use super::linalg::{Field, Matrix};
-use faer::{Mat, Par, Side};
+use faer::dyn_stack::{MemStack, StackReq};
+use faer::linalg::evd::{
+    ComputeEigenvectors, SelfAdjointEvdParams, self_adjoint_evd, self_adjoint_evd_scratch,
+};
+use faer::linalg::svd::{ComputeSvdVectors, SvdParams, svd_scratch};
+use faer::{Auto, Col, Mat, Par, Side};
 use num_complex::Complex;
 use num_traits::{Float, Zero};
 
@@ -17,13 +23,17 @@ pub enum Failure {
 
 type Outcome = Result<(), Failure>;
 
-/// Tells `faer` how many threads to use.
-fn use_threads(threads: usize) {
-    faer::set_global_parallelism(if threads > 1 {
+fn par(threads: usize) -> Par {
+    if threads > 1 {
         Par::rayon(threads)
     } else {
         Par::Seq
-    });
+    }
+}
+
+/// Tells `faer` how many threads to use.
+fn use_threads(threads: usize) {
+    faer::set_global_parallelism(par(threads));
 }
 
 /// The lower Cholesky factor of the lower triangle of `a`, into `a` (with a zero upper triangle). Returns LAPACK's info: the
@@ -70,35 +80,29 @@ fn cholesky_faer<T: Field>(a: &Matrix<T>, threads: usize) -> usize {
     }
 }
 
+/// Copies a lower triangle, in squares: one of the two lies by columns.
 fn copy_lower<T: Field>(from: faer::MatRef<'_, T>, to: &Matrix<T>) {
-    copy_where(from, to, |i, j| j <= i);
-}
-
-fn copy<T: Field>(from: faer::MatRef<'_, T>, to: &Matrix<T>) {
-    copy_where(from, to, |_, _| true);
-}
-
-/// Copies the elements that are wanted, in squares: one of the two lies by columns.
-fn copy_where<T: Field>(
-    from: faer::MatRef<'_, T>,
-    to: &Matrix<T>,
-    wanted: impl Fn(usize, usize) -> bool,
-) {
     const SQUARE: usize = 16;
     assert!(from.nrows() >= to.rows && from.ncols() >= to.cols);
     for first in (0..to.rows).step_by(SQUARE) {
-        for start in (0..to.cols).step_by(SQUARE) {
+        for start in (0..to.cols.min(first + SQUARE)).step_by(SQUARE) {
             for i in first..(first + SQUARE).min(to.rows) {
-                for j in start..(start + SQUARE).min(to.cols) {
-                    if wanted(i, j) {
-                        // SAFETY: the sizes were compared.
-                        to.set(i, j, unsafe { *from.get_unchecked(i, j) });
-                    }
+                for j in start..(start + SQUARE).min(i + 1).min(to.cols) {
+                    // SAFETY: the sizes were compared.
+                    to.set(i, j, unsafe { *from.get_unchecked(i, j) });
                 }
             }
         }
     }
 }
+
+/// Memory for the steps of a factorisation.
+fn stack(memory: &mut Buffer<u8>, need: StackReq) -> &mut MemStack {
+    MemStack::new(memory.uninit(need.unaligned_bytes_required()))
+}
+
+/// Matrices of this size and larger are divided: `faer` does so later, at the cost of accuracy.
+const DIVIDE: usize = 64;
 
 /// Singular values, largest first; `vectors` are U and the conjugate transpose of V, whole or thin as their sizes tell.
 pub fn svd<T: Field>(
@@ -110,36 +114,50 @@ pub fn svd<T: Field>(
     if !a.is_finite() {
         return Err(Failure::NotFinite);
     }
-    use_threads(threads);
-    let Some((u, vh)) = vectors else {
-        let found = a
-            .faer()
-            .singular_values()
-            .map_err(|_| Failure::NoConvergence)?;
-        found.iter().zip(values).for_each(|(x, value)| *value = *x);
-        return Ok(());
+    let params = SvdParams {
+        recursion_threshold: DIVIDE,
+        ..Auto::<T>::auto()
     };
-    let thin = u.cols == values.len() && vh.rows == values.len();
-    let found = if thin {
-        a.faer().thin_svd()
-    } else {
-        a.faer().svd()
-    }
+    let thin = vectors.is_none_or(|(u, vh)| u.cols == values.len() && vh.rows == values.len());
+    let wanted = match (vectors, thin) {
+        (None, _) => ComputeSvdVectors::No,
+        (_, true) => ComputeSvdVectors::Thin,
+        (_, false) => ComputeSvdVectors::Full,
+    };
+    let (par, params) = (par(threads), params.into());
+    let need = svd_scratch::<T>(a.cols, a.rows, wanted, wanted, par, params);
+    let (mut memory, mut columns) = (Buffer::new(), Buffer::new());
+    let mut diagonal = Col::<T>::zeros(values.len());
+    // The transpose lies by columns. Its factors are the conjugates of V and U: the first lies as V^H does by rows.
+    let (first, second) = vectors.unzip();
+    let second = second.map(|vh| vh.transposed());
+    columns.fill_with(first.map_or(0, |u| u.rows * u.cols), |_| <T as Gemm>::ZERO);
+    // SAFETY: the buffer outlives the view.
+    let turned = first.map(|u| unsafe { Matrix::over(&mut columns, u.cols, u.rows) });
+    let of_turned = turned.map(|u| u.transposed());
+    faer::linalg::svd::svd(
+        a.transposed().faer(),
+        diagonal.as_mut().as_diagonal_mut(),
+        second.as_ref().map(Matrix::faer_mut),
+        of_turned.as_ref().map(Matrix::faer_mut),
+        par,
+        stack(&mut memory, need),
+        params,
+    )
     .map_err(|_| Failure::NoConvergence)?;
-    let diagonal = found.S().column_vector();
-    values
-        .iter_mut()
-        .enumerate()
-        .for_each(|(i, value)| *value = diagonal[i].re());
-    copy(found.U(), u);
-    let v = found.V();
-    for i in 0..vh.rows {
-        (0..vh.cols).for_each(|j| vh.set(i, j, v[(j, i)].conjugate()));
+    let found = diagonal.iter().zip(values);
+    found.for_each(|(x, value)| *value = x.re());
+    if let (Some(u), Some(turned)) = (first, turned) {
+        u.set_transposed(&turned);
+        if !T::REAL {
+            u.conjugate();
+        }
     }
     Ok(())
 }
 
 /// Eigenvalues of a Hermitian matrix, smallest first, from the triangle that `lower` names; `vectors` gets them as columns.
+/// `a` is overwritten.
 pub fn eigh<T: Field>(
     a: &Matrix<T>,
     lower: bool,
@@ -150,30 +168,43 @@ pub fn eigh<T: Field>(
     if !a.is_finite() {
         return Err(Failure::NotFinite);
     }
-    // LAPACK takes the diagonal of a Hermitian matrix to be real.
-    (0..a.rows).for_each(|i| a.set(i, i, T::of(a.get(i, i).re())));
-    use_threads(threads);
-    let side = if lower { Side::Lower } else { Side::Upper };
-    match vectors {
-        None => {
-            let found = a
-                .faer()
-                .self_adjoint_eigenvalues(side)
-                .map_err(|_| Failure::NoConvergence)?;
-            found.iter().zip(values).for_each(|(x, value)| *value = *x);
+    let n = a.rows;
+    for i in 0..n {
+        // LAPACK takes the diagonal of a Hermitian matrix to be real.
+        a.set(i, i, T::of(a.get(i, i).re()));
+        if !lower {
+            (0..i).for_each(|j| a.set(i, j, a.get(j, i).conjugate()));
         }
-        Some(vectors) => {
-            let found = a
-                .faer()
-                .self_adjoint_eigen(side)
-                .map_err(|_| Failure::NoConvergence)?;
-            let diagonal = found.S().column_vector();
-            values
-                .iter_mut()
-                .enumerate()
-                .for_each(|(i, value)| *value = diagonal[i].re());
-            copy(found.U(), vectors);
-        }
+    }
+    let params = SelfAdjointEvdParams {
+        recursion_threshold: DIVIDE,
+        ..Auto::<T>::auto()
+    };
+    let wanted = match vectors {
+        Some(_) => ComputeEigenvectors::Yes,
+        None => ComputeEigenvectors::No,
+    };
+    let (par, params) = (par(threads), params.into());
+    let need = self_adjoint_evd_scratch::<T>(n, wanted, par, params);
+    let (mut memory, mut columns) = (Buffer::new(), Buffer::new());
+    let mut diagonal = Col::<T>::zeros(n);
+    columns.fill_with(vectors.map_or(0, |_| n * n), |_| <T as Gemm>::ZERO);
+    // SAFETY: the buffer outlives the view.
+    let rows = vectors.map(|_| unsafe { Matrix::over(&mut columns, n, n) });
+    let found = rows.map(|rows| rows.transposed());
+    self_adjoint_evd(
+        a.faer(),
+        diagonal.as_mut().as_diagonal_mut(),
+        found.as_ref().map(Matrix::faer_mut),
+        par,
+        stack(&mut memory, need),
+        params,
+    )
+    .map_err(|_| Failure::NoConvergence)?;
+    let found = diagonal.iter().zip(values);
+    found.for_each(|(x, value)| *value = x.re());
+    if let (Some(vectors), Some(rows)) = (vectors, rows) {
+        vectors.set_transposed(&rows);
     }
     Ok(())
 }
@@ -262,7 +293,7 @@ mod tests {
 
     #[test]
     fn lu_solves() {
-        for n in [1, 5, 30, 101] {
+        for n in [1, 5, 17, 30, 101] {
             let (a, x) = (random(n * n), random(n * 3));
             let mut b = product(&a, &x, (n, n, 3));
             let mut factors = a.clone();

@@ -1,8 +1,10 @@
 //! The numbers of linear algebra, and the steps that have vectors for some of them.
 
 use super::gemm::Gemm;
+use super::linalg::{Matrix, lu_plain};
 use super::linalg_batch::{Batch, Report};
 use super::linalg_lanes::{lu_lanes, lu_solve_lanes};
+use super::linalg_panel::lu_panel;
 use super::linalg_reflect::{reflect, squares};
 use super::reduce::Pointer;
 use super::simd;
@@ -62,6 +64,12 @@ pub trait Field:
                 .for_each(|(x, &v)| *x -= product * v);
         }
     }
+    /// LU of columns of so many `rows`, in place, as [`super::linalg::lu`].
+    fn lu_panel(a: &mut [Self], rows: usize, pivots: &mut [i32]) -> usize {
+        // SAFETY: the slice outlives the view.
+        let turned = unsafe { Matrix::over(a, pivots.len(), rows) };
+        lu_plain(&turned.transposed(), pivots)
+    }
     /// [`lu_lanes`], for types that have vectors.
     ///
     /// # Safety
@@ -116,6 +124,9 @@ macro_rules! fields {
             }
             fn reflect(v: &[$R], factor: $R, columns: &mut [$R], by: usize, count: usize) {
                 reflect(v, factor, columns, by, count);
+            }
+            fn lu_panel(a: &mut [$R], rows: usize, pivots: &mut [i32]) -> usize {
+                lu_panel(a, rows, pivots)
             }
             unsafe fn lu_lanes(a: Batch<$R>, report: Report) -> bool {
                 // SAFETY: the caller's promise.

@@ -195,7 +195,7 @@ fn index<V: Simd>(i: usize) -> V {
 
 /// Absolute values, with another number in the place of NaN.
 #[inline(always)]
-fn size<V: Simd>(x: V, of_nan: V) -> V {
+pub(super) fn size<V: Simd>(x: V, of_nan: V) -> V {
     let zero = V::splat(V::T::ZERO);
     let size = V::select(x.above(zero), x, zero.sub(x));
     V::select(size.above(V::splat(V::T::INFINITY)), of_nan, size)
@@ -203,7 +203,7 @@ fn size<V: Simd>(x: V, of_nan: V) -> V {
 
 /// The lanes of a vector.
 #[inline(always)]
-fn lanes<V: Simd>(x: V) -> [V::T; 16] {
+pub(super) fn lanes<V: Simd>(x: V) -> [V::T; 16] {
     let mut lanes = [V::T::ZERO; 16];
     // SAFETY: there are at most 16 lanes.
     unsafe { x.store(lanes.as_mut_ptr()) };

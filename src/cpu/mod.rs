@@ -69,6 +69,7 @@ pub mod linalg_factor;
 mod linalg_field;
 mod linalg_lanes;
 pub mod linalg_ldl;
+mod linalg_panel;
 pub mod linalg_qr;
 mod linalg_reflect;
 pub mod masked;
