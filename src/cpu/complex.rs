@@ -298,6 +298,10 @@ pub fn sigmoid(z: c128) -> c128 {
     divide(c(1.0, 0.0), c(1.0, 0.0) + exp(-z))
 }
 
+pub fn silu(z: c128) -> c128 {
+    z * sigmoid(z)
+}
+
 pub fn sinc(z: c128) -> c128 {
     if z.re == 0.0 && z.im == 0.0 {
         return c(1.0, 0.0);

@@ -136,7 +136,7 @@ pub trait Factored: Int {
 macro_rules! field_functions {
     ($then:ident $($head:tt)*) => {
         $then! { $($head)* exp exp2 expm1 log log2 log10 log1p asin acos atan sinh cosh tanh asinh acosh atanh
-            sqrt rsqrt reciprocal sigmoid sin cos tan sinc }
+            sqrt rsqrt reciprocal sigmoid silu sin cos tan sinc }
     };
 }
 pub(crate) use field_functions;

@@ -66,9 +66,9 @@ mod of64 {
 mod of32 {
     use super::of64;
     pub use crate::cpu::math_gamma::lgamma32 as lgamma;
-    pub use crate::cpu::math_normal::{erfinv32 as erfinv, gelu32 as gelu_erf, ndtr32 as ndtr};
     pub use crate::cpu::math_pow::pow32 as pow;
     pub use crate::cpu::math32::*;
+    pub use crate::cpu::math32_normal::*;
 
     macro_rules! widened {
         ($($name:ident)*) => { $(

@@ -4,19 +4,22 @@
 use super::{math64, math64_inverse, math64_more};
 
 /// Adding and subtracting it rounds to the nearest integer, which then stands in the low bits.
-const MAGIC: f32 = 12_582_912.0;
+pub(super) const MAGIC: f32 = 12_582_912.0;
 /// Above it the trigonometric functions need the exact reduction of [`super::lanes::Exact`].
 pub const TRIG_LIMIT: f32 = 60_000.0;
 
+/// The sum of coefficients times powers of `x`, highest first: even and odd powers apart, so that the chain of steps
+/// that wait for one another is half as long.
 #[inline(always)]
-pub(super) fn horner<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
-    let mut sum = coefficients[0];
-    let mut i = 1;
+pub(super) fn polynomial<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+    let square = x * x;
+    let mut sums = [coefficients[0], coefficients[1]];
+    let mut i = 2;
     while i < N {
-        sum = sum.mul_add(x, coefficients[i]);
+        sums[i % 2] = sums[i % 2].mul_add(square, coefficients[i]);
         i += 1;
     }
-    sum
+    sums[N % 2].mul_add(x, sums[(N - 1) % 2])
 }
 
 /// `min(max(x, low), high)` that keeps NaN.
@@ -26,77 +29,78 @@ pub(super) fn bound(x: f32, low: f32, high: f32) -> f32 {
     if x < low { low } else { x }
 }
 
+/// 2^k for an integral `k` in -126..=127, of which `shifted` is `k + MAGIC`.
 #[inline(always)]
-pub(super) fn round_magic(x: f32) -> f32 {
-    (x + MAGIC) - MAGIC
+pub(super) fn pow2(shifted: f32) -> f32 {
+    f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23))
 }
 
-/// 2^k for an integral `k` in -126..=127.
+/// `u * 2^k` for `k + MAGIC`, in two steps, so that results may overflow or be subnormal.
 #[inline(always)]
-fn pow2(k: f32) -> f32 {
-    f32::from_bits(((k + MAGIC).to_bits() << 23).wrapping_add(127 << 23))
+pub(super) fn scale(u: f32, shifted: f32) -> f32 {
+    let power = |k: i32| f32::from_bits((k.wrapping_add(127) as u32) << 23);
+    let k = (shifted.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32);
+    let half = k >> 1;
+    u * power(half) * power(k.wrapping_sub(half))
 }
 
-/// `u * 2^k` in two steps, so that results may overflow or be subnormal.
+/// `k + MAGIC` and `r`, small beside 1, of `x + low = k ln 2 + r`, `low` being small.
 #[inline(always)]
-pub(super) fn scale(u: f32, k: f32) -> f32 {
-    let half = round_magic(k * 0.5);
-    u * pow2(half) * pow2(k - half)
+pub(super) fn reduce_ln2_sum(x: f32, low: f32) -> (f32, f32) {
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, MAGIC);
+    let k = shifted - MAGIC;
+    (
+        shifted,
+        (-k).mul_add(0.693_145_75, x) + (-k).mul_add(1.428_606_8e-6, low),
+    )
 }
 
+/// [`reduce_ln2_sum`] of a single number, a step shorter.
 #[inline(always)]
-fn reduce_ln2(x: f32) -> (f32, f32) {
-    let k = round_magic(x * std::f32::consts::LOG2_E);
+pub(super) fn reduce_ln2(x: f32) -> (f32, f32) {
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, MAGIC);
+    let k = shifted - MAGIC;
     let r = (-k).mul_add(0.693_145_75, x);
-    (k, (-k).mul_add(1.428_606_8e-6, r))
+    (shifted, (-k).mul_add(1.428_606_8e-6, r))
 }
 
-/// exp(r) - 1 for |r| <= ln(2)/2.
+/// exp(r) - 1 for |r| <= ln(2)/2: a minimax fit.
 #[inline(always)]
-fn expm1_reduced(r: f32) -> f32 {
-    let q = horner(
-        r,
-        [
-            1.989_108e-4,
-            1.393_373_1e-3,
-            8.333_31e-3,
-            4.166_646_3e-2,
-            0.166_666_67,
-            0.5,
-        ],
-    );
+pub(super) fn expm1_reduced(r: f32) -> f32 {
+    let q = polynomial(r, [0.0013940693, 0.008366305, 0.041666403, 0.16666546, 0.5]);
     (r * r).mul_add(q, r)
-}
-
-/// 2^r for |r| <= 1/2.
-#[inline(always)]
-pub(super) fn exp2_reduced(r: f32) -> f32 {
-    expm1_reduced(r * std::f32::consts::LN_2) + 1.0
 }
 
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    let (k, r) = reduce_ln2(bound(x, -104.0, 89.0));
-    scale(expm1_reduced(r) + 1.0, k)
+    let (shifted, r) = reduce_ln2(bound(x, -104.0, 89.0));
+    scale(expm1_reduced(r) + 1.0, shifted)
 }
 
 #[inline(always)]
 pub fn exp2(x: f32) -> f32 {
     let x = bound(x, -151.0, 129.0);
-    let k = round_magic(x);
-    scale(exp2_reduced(x - k), k)
+    let shifted = x + MAGIC;
+    let r = (x - (shifted - MAGIC)) * std::f32::consts::LN_2;
+    scale(expm1_reduced(r) + 1.0, shifted)
+}
+
+/// exp(x) - 1 for x in -20..=89, but 0 for -0.
+#[inline(always)]
+fn expm1_bounded(x: f32) -> f32 {
+    let (shifted, r) = reduce_ln2(x);
+    let half = pow2(shifted - 1.0);
+    2.0 * half.mul_add(expm1_reduced(r), half - 0.5)
 }
 
 #[inline(always)]
 pub fn expm1(x: f32) -> f32 {
-    let (k, r) = reduce_ln2(bound(x, -20.0, 89.0));
-    let half = pow2(k - 1.0);
-    (2.0 * half.mul_add(expm1_reduced(r), half - 0.5)).copysign(x)
+    expm1_bounded(bound(x, -20.0, 89.0)).copysign(x)
 }
 
 /// A positive finite `x` as `2^k * (1 + f)` with `1 + f` in sqrt(1/2)..sqrt(2).
 #[inline(always)]
-fn split(x: f32) -> (f32, f32) {
+pub(super) fn split(x: f32) -> (f32, f32) {
     const SQRT_HALF: u32 = 0x3f35_04f3;
     let tiny = x < f32::MIN_POSITIVE;
     let x = if tiny { x * 33_554_432.0 } else { x };
@@ -111,7 +115,7 @@ fn split(x: f32) -> (f32, f32) {
 #[inline(always)]
 fn log_tail(f: f32) -> f32 {
     let z = f * f;
-    let p = horner(
+    let p = polynomial(
         f,
         [
             7.037_683_6e-2,
@@ -190,14 +194,14 @@ fn reduce_pio2(x: f32) -> (u32, f32) {
 #[inline(always)]
 fn sin_reduced(r: f32) -> f32 {
     let z = r * r;
-    let p = horner(z, [-1.951_529_6e-4, 8.332_161e-3, -1.666_665_5e-1]);
+    let p = polynomial(z, [-1.951_529_6e-4, 8.332_161e-3, -1.666_665_5e-1]);
     (z * r).mul_add(p, r)
 }
 
 #[inline(always)]
 fn cos_reduced(r: f32) -> f32 {
     let z = r * r;
-    let p = horner(z, [2.443_315_7e-5, -1.388_731_6e-3, 4.166_664_6e-2]);
+    let p = polynomial(z, [2.443_315_7e-5, -1.388_731_6e-3, 4.166_664_6e-2]);
     (z * z).mul_add(p, z.mul_add(-0.5, 1.0))
 }
 
@@ -222,87 +226,44 @@ pub fn cos(x: f32) -> f32 {
     negate_if_bit1(if q & 1 == 0 { c } else { s }, q.wrapping_add(1))
 }
 
+/// `t / (t + 2)` with `t = e^2x - 1`, the quotient corrected by what it and the divisor lost.
 #[inline(always)]
 pub fn tanh(x: f32) -> f32 {
     let a = x.abs();
-    let t = expm1(2.0 * if a > 10.0 { 10.0 } else { a });
-    (t / (t + 2.0)).copysign(x)
+    let t = expm1_bounded(2.0 * if a > 10.0 { 10.0 } else { a });
+    let divisor = t + 2.0;
+    let lost = t - (divisor - 2.0);
+    let inverse = 1.0 / divisor;
+    let y = t * inverse;
+    let rest = (-y).mul_add(lost, (-y).mul_add(divisor, t));
+    rest.mul_add(inverse, y).copysign(x)
+}
+
+/// Dividend and divisor of `1 / (1 + e^-x)`: with `-x = k ln 2 + r` they are `2^-k` and `2^-k + e^r`, both times 2^32,
+/// so that the quotient may be subnormal where they are not.
+#[inline(always)]
+fn logistic(x: f32) -> (f32, f32) {
+    const FACTOR: f32 = 4_294_967_296.0;
+    let (shifted, r) = reduce_ln2(-x);
+    let power = f32::from_bits(((127_u32 + 32) << 23).wrapping_sub(shifted.to_bits() << 23));
+    let sum = power + FACTOR;
+    let lost = power - (sum - FACTOR);
+    (power, expm1_reduced(r).mul_add(FACTOR, lost) + sum)
 }
 
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
-    // The largest argument whose exponential needs one scaling only.
-    const EDGE: f32 = 88.37;
-    let (k, r) = reduce_ln2(bound(-x, -EDGE, EDGE));
-    let y = 1.0 / expm1_reduced(r).mul_add(pow2(k), pow2(k) + 1.0);
-    if x < -EDGE { 0.0 } else { y }
+    let (dividend, divisor) = logistic(bound(x, -105.0, 17.5));
+    dividend / divisor
 }
 
-/// `exp(x²) erfc(x)` for `x >= 0`: a Chebyshev fit in `(x - 3.75) / (x + 3.75)`.
+/// `x sigmoid(x)`
 #[inline(always)]
-fn erfcx_positive(x: f32) -> f32 {
-    let t = 1.0 - 7.5 / (x + 3.75);
-    let p = horner(
-        t,
-        [
-            -2.287_472_3e-4,
-            3.967_046_5e-4,
-            1.688_662_2e-3,
-            -9.845_491_5e-3,
-            2.839_648_2e-2,
-            -5.864_598e-2,
-            9.229_637e-2,
-            -1.088_145_8e-1,
-            8.227_742e-2,
-            3.586_310_2e-3,
-            -1.402_406_1e-1,
-            1.237_512_6,
-        ],
-    );
-    p / (1.0 + 2.0 * x)
-}
-
-/// erf(x) for |x| <= 1: a Chebyshev fit of `erf(x)/x - 1` in `x²`.
-#[inline(always)]
-fn erf_near(x: f32) -> f32 {
-    let p = horner(
-        x * x,
-        [
-            7.875_874e-5,
-            -8.016_864e-4,
-            5.189_087e-3,
-            -2.685_421_1e-2,
-            1.128_359_4e-1,
-            -3.761_262_7e-1,
-            1.283_791_7e-1,
-        ],
-    );
-    x.mul_add(p, x)
-}
-
-/// erfc(x) for x >= 0.
-#[inline(always)]
-fn erfc_positive(x: f32) -> f32 {
-    let x = if x > 10.5 { 10.5 } else { x };
-    let square = x * x;
-    let lost = x.mul_add(x, -square);
-    let e = exp(-square);
-    (-e).mul_add(lost, e) * erfcx_positive(x)
-}
-
-#[inline(always)]
-pub fn erf(x: f32) -> f32 {
-    let a = x.abs();
-    let far = (1.0 - erfc_positive(a)).copysign(x);
-    if a < 1.0 { erf_near(x) } else { far }
-}
-
-#[inline(always)]
-pub fn erfc(x: f32) -> f32 {
-    let a = x.abs();
-    let far = erfc_positive(a);
-    let far = if x < 0.0 { 2.0 - far } else { far };
-    if a < 0.5 { 1.0 - erf_near(x) } else { far }
+pub fn silu(x: f32) -> f32 {
+    let (dividend, divisor) = logistic(x);
+    let y = x * dividend / divisor;
+    let y = if x < -110.0 { 0.0 * x } else { y };
+    if x > 20.0 { x } else { y }
 }
 
 #[inline(always)]
@@ -328,7 +289,7 @@ fn atan_ratio(num: f32, den: f32) -> f32 {
     let quarters = if above { 2.0 } else { quarters };
     let t = n / d;
     let z = t * t;
-    let p = horner(
+    let p = polynomial(
         z,
         [
             8.053_744_5e-2,

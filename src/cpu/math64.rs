@@ -22,6 +22,28 @@ pub(super) fn horner<const N: usize>(x: f64, coefficients: [f64; N]) -> f64 {
     sum
 }
 
+/// The sum of coefficients times powers of `x`, highest first, by Estrin's scheme: neighbours are joined, then pairs
+/// of them and so on, so that few steps wait for one another.
+#[inline(always)]
+pub(super) fn polynomial<const N: usize>(x: f64, mut sums: [f64; N]) -> f64 {
+    let (mut power, mut apart) = (x, 1);
+    while apart < N {
+        let mut i = N - 1;
+        loop {
+            if i >= apart {
+                sums[i] = sums[i - apart].mul_add(power, sums[i]);
+            }
+            if i < 2 * apart {
+                break;
+            }
+            i -= 2 * apart;
+        }
+        power *= power;
+        apart *= 2;
+    }
+    sums[N - 1]
+}
+
 #[inline(always)]
 pub(super) fn round_magic(x: f64) -> f64 {
     (x + MAGIC) - MAGIC
@@ -47,51 +69,9 @@ pub(super) fn scale(u: f64, k: f64) -> f64 {
     u * pow2(half) * pow2(k - half)
 }
 
-/// exp of a reduced argument, |r| <= ln(2)/2.
+/// exp(r) - 1 for |r| <= ln(2)/2: a minimax fit.
 #[inline(always)]
-fn exp_reduced(r: f64) -> f64 {
-    let q = horner(
-        r,
-        [
-            2.088_606_211_072_836_9e-9,
-            2.511_129_308_928_765_2e-8,
-            2.755_739_112_349_004_7e-7,
-            2.755_723_629_119_288_3e-6,
-            2.480_158_715_923_547_3e-5,
-            1.984_126_989_605_092_1e-4,
-            1.388_888_888_897_744_9e-3,
-            8.333_333_333_316_527e-3,
-            4.166_666_666_666_505e-2,
-            1.666_666_666_666_668_5e-1,
-            0.5,
-        ],
-    );
-    (r * r).mul_add(q, r) + 1.0
-}
-
-#[inline(always)]
-fn reduce_ln2(x: f64) -> (f64, f64) {
-    let k = round_magic(x * std::f64::consts::LOG2_E);
-    let r = (-k).mul_add(std::f64::consts::LN_2, x);
-    (k, (-k).mul_add(2.319_046_813_846_299_6e-17, r))
-}
-
-#[inline(always)]
-pub fn exp(x: f64) -> f64 {
-    let (k, r) = reduce_ln2(bound(x, -750.0, 750.0));
-    scale(exp_reduced(r), k)
-}
-
-#[inline(always)]
-pub fn exp2(x: f64) -> f64 {
-    let x = bound(x, -1080.0, 1080.0);
-    let k = round_magic(x);
-    scale(exp_reduced((x - k) * std::f64::consts::LN_2), k)
-}
-
-#[inline(always)]
-pub fn expm1(x: f64) -> f64 {
-    let (k, r) = reduce_ln2(bound(x, -50.0, 710.0));
+pub(super) fn expm1_reduced(r: f64) -> f64 {
     let q = horner(
         r,
         [
@@ -108,24 +88,52 @@ pub fn expm1(x: f64) -> f64 {
             0.5,
         ],
     );
-    let p = (r * r).mul_add(q, r);
+    (r * r).mul_add(q, r)
+}
+
+/// `k` and `r`, small beside 1, of `x + low = k ln 2 + r`, `low` being small.
+#[inline(always)]
+pub(super) fn reduce_ln2(x: f64, low: f64) -> (f64, f64) {
+    let k = round_magic(x * std::f64::consts::LOG2_E);
+    // The first step is exact: LN2_HI has 33 bits.
+    (k, (-k).mul_add(LN2_HI, x) + (-k).mul_add(LN2_LO, low))
+}
+
+#[inline(always)]
+pub fn exp(x: f64) -> f64 {
+    let (k, r) = reduce_ln2(bound(x, -750.0, 750.0), 0.0);
+    scale(expm1_reduced(r) + 1.0, k)
+}
+
+#[inline(always)]
+pub fn exp2(x: f64) -> f64 {
+    let x = bound(x, -1080.0, 1080.0);
+    let k = round_magic(x);
+    scale(expm1_reduced((x - k) * std::f64::consts::LN_2) + 1.0, k)
+}
+
+#[inline(always)]
+pub fn expm1(x: f64) -> f64 {
+    let (k, r) = reduce_ln2(bound(x, -50.0, 710.0), 0.0);
     let half = pow2(k - 1.0);
-    (2.0 * half.mul_add(p, half - 0.5)).copysign(x)
+    (2.0 * half.mul_add(expm1_reduced(r), half - 0.5)).copysign(x)
 }
 
 /// A positive finite `x` as `2^k * (1 + f)` with `1 + f` in sqrt(1/2)..sqrt(2).
 #[inline(always)]
 pub(super) fn split(x: f64) -> (f64, f64) {
-    const SQRT_HALF: u64 = 0x3fe6_a09e_667f_3bcd;
     let tiny = x < f64::MIN_POSITIVE;
-    let x = if tiny {
-        x * 18_014_398_509_481_984.0
-    } else {
-        x
-    };
-    let shift = if tiny { 1023.0 + 54.0 } else { 1023.0 };
+    let scaled = x * 18_014_398_509_481_984.0;
+    let (k, f) = split_normal(if tiny { scaled } else { x });
+    (k - if tiny { 54.0 } else { 0.0 }, f)
+}
+
+/// [`split`] for numbers that are not subnormal.
+#[inline(always)]
+pub(super) fn split_normal(x: f64) -> (f64, f64) {
+    const SQRT_HALF: u64 = 0x3fe6_a09e_667f_3bcd;
     let bits = x.to_bits().wrapping_add(0x3ff0_0000_0000_0000 - SQRT_HALF);
-    let k = f64::from_bits((bits >> 52) | MAGIC.to_bits()) - MAGIC - shift;
+    let k = f64::from_bits((bits >> 52) | MAGIC.to_bits()) - (MAGIC + 1023.0);
     let m = f64::from_bits((bits & 0x000f_ffff_ffff_ffff) + SQRT_HALF);
     (k, m - 1.0)
 }

@@ -1,6 +1,6 @@
 //! Functions of `f64` built on the elementary ones: hyperbolic, error and power functions.
 
-use super::math64::{exp, expm1, horner, log, log1p};
+use super::math64::{exp, expm1, expm1_reduced, horner, log, log1p, reduce_ln2, scale};
 
 const LN_2: f64 = std::f64::consts::LN_2;
 
@@ -64,48 +64,65 @@ pub fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// `exp(x²) erfc(x)` for `x >= 0`: a Chebyshev fit in `(x - 3.75) / (x + 3.75)`.
+/// `x sigmoid(x)`
 #[inline(always)]
-fn erfcx_positive(x: f64) -> f64 {
-    let t = 1.0 - 7.5 / (x + 3.75);
-    let p = horner(
-        t,
-        [
-            -2.729_394_133_253_385_5e-9,
-            -1.952_790_162_974_837e-9,
-            3.256_499_083_798_513e-8,
-            1.877_850_115_646_879_5e-8,
-            -2.499_653_803_740_524_3e-7,
-            -5.081_691_181_169_822e-8,
-            1.743_857_741_135_918e-6,
-            -9.792_975_290_991_53e-7,
-            -1.143_961_526_007_595e-5,
-            2.238_759_272_534_769e-5,
-            5.164_737_123_871_838e-5,
-            -2.901_553_656_394_713e-4,
-            2.937_140_877_722_768_5e-4,
-            1.755_626_169_227_672_2e-3,
-            -9.746_579_620_815_09e-3,
-            2.836_227_737_137_004_4e-2,
-            -5.869_339_858_449_184_5e-2,
-            9.230_432_116_435_616e-2,
-            -1.088_039_301_419_391_5e-1,
-            8.227_673_848_999_159e-2,
-            3.585_415_485_466_306_7e-3,
-            -1.402_405_985_855_452_2e-1,
-            1.237_512_630_837_827_5,
-        ],
-    );
-    p / (1.0 + 2.0 * x)
+pub fn silu(x: f64) -> f64 {
+    x * sigmoid(x)
 }
 
-/// `exp(-x²)` with the rounding error of the square made good.
+/// `exp(x²) erfc(x)` for `x >= 0` as a number and what it lost by rounding, given `1 + x/4` as such a pair. The quotient
+/// of it and `u = 1 / (1 + x/4)` is a Chebyshev fit in u.
 #[inline(always)]
-fn exp_minus_square(x: f64) -> f64 {
-    let square = x * x;
-    let lost = x.mul_add(x, -square);
-    let e = exp(-square);
-    (-e).mul_add(lost, e)
+fn erfcx_pair((sum, sum_lost): (f64, f64)) -> (f64, f64) {
+    let u = 1.0 / sum;
+    let t = u - 0.44732666015625;
+    let slope = horner(
+        t,
+        [
+            -0.0007514107160207826,
+            0.0011103968184518877,
+            0.0016233141747806427,
+            -0.002808173771017358,
+            -0.0029040777008282046,
+            0.004303641770906913,
+            0.005974146054911824,
+            -0.004674265384512728,
+            -0.012720315090603411,
+            2.7511023624688197e-06,
+            0.023769664162071782,
+            0.02220112421641512,
+            -0.024738973547971964,
+            -0.08093659160347665,
+            -0.06617700659252035,
+            0.08382507530470232,
+            0.3617285620362881,
+            0.6844147182901812,
+            0.940743880028807,
+            1.0518638859752125,
+            1.003529684999576,
+            0.838144483286385,
+            0.6224075746192094,
+            0.41510003884647845,
+        ],
+    );
+    let q = slope.mul_add(t, 0.2502766923081096);
+    let q_lost = slope.mul_add(t, 0.2502766923081096 - q);
+    // What u lost matters as that times the logarithmic derivative of u q, which is near 1 + 0.6 u + 2.9 u².
+    let u_lost = (-u).mul_add(sum_lost, (-u).mul_add(sum, 1.0));
+    let gain = u.mul_add(u.mul_add(2.9, 0.6), 1.0) * u_lost;
+    let product = u * q;
+    let lost = u.mul_add(q_lost, u.mul_add(q, -product));
+    (product, product.mul_add(gain, lost))
+}
+
+/// `2^k erfc(x)` for `x >= 0` with `k` small, given `1 + x/4` and `x²`, each as a number and what it lost by rounding.
+#[inline(always)]
+pub(super) fn upper_tail(sum: (f64, f64), (square, square_lost): (f64, f64), k: f64) -> f64 {
+    let (factor, lost) = erfcx_pair(sum);
+    let (exponent, r) = reduce_ln2(-square, -square_lost);
+    let p = expm1_reduced(r);
+    let tail = p.mul_add(factor, p.mul_add(lost, lost)) + factor;
+    scale(tail, exponent + k)
 }
 
 /// erf(x) for |x| <= 1: a Chebyshev fit of `erf(x)/x - 1` in `x²`.
@@ -131,11 +148,19 @@ fn erf_near(x: f64) -> f64 {
     x.mul_add(p, x)
 }
 
+/// `1 + x/4` and what it lost by rounding.
+#[inline(always)]
+fn quarter_sum(x: f64) -> (f64, f64) {
+    let sum = x.mul_add(0.25, 1.0);
+    (sum, x.mul_add(0.25, 1.0 - sum))
+}
+
 /// erfc(x) for x >= 0.
 #[inline(always)]
 fn erfc_positive(x: f64) -> f64 {
     let x = at_most(x, 28.0);
-    exp_minus_square(x) * erfcx_positive(x)
+    let square = x * x;
+    upper_tail(quarter_sum(x), (square, x.mul_add(x, -square)), 0.0)
 }
 
 #[inline(always)]
@@ -147,15 +172,14 @@ pub fn erf(x: f64) -> f64 {
 
 #[inline(always)]
 pub fn erfc(x: f64) -> f64 {
-    let a = x.abs();
-    let far = erfc_positive(a);
-    let far = if x < 0.0 { 2.0 - far } else { far };
-    if a < 0.5 { 1.0 - erf_near(x) } else { far }
+    let tail = erfc_positive(x.abs());
+    if x < 0.0 { 2.0 - tail } else { tail }
 }
 
 #[inline(always)]
 pub fn erfcx(x: f64) -> f64 {
-    let positive = erfcx_positive(x.abs());
+    let (positive, lost) = erfcx_pair(quarter_sum(x.abs()));
+    let positive = positive + lost;
     if x < 0.0 {
         2.0 * exp(x * x) - positive
     } else {

@@ -1,63 +1,17 @@
 //! The error function's inverse and the normal distribution.
 
-use super::math32;
 use super::math64::{horner, log, log1p};
-use super::math64_more::{erfc, erfcx};
+use super::math64_more::{erfc, erfcx, upper_tail};
 
 const FRAC_1_SQRT_2: f64 = std::f64::consts::FRAC_1_SQRT_2;
 
-/// A Chebyshev fit in `-ln(1 - x²)` of the quotient of erfinv(x) and x, or in its root far out.
 #[inline(always)]
-pub fn erfinv32(x: f32) -> f32 {
-    let w = -math32::log((-x).mul_add(x, 1.0));
-    let near = math32::horner(
-        w - 2.5,
-        [
-            -8.93192597e-09,
-            2.33359672e-08,
-            4.68131348e-07,
-            -3.46398527e-06,
-            -4.97241969e-06,
-            0.000218349386,
-            -0.00125272639,
-            -0.00417739287,
-            0.246640279,
-            1.50140936,
-        ],
-    );
-    let far = math32::horner(
-        w.sqrt() - 3.0,
-        [
-            -3.43739015e-05,
-            0.000169035126,
-            -0.000273624946,
-            -0.000131736496,
-            0.00147525742,
-            -0.00356160199,
-            0.00568710199,
-            -0.00764374477,
-            0.00944539817,
-            1.00167528,
-            2.8329768,
-        ],
-    );
-    let y = x * if w < 5.0 { near } else { far };
-    inverse_edges(
-        x.abs() >= 1.0,
-        x.abs() == 1.0,
-        f32::INFINITY.copysign(x),
-        f32::NAN,
-        y,
-    )
-}
-
-#[inline(always)]
-fn inverse_edges<T>(outside: bool, at_edge: bool, infinite: T, nan: T, y: T) -> T {
+pub(super) fn inverse_edges<T>(outside: bool, at_edge: bool, infinite: T, nan: T, y: T) -> T {
     let edge = if at_edge { infinite } else { nan };
     if outside { edge } else { y }
 }
 
-/// As [`erfinv32`], in three ranges.
+/// Chebyshev fits in `-ln(1 - x²)` of the quotient of erfinv(x) and x, or in its root further out.
 #[inline(always)]
 pub fn erfinv64(x: f64) -> f64 {
     let w = -log((1.0 - x) * (1.0 + x));
@@ -151,91 +105,36 @@ pub fn erfinv64(x: f64) -> f64 {
     )
 }
 
-/// erf(x) to about three units in the last place, by one quotient of polynomials (that of Eigen).
+/// The share of the normal distribution beyond `t >= 0`: half of `erfc(t / sqrt 2)`.
 #[inline(always)]
-#[allow(clippy::approx_constant)] // a coefficient of the fit, near to 2 / sqrt(pi) but not it
-fn erf_quotient32(x: f32) -> f32 {
-    // Beyond it erf rounds to 1.
-    const EDGE: f32 = 3.832_506_9;
-    let x = math32::bound(x, -EDGE, EDGE);
-    let z = x * x;
-    let num = math32::horner(
-        z,
-        [
-            2.290_506_5e-4,
-            3.408_291e-3,
-            5.095_569_5e-2,
-            1.852_083_2e-1,
-            1.128_379_1,
-        ],
-    );
-    let den = math32::horner(
-        z,
-        [
-            -1.179_160_2e-7,
-            2.354_796_6e-5,
-            1.017_962_8e-3,
-            1.407_047e-2,
-            1.109_850_5e-1,
-            4.974_692_5e-1,
-            1.0,
-        ],
-    );
-    x * num / den
-}
-
-/// GELU: `x ndtr(x)`, by the error function as PyTorch computes it.
-#[inline(always)]
-pub fn gelu32(x: f32) -> f32 {
-    x * 0.5 * (1.0 + erf_quotient32(x * std::f32::consts::FRAC_1_SQRT_2))
-}
-
-#[inline(always)]
-pub fn gelu64(x: f64) -> f64 {
-    x * ndtr64(x)
-}
-
-/// The upper tail of the normal distribution for `t >= 0`: `u 2^(p(u) - t² log2(e) / 2)` with
-/// `u = 1 / (1 + t / 4)`, p being a Chebyshev fit.
-#[inline(always)]
-fn upper_tail32(t: f32) -> f32 {
-    const HALF_LOG2_E: f64 = 0.5 * std::f64::consts::LOG2_E;
-    const HIGH: f32 = HALF_LOG2_E as f32;
-    const LOW: f32 = (HALF_LOG2_E - HIGH as f64) as f32;
-    let t = if t > 14.5 { 14.5 } else { t };
-    let u = 1.0 / t.mul_add(0.25, 1.0);
-    let p = math32::horner(
-        u - 0.609_375,
-        [
-            2.743_004e-1,
-            -2.754_558_4e-1,
-            -4.368_749_4e-1,
-            3.128_172_2e-1,
-            5.429_389_6e-1,
-            -1.757_278e-1,
-            -7.072_137e-1,
-            -1.813_542_9e-1,
-            1.076_706_8,
-            2.560_835_7,
-            -2.137_835_5,
-        ],
-    );
-    let square = t * t;
-    let lost = t.mul_add(t, -square);
-    let k = math32::round_magic(square.mul_add(-HIGH, p));
-    let r = (-square).mul_add(HIGH, -k) + (-square).mul_add(LOW, (-lost).mul_add(HIGH, p));
-    math32::scale(u * math32::exp2_reduced(r), k)
-}
-
-#[inline(always)]
-pub fn ndtr32(x: f32) -> f32 {
-    let tail = upper_tail32(x.abs());
-    if x < 0.0 { tail } else { 1.0 - tail }
+fn normal_tail(t: f64) -> f64 {
+    // A quarter of the root of 1/2 in two parts.
+    const HIGH: f64 = 0.25 * FRAC_1_SQRT_2;
+    const LOW: f64 = 0.25 * -4.833_646_656_726_457e-17;
+    let t = if t > 39.0 { 39.0 } else { t };
+    let sum = t.mul_add(HIGH, 1.0);
+    let sum_lost = t.mul_add(LOW, t.mul_add(HIGH, 1.0 - sum));
+    let half = 0.5 * t * t;
+    let lost = (0.5 * t).mul_add(t, -half);
+    upper_tail((sum, sum_lost), (half, lost), -1.0)
 }
 
 #[inline(always)]
 pub fn ndtr64(x: f64) -> f64 {
-    0.5 * erfc(-x * FRAC_1_SQRT_2)
+    let tail = normal_tail(x.abs());
+    if x < 0.0 { tail } else { 1.0 - tail }
+}
+
+/// GELU: `x ndtr(x)`
+#[inline(always)]
+pub fn gelu64(x: f64) -> f64 {
+    let tail = normal_tail(x.abs());
+    let y = if x < 0.0 {
+        x * tail
+    } else {
+        (-x).mul_add(tail, x)
+    };
+    if x > 39.0 { x } else { y }
 }
 
 /// ln(ndtr(x))

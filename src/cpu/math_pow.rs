@@ -1,12 +1,21 @@
 //! Powers as C defines them: `2^(y log2 x)`, with the logarithm to more digits than the result has.
 
-use super::math64::{bound, horner, pow2, round_magic, scale, split};
+use super::math32;
+use super::math64::{bound, horner, polynomial, pow2, round_magic, scale, split, split_normal};
 
-/// log2(x) of a positive normal `x` to 35 bits: a minimax fit of `log2(1 + f) / f`.
+/// The exponent `k` of `x >= 0`, or log2(x) itself where it is infinite or NaN.
+#[inline(always)]
+fn edges(x: f64, k: f64) -> f64 {
+    let k = if x == 0.0 { f64::NEG_INFINITY } else { k };
+    if x < f64::INFINITY { k } else { x }
+}
+
+/// log2(x) of `x >= 0`, 0 or normal, to 35 bits: a minimax fit of `log2(1 + f) / f`.
 #[inline(always)]
 fn log2_wide(x: f64) -> f64 {
-    let (k, f) = split(x);
-    let p = horner(
+    let (k, f) = split_normal(x);
+    let k = edges(x, k);
+    let p = polynomial(
         f,
         [
             0.06831287598529351,
@@ -31,7 +40,7 @@ fn log2_wide(x: f64) -> f64 {
 #[inline(always)]
 fn exp2_wide(x: f64) -> f64 {
     let k = round_magic(x);
-    let p = horner(
+    let p = polynomial(
         x - k,
         [
             0.00015345741521978994,
@@ -56,14 +65,9 @@ macro_rules! power {
             let integral = y == y.trunc();
             let half = 0.5 * y;
             let odd = integral & (half != half.trunc());
-            let edge_base = (x == 0.0) | (a == $t::INFINITY);
-            let to_zero = (x == 0.0) ^ (y < 0.0);
-            let edge = if to_zero { 0.0 } else { $t::INFINITY };
-            let r = if edge_base { edge } else { r };
             let r = if odd { r.copysign(x) } else { r };
-            let undefined = (x < 0.0) & !integral & !edge_base;
+            let undefined = (x < 0.0) & (x > $t::NEG_INFINITY) & !integral;
             let r = if undefined { $t::NAN } else { r };
-            let r = if x.is_nan() | y.is_nan() { $t::NAN } else { r };
             if (y == 0.0) | (x == 1.0) { 1.0 } else { r }
         }
     };
@@ -74,11 +78,11 @@ power!(pow64 f64 raw64);
 #[inline(always)]
 fn raw32(a: f32, y: f32) -> f32 {
     // Infinite exponents stay apart from a base of 1, whose logarithm is 0.
-    let y = bound(f64::from(y), -1e300, 1e300);
-    exp2_wide(bound(y * log2_wide(f64::from(a)), -200.0, 200.0)) as f32
+    let y = math32::bound(y, f32::MIN, f32::MAX);
+    exp2_wide(bound(f64::from(y) * log2_wide(f64::from(a)), -200.0, 200.0)) as f32
 }
 
-/// log2(x) of a positive finite `x` as a sum of two doubles, to about 64 bits: `log2(m) = 2 atanh(s) / ln 2` with
+/// log2(x) of `x >= 0` as a sum of two doubles, to about 64 bits: `log2(m) = 2 atanh(s) / ln 2` with
 /// `s = (m - 1) / (m + 1)`, the series fitted from its third term on.
 #[inline(always)]
 fn log2_pair(x: f64) -> (f64, f64) {
@@ -86,6 +90,7 @@ fn log2_pair(x: f64) -> (f64, f64) {
     const SCALE: f64 = 2.8853900817779268;
     const SCALE_LOW: f64 = 4.0710547481862066e-17;
     let (k, f) = split(x);
+    let k = edges(x, k);
     let den = 2.0 + f;
     let den_low = f - (den - 2.0);
     let inverse = 1.0 / den;

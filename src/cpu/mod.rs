@@ -74,6 +74,7 @@ pub mod linalg_qr;
 mod linalg_reflect;
 pub mod masked;
 pub mod math32;
+mod math32_normal;
 pub mod math64;
 pub mod math64_inverse;
 pub mod math64_more;

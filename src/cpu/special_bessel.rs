@@ -1,7 +1,7 @@
 //! Bessel functions of order 0 and 1 and the Airy function: Cephes' rational approximations,
 //! as PyTorch uses them.
 
-use super::math64::exp;
+use super::math64::{self, bound, exp, expm1_reduced, reduce_ln2, scale};
 use super::special_bessel_tables::*;
 use std::f64::consts::{FRAC_PI_4, PI};
 
@@ -104,9 +104,74 @@ pub fn i0e(x: f64) -> f64 {
     if a <= 8.0 { near } else { far }
 }
 
+/// Chebyshev fits of `(i0(x) - 1) / (x²/4)` in `x²/4`, and of `i0(x) sqrt(x) exp(-x)` in `1 / x` from 8 on.
 #[inline(always)]
 pub fn i0(x: f64) -> f64 {
-    exp(x.abs()) * i0e(x)
+    let a = x.abs();
+    let half = 0.5 * x;
+    let z = half * half;
+    let lost = half.mul_add(half, -z);
+    let near = math64::horner(
+        z,
+        [
+            9.320957982657394e-25,
+            1.1140578626577648e-22,
+            2.6460556344031166e-20,
+            4.343826738538556e-18,
+            6.278265696233405e-16,
+            7.593825457868694e-14,
+            7.594076278142541e-12,
+            6.151186347213467e-10,
+            3.9367599270566226e-08,
+            1.9290123446740302e-06,
+            6.94444444461813e-05,
+            0.0017361111111093047,
+            0.02777777777777876,
+            0.24999999999999978,
+            1.0,
+        ],
+    );
+    let near = z.mul_add(near, 1.0);
+    // The logarithmic derivative is near 1 / sqrt(1 + z).
+    let near = near.mul_add(lost / (1.0 + z).sqrt(), near);
+    let far = math64::horner(
+        1.0 / a - 0.05859375,
+        [
+            -1.0032565482704416e+17,
+            3.7997173167104664e+16,
+            77350138275322.08,
+            -931601662798264.4,
+            26064866366387.71,
+            11073122859974.555,
+            -335620036257.3151,
+            -88433730865.19907,
+            1632425171.569501,
+            544550658.6167204,
+            4668239.669010977,
+            -2416946.605064527,
+            -140126.18831374063,
+            715.8063323657783,
+            638.7020165156215,
+            71.32577923646663,
+            7.98400344659055,
+            1.2365278836745521,
+            0.28000821746032256,
+            0.09147561988361112,
+            0.0441682910422101,
+            0.034345171663690055,
+            0.053498466078740155,
+            0.4019670043419655,
+        ],
+    );
+    // The quotient by the root, and what it and the root lost.
+    let root = a.sqrt();
+    let root_lost = (-root).mul_add(root, a) / (root + root);
+    let factor = far / root;
+    let lost = (-factor).mul_add(root_lost, (-factor).mul_add(root, far)) / root;
+    let (k, r) = reduce_ln2(bound(a, 0.0, 750.0), 0.0);
+    let p = expm1_reduced(r);
+    let far = scale(p.mul_add(factor, p.mul_add(lost, lost)) + factor, k);
+    if a <= 8.0 { near } else { far }
 }
 
 #[inline(always)]

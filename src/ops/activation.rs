@@ -91,7 +91,7 @@ pointwise! {
         E::select(x.le(E::lit(-3.0)), E::ZERO, E::select(x.lt(E::lit(3.0)), middle, g))
     }];
     /// The element times its sigmoid.
-    "nn.functional.silu(Tensor self) -> Tensor", FULL, keep Field "silu_cpu" (x) => x * x.sigmoid(),
+    "nn.functional.silu(Tensor self) -> Tensor", FULL, keep Field "silu_cpu" (x) => x.silu(),
     grad (g, x, y) as "SiluBackward0" => [g * silu_slope(x).conj()];
     /// The element times the tanh of its softplus.
     "nn.functional.mish(Tensor self) -> Tensor", FULL, keep Real "mish_cpu" (x) => x * log1p_exp(x).tanh(),
