@@ -65,7 +65,7 @@ FUNCTIONS = {
     "asinh": Function(torch.asinh, 0.6, 1.0, twin=np.arcsinh),
     "acosh": Function(torch.acosh, 0.6, 1.2, twin=np.arccosh),
     "atanh": Function(torch.atanh, 2.0, 1.5, twin=np.arctanh),
-    "erf": Function(torch.erf, 1.2, 1.2),
+    "erf": Function(torch.erf, 1.3, 1.2),
     "erfc": Function(torch.erfc, 1.8, 1.9),
     "erfinv": Function(torch.erfinv, 1.9, 1.9),
     "sigmoid": Function(torch.sigmoid, 1.8, 2.0, twin=sigmoid),
