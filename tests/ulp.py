@@ -46,9 +46,9 @@ def softplus(x: np.ndarray) -> np.ndarray:
 
 # Where NumPy lacks a function, the doubles are the package's own; against mpmath the bounds of float64 hold.
 FUNCTIONS = {
-    "exp": Function(torch.exp, 1.1, 1.1, twin=np.exp),
+    "exp": Function(torch.exp, 1.2, 1.1, twin=np.exp),
     "exp2": Function(torch.exp2, 1.1, 1.1, twin=np.exp2),
-    "expm1": Function(torch.expm1, 1.7, 1.7, twin=np.expm1),
+    "expm1": Function(torch.expm1, 1.8, 1.7, twin=np.expm1),
     "log": Function(torch.log, 1.0, 0.6, twin=np.log),
     "log2": Function(torch.log2, 1.5, 0.6, twin=np.log2),
     "log10": Function(torch.log10, 1.0, 0.6, twin=np.log10),
