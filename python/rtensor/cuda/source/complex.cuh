@@ -130,6 +130,7 @@ INLINE C atanh(C z) {
 INLINE C atan(C z) { return over_i(atanh(times_i(z))); }
 
 INLINE C sigmoid(C z) { return C(1) / (C(1) + exp(-z)); }
+INLINE C silu(C z) { return z * sigmoid(z); }
 INLINE C sinc(C z) {
     const C angle = scaled(z, PI);
     return z == C(0) ? C(1) : sin(angle) / angle;
@@ -173,8 +174,8 @@ template <typename R> INLINE Complex<R> lerp(Complex<R> a, Complex<R> b, Complex
     INLINE Complex<float> name(Complex<float> a, Complex<float> b) { return Complex<float>(name(C(a), C(b))); }
 NARROW(exp) NARROW(exp2) NARROW(expm1) NARROW(log) NARROW(log2) NARROW(log10) NARROW(log1p) NARROW(sqrt)
 NARROW(rsqrt) NARROW(reciprocal) NARROW(sin) NARROW(cos) NARROW(tan) NARROW(asin) NARROW(acos) NARROW(atan)
-NARROW(sinh) NARROW(cosh) NARROW(tanh) NARROW(asinh) NARROW(acosh) NARROW(atanh) NARROW(sigmoid) NARROW(sinc)
-NARROW(sgn) NARROW2(pow) NARROW2(logaddexp)
+NARROW(sinh) NARROW(cosh) NARROW(tanh) NARROW(asinh) NARROW(acosh) NARROW(atanh) NARROW(sigmoid) NARROW(silu)
+NARROW(sinc) NARROW(sgn) NARROW2(pow) NARROW2(logaddexp)
 #undef NARROW
 #undef NARROW2
 

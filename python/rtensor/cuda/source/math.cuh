@@ -91,6 +91,7 @@ template <typename T> INLINE T frac(T x) { return x - trunc(x); }
 constexpr double PI = 3.141592653589793238;
 
 template <typename T> INLINE T sigmoid(T x) { return T(1) / (T(1) + exp(-x)); }
+template <typename T> INLINE T silu(T x) { return x / (T(1) + exp(-x)); }
 INLINE float ndtr(float x) { return ::normcdff(x); }
 INLINE double ndtr(double x) { return ::normcdf(x); }
 template <typename T> INLINE T gelu_erf(T x) { return x * T(0.5) * (T(1) + erf(x * T(0.70710678118654752440))); }
