@@ -134,21 +134,39 @@ pub fn rsqrt(z: c128) -> c128 {
     reciprocal(sqrt(z))
 }
 
-/// Smith's division.
+/// Smith's division, free of branches.
+#[inline(always)]
 pub fn divide(a: c128, b: c128) -> c128 {
-    if b.re.abs() >= b.im.abs() {
-        if b.re == 0.0 && b.im == 0.0 {
-            return c(a.re / b.re.abs(), a.im / b.im.abs());
-        }
-        let ratio = b.im / b.re;
-        let scale = 1.0 / (b.re + b.im * ratio);
-        return c((a.re + a.im * ratio) * scale, (a.im - a.re * ratio) * scale);
-    }
-    let ratio = b.re / b.im;
-    let scale = 1.0 / (b.re * ratio + b.im);
-    c((a.re * ratio + a.im) * scale, (a.im * ratio - a.re) * scale)
+    let upright = b.re.abs() >= b.im.abs();
+    let (large, small) = if upright { (b.re, b.im) } else { (b.im, b.re) };
+    let ratio = small / large;
+    let scale = 1.0 / (large + small * ratio);
+    let re = if upright {
+        a.re + a.im * ratio
+    } else {
+        a.re * ratio + a.im
+    };
+    let im = if upright {
+        a.im - a.re * ratio
+    } else {
+        a.im * ratio - a.re
+    };
+    let nothing = (b.re == 0.0) & (b.im == 0.0);
+    c(
+        if nothing {
+            a.re * f64::INFINITY
+        } else {
+            re * scale
+        },
+        if nothing {
+            a.im * f64::INFINITY
+        } else {
+            im * scale
+        },
+    )
 }
 
+#[inline(always)]
 pub fn reciprocal(z: c128) -> c128 {
     divide(c(1.0, 0.0), z)
 }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use self::f16_runs::{narrow_run, widen_run};
+use super::bytes;
 use super::copy::Cast;
 use super::half_bits::{narrow_f16, widen_f16};
 use super::multiversion::multiversion;
@@ -176,10 +177,18 @@ unsafe fn copy<T: Copy>(rect: &Rect) {
             for row in 0..rect.rows {
                 let part = rect.part::<T, T>(row..row + 1, 0..rect.cols);
                 let bytes = rect.cols * size_of::<T>();
-                std::ptr::copy_nonoverlapping(part.source, part.target, bytes);
+                bytes::copy(part.source, part.target, bytes);
             }
         } else if row == 1 && step != 0 && target_step == 1 && rect.rows > 1 {
             transpose::rect::<T>(&rect);
+        } else if step == -1 && target_step == 1 {
+            for row in 0..rect.rows {
+                let last = rect
+                    .part::<T, T>(row..row + 1, rect.cols - 1..rect.cols)
+                    .source;
+                let target = rect.part::<T, T>(row..row + 1, 0..rect.cols).target;
+                bytes::reverse(last.cast::<T>(), target.cast(), rect.cols);
+            }
         } else if step == 0 && target_step == 1 {
             for row in 0..rect.rows {
                 let part = rect.part::<T, T>(row..row + 1, 0..rect.cols);

@@ -1,12 +1,12 @@
 //! Copies between strided tensors, with conversion of dtype and of lazy bits.
 
+use crate::Result;
 use crate::cpu::convert::{Convert, Rect, converter};
 use crate::cpu::half_bits::{narrow_bf16, narrow_f16, widen_bf16, widen_f16};
 use crate::cpu::iter::Plan;
 use crate::cpu::pool;
 use crate::cpu::stream::{self, Line};
-use crate::tensor::{Bool, DType, Element, Tensor, bf16, c64, c128, f16};
-use crate::{Result, dispatch};
+use crate::tensor::{Bool, DType, Tensor, bf16, c64, c128, f16};
 
 /// Conversion of an element, as a C cast does it.
 pub trait Cast<S>: Copy {
@@ -106,14 +106,18 @@ pub fn copy(target: &Tensor, source: &Tensor) -> Result<()> {
         source: source.data_ptr(),
         source_size: source.dtype().size(),
     };
+    let convert = converter(source.dtype(), target.dtype());
     if conj || neg {
-        dispatch!(all source.dtype(), S => {
-            let finish = converter(source.dtype(), target.dtype());
-            transformed(&plan, &sides, finish, |v: S| transform(v, conj, neg));
-        });
+        let signs = signs(source.dtype(), conj, neg);
+        transformed(
+            &plan,
+            &sides,
+            converter(source.dtype(), source.dtype()),
+            signs,
+            convert,
+        );
         return Ok(());
     }
-    let convert = converter(source.dtype(), target.dtype());
     let (size, steps) = plan.inner();
     if plan.dims.len() == 1 {
         let around = source.dtype() != target.dtype()
@@ -209,58 +213,49 @@ impl Sides {
     }
 }
 
-/// A copy that changes each element before its conversion, in blocks.
-fn transformed<S: Element>(
-    plan: &Plan<2>,
-    sides: &Sides,
-    finish: Convert,
-    change: impl Fn(S) -> S + Sync,
-) {
-    const BLOCK: usize = 256;
-    let (size, steps) = plan.inner();
-    let grain = (pool::grain::COPY / size as usize).max(1);
-    pool::parallel_for(plan.outer_count() as usize, grain, |range| {
-        let mut block = [S::zeroed(); BLOCK];
-        plan.for_each_outer(range.start as i64..range.end as i64, |[t, s]| {
-            for start in (0..size).step_by(BLOCK) {
-                let n = BLOCK.min((size - start) as usize);
-                let at = [t + start * steps[0], s + start * steps[1]];
-                let rect = sides.rect(plan, at, 1, n);
-                let source = rect.source.cast::<S>();
-                for (i, value) in block[..n].iter_mut().enumerate() {
-                    // SAFETY: the plan walks layouts that lie within their storages.
-                    let read = unsafe {
-                        source
-                            .wrapping_offset(i as isize * steps[1] as isize)
-                            .read()
-                    };
-                    *value = change(read);
-                }
-                let source = block.as_ptr().cast();
-                // SAFETY: as above; the block holds `n` elements.
-                unsafe { finish(&Rect::line(source, 1, rect.target, steps[0] as isize, n)) };
-            }
-        });
-    });
+/// The sign bits to turn in every sixteen bytes of elements, to carry out their lazy bits.
+fn signs(dtype: DType, conj: bool, neg: bool) -> u128 {
+    let part = dtype.to_real().size();
+    let imaginary = neg != (conj && dtype.is_complex());
+    (0..16 / part).fold(0, |signs, i| {
+        let turns = if dtype.is_complex() && i % 2 == 1 {
+            imaginary
+        } else {
+            neg
+        };
+        // The sign bit is the top one of each part (little-endian).
+        signs | u128::from(turns) << (8 * part * (i + 1) - 1)
+    })
 }
 
-/// Carries out the lazy bits of one element.
-fn transform<S: Element>(value: S, conj: bool, neg: bool) -> S {
-    let mut value = value;
-    let bytes = bytemuck::bytes_of_mut(&mut value);
-    let half = bytes.len() / 2;
-    match S::DTYPE {
-        DType::C64 | DType::C128 => {
-            // The sign bit is the top one of each part (little-endian).
-            bytes[half - 1] ^= if neg { 0x80 } else { 0 };
-            let last = bytes.len() - 1;
-            bytes[last] ^= if neg == conj { 0 } else { 0x80 };
+/// A copy that turns signs before its conversion, in blocks.
+fn transformed(plan: &Plan<2>, sides: &Sides, gather: Convert, signs: u128, finish: Convert) {
+    const BLOCK: usize = 256;
+    let (size, steps) = plan.inner();
+    let run = |[t, s]: [i64; 2], range: std::ops::Range<usize>| {
+        let mut block = [0_u128; BLOCK];
+        let within = block.as_mut_ptr().cast::<u8>();
+        for start in range.clone().step_by(BLOCK) {
+            let n = BLOCK.min(range.end - start);
+            let at = [t + start as i64 * steps[0], s + start as i64 * steps[1]];
+            let rect = sides.rect(plan, at, 1, n);
+            // SAFETY: the plan walks layouts that lie within their storages; the block holds `n` elements.
+            unsafe {
+                gather(&Rect::line(rect.source, steps[1] as isize, within, 1, n));
+                let words = (n * sides.source_size).div_ceil(size_of::<u128>());
+                for word in std::slice::from_raw_parts_mut(within.cast::<u128>(), words) {
+                    *word ^= signs;
+                }
+                finish(&Rect::line(within, 1, rect.target, steps[0] as isize, n));
+            }
         }
-        _ if neg => {
-            let last = bytes.len() - 1;
-            bytes[last] ^= 0x80;
-        }
-        _ => {}
+    };
+    let size = size as usize;
+    if plan.dims.len() == 1 {
+        return pool::parallel_for(size, pool::grain::COPY, |range| run([0, 0], range));
     }
-    value
+    let grain = (pool::grain::COPY / size).max(1);
+    pool::parallel_for(plan.outer_count() as usize, grain, |range| {
+        plan.for_each_outer(range.start as i64..range.end as i64, |at| run(at, 0..size));
+    });
 }

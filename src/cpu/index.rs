@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 
+use crate::cpu::bytes;
 use crate::cpu::iter::{Plan, for_each_offset};
 use crate::cpu::multiversion::multiversion;
 use crate::cpu::pool::{self, grain};
@@ -152,7 +153,7 @@ unsafe fn copy_rows<T: Copy>(b: &Block, out: *mut T, index: *const i64, source: 
         }
         let to = out.wrapping_offset(r as isize * b.outer[0] as isize);
         // SAFETY: promised by the caller of `gather`.
-        unsafe { std::ptr::copy_nonoverlapping(from(r), to, b.size) };
+        unsafe { bytes::copy(from(r), to, b.size) };
     }
 }
 

@@ -1,6 +1,7 @@
 //! Concatenation: rows of every part are copied next to each other.
 
 use crate::Result;
+use crate::cpu::bytes;
 use crate::cpu::pool::{self, grain};
 use crate::cpu::reduce::Pointer;
 use crate::tensor::Tensor;
@@ -49,7 +50,7 @@ fn join_plain(out: &Tensor, parts: &[Tensor], dim: usize, lengths: &[i64]) {
         // SAFETY: block `i` of the part is the bytes `at..at + bytes` of block `i` of the output.
         let copy = |i: usize, range: std::ops::Range<usize>| unsafe {
             let (to, from) = (&to, &from);
-            std::ptr::copy_nonoverlapping(
+            bytes::copy(
                 from.0.add(i * bytes + range.start),
                 to.0.add(i * row + at + range.start),
                 range.len(),

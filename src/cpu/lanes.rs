@@ -99,11 +99,19 @@ pub trait Ordered: Num {
     /// The larger; NaN if either is.
     #[inline(always)]
     fn maximum(self, other: Self) -> Self {
-        Self::select(self.gt(other) | self.is_nan(), self, other)
+        Self::select(
+            self.is_nan(),
+            self,
+            Self::select(self.gt(other), self, other),
+        )
     }
     #[inline(always)]
     fn minimum(self, other: Self) -> Self {
-        Self::select(self.lt(other) | self.is_nan(), self, other)
+        Self::select(
+            self.is_nan(),
+            self,
+            Self::select(self.lt(other), self, other),
+        )
     }
     /// The larger; the other one if either is NaN.
     #[inline(always)]

@@ -52,6 +52,7 @@ macro_rules! complex_lane {
                 value
             }
             field_functions!(complex_unary $t);
+            #[inline(always)]
             fn quotient(self, other: Self) -> Self {
                 narrow(functions::divide(widen(self), widen(other)))
             }
@@ -75,27 +76,33 @@ trait Wide: Copy {
 }
 
 impl Wide for c128 {
+    #[inline(always)]
     fn wide(self) -> c128 {
         self
     }
+    #[inline(always)]
     fn narrow(z: c128) -> Self {
         z
     }
 }
 
 impl Wide for c64 {
+    #[inline(always)]
     fn wide(self) -> c128 {
         Complex::new(f64::from(self.re), f64::from(self.im))
     }
+    #[inline(always)]
     fn narrow(z: c128) -> Self {
         Complex::new(z.re as f32, z.im as f32)
     }
 }
 
+#[inline(always)]
 fn widen<T: Wide>(z: T) -> c128 {
     z.wide()
 }
 
+#[inline(always)]
 fn narrow<T: Wide>(z: c128) -> T {
     T::narrow(z)
 }

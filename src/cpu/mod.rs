@@ -4,6 +4,7 @@ pub mod alloc;
 pub mod attention;
 mod bits;
 pub mod buffer;
+pub mod bytes;
 pub mod columns;
 pub mod complex;
 pub mod conv;

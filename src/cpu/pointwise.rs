@@ -68,7 +68,8 @@ multiversion! {
     }
 }
 
-/// Strip after strip; the last one is filled up with zeros.
+/// Strip after strip. The last one overlaps the one before it, or is filled up with zeros where there is none or where
+/// the results replace operands.
 #[inline(always)]
 unsafe fn strips<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: usize>(
     _: PhantomData<F>,
@@ -83,11 +84,14 @@ unsafe fn strips<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: us
     let mut pad = [[E::default(); STRIP]; N];
     let mut aside = Line([MaybeUninit::<F::Out>::uninit(); STRIP]);
     let output = ptr.cast::<F::Out>();
-    let mut done = 0;
+    let overlaps = n >= STRIP && are_apart(&inputs, output, n);
+    let mut next = 0;
     // SAFETY: the caller's operands have `n` elements each or a strip, the paddings a strip.
     unsafe {
-        while done < n {
-            let full = done + STRIP <= n;
+        while next < n {
+            let aligned = next + STRIP <= n;
+            let full = aligned || overlaps;
+            let done = if full { next.min(n - STRIP) } else { next };
             let mut at = [std::ptr::null(); N];
             for k in 0..N {
                 let (ptr, step) = inputs[k];
@@ -102,27 +106,39 @@ unsafe fn strips<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: us
                     at[k] = pad[k].as_ptr();
                 }
             }
+            let around = around && aligned;
             let to = if full && (F::SHORT || !around) {
                 output.add(done)
             } else {
                 aside.0.as_mut_ptr().cast()
             };
-            let stream = (full && around).then_some(level);
+            let stream = around.then_some(level);
             strip::<F, E, N, P>(at, to, params, stream.filter(|_| F::SHORT));
             if !F::SHORT && stream.is_some() {
                 let bytes = STRIP * size_of::<F::Out>();
                 stream::store()(aside.0.as_ptr().cast(), output.add(done).cast(), bytes);
             }
-            done += STRIP;
+            next += STRIP;
         }
-        let rest = n % STRIP;
-        let bytes = rest * size_of::<F::Out>();
-        std::ptr::copy_nonoverlapping(
-            aside.0.as_ptr().cast::<u8>(),
-            output.add(n - rest).cast(),
-            bytes,
-        );
+        if !overlaps {
+            let rest = n % STRIP;
+            let bytes = rest * size_of::<F::Out>();
+            std::ptr::copy_nonoverlapping(
+                aside.0.as_ptr().cast::<u8>(),
+                output.add(n - rest).cast(),
+                bytes,
+            );
+        }
     }
+}
+
+/// Do the results replace no operand?
+#[inline(always)]
+fn are_apart<E, T, const N: usize>(inputs: &[Lane<E>; N], output: *const T, n: usize) -> bool {
+    let end = output.wrapping_add(n).cast::<u8>();
+    inputs.iter().fold(true, |apart, &(ptr, step)| {
+        apart & (ptr.wrapping_add(n * step).cast() <= output.cast::<u8>() || end <= ptr.cast())
+    })
 }
 
 /// Element `i` of each operand; in a loop, because the library's `map` is inlined only across units.

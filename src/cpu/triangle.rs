@@ -1,5 +1,6 @@
 //! Triangles of matrices.
 
+use super::bytes;
 use super::iter::for_each_offset;
 use super::pool::{grain, parallel_for};
 use super::reduce::Pointer;
@@ -65,7 +66,7 @@ unsafe fn copy_row<T: Copy>(
                 columns.start as usize,
                 (columns.end - columns.start) as usize,
             );
-            std::ptr::copy_nonoverlapping(from.add(start), to.add(start), count);
+            bytes::copy(from.add(start), to.add(start), count);
         } else {
             for col in columns {
                 *to.offset((col * to_step) as isize) = *from.offset((col * from_step) as isize);

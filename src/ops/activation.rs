@@ -159,6 +159,10 @@ pointwise! {
         E::keep(low.lt(high) & x.lt(low), g),
         E::keep(x.gt(high) | high.lt(low), g),
     ];
+    /// `_clamp` of real floats where both bounds are numbers.
+    "_clamp_within(Tensor self, Scalar min, Scalar max) -> Tensor", 0, keep Ordered "clamp_scalar_cpu"
+    (x; low, high) => x.maximum(low).minimum(high),
+    grad (g, x, y; low, high) as "ClampBackward1" => [E::keep(x.ge(low) & x.le(high), g)];
     /// Elements of one tensor or another, as a condition says.
     "where(Tensor condition, Tensor|Scalar self, Tensor|Scalar other) -> Tensor", F | O, keep Num "where_cpu"
     (c, a, b) => E::select(c.ne(E::ZERO), a, b), untyped 1, check super::pointwise_checks::condition,

@@ -38,8 +38,21 @@ fn clamp(a: Args) -> Result<Outputs> {
         ),
         (false, true) => call!("clamp_min", x, low),
         (true, false) => call!("clamp_max", x, high),
+        (false, false) if is_float(x) && are_numbers(&[low, high]) => {
+            call!("_clamp_within", x, low, high)
+        }
         (false, false) => call!("_clamp", x, low, high),
     })
+}
+
+fn is_float(value: &Value) -> bool {
+    value.tensor().is_some_and(|t| t.dtype().is_float())
+}
+
+fn are_numbers(values: &[&Value]) -> bool {
+    values
+        .iter()
+        .all(|value| matches!(value, Value::Num(s) if !matches!(s, Scalar::Complex(_))))
 }
 
 /// Both operands in double precision.

@@ -302,21 +302,10 @@ fn cross_along(x: &Tensor, y: &Tensor, dim: i64) -> Result<Outputs> {
         x.shape().get(d).copied().unwrap_or(1),
         y.shape().get(d).copied().unwrap_or(1)
     );
-    let (x, y, d) = (Val::from(x), Val::from(y), d as i64);
-    let turn = |v: &Val, first: i64| {
-        let next =
-            [first, (first + 1) % 3, (first + 2) % 3].map(|i| Value::from(v.narrow(d, i, 1)));
-        let parts = next
-            .into_iter()
-            .map(Value::into_tensor)
-            .collect::<Result<Vec<_>>>();
-        Val(call!("cat", parts, d))
-    };
-    single(
-        turn(&x, 1)
-            .mul(turn(&y, 2))
-            .sub(turn(&x, 2).mul(turn(&y, 1))),
-    )
+    // Component i of `x y' - x' y`, where the prime stands for the next component, is the one after the next of the product.
+    let (x, y) = (Val::from(x), Val::from(y));
+    let next = |v: &Val| Val(call!("roll", v, [-1i64], [d as i64]));
+    single(next(&x.mul(next(&y)).sub(next(&x).mul(&y))))
 }
 
 fn cross(a: Args) -> Result<Outputs> {

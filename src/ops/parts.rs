@@ -9,10 +9,10 @@ use super::{
     Args, Body, EXACT, F, Grads, I, M, O, Out, Outs, STRIDED, Val, arg, kernel, out, rule,
 };
 use crate::autograd::Ctx;
-use crate::cpu::lanes::Field;
-use crate::cpu::pointwise::{Map, Run, run, run_plain};
+use crate::cpu::lanes::{Field, Real};
+use crate::cpu::pointwise::{Map, Run, run};
 use crate::cpu::pool::grain;
-use crate::tensor::{DType, Scalar, Tensor, c128};
+use crate::tensor::{DType, Scalar, Tensor, c64, c128};
 use crate::{Result, grads, ops, tree};
 
 struct Modulus;
@@ -25,18 +25,21 @@ macro_rules! of_parts {
     ($($r:ident)*) => { $(
         impl Map<Complex<$r>, 1, 0> for Modulus {
             type Out = $r;
+            #[inline(always)]
             fn at([z]: [Complex<$r>; 1], _: [Complex<$r>; 0]) -> $r {
-                z.re.hypot(z.im)
+                Real::hypot(z.re, z.im)
             }
         }
         impl Map<Complex<$r>, 1, 0> for Angle {
             type Out = $r;
+            #[inline(always)]
             fn at([z]: [Complex<$r>; 1], _: [Complex<$r>; 0]) -> $r {
-                z.im.atan2(z.re)
+                Real::atan2(z.im, z.re)
             }
         }
         impl Map<$r, 1, 0> for Angle {
             type Out = $r;
+            #[inline(always)]
             fn at([x]: [$r; 1], _: [$r; 0]) -> $r {
                 if x.is_nan() { x } else if x < 0.0 { std::$r::consts::PI } else { 0.0 }
             }
@@ -56,7 +59,15 @@ macro_rules! of_parts {
         }
         impl Map<$r, 2, 0> for FromPolar {
             type Out = Complex<$r>;
+            #[inline(always)]
             fn at([size, angle]: [$r; 2], _: [$r; 0]) -> Complex<$r> {
+                Complex::new(size * Field::cos(angle), size * Field::sin(angle))
+            }
+            #[inline(always)]
+            fn is_wild([_, angle]: [$r; 2]) -> bool {
+                angle.is_wild()
+            }
+            fn at_wild([size, angle]: [$r; 2], _: [$r; 0]) -> Complex<$r> {
                 Complex::new(size * angle.cos(), size * angle.sin())
             }
         }
@@ -74,8 +85,9 @@ macro_rules! with_complex {
     }};
 }
 
-const fn complex_loops<F: Map<c128, 1, 0>>(mut loops: Loops) -> Loops {
-    loops[2] = Some(run_plain::<F, c128, 1, 0> as Run);
+const fn complex_loops<F: Map<c64, 1, 0> + Map<c128, 1, 0>>(mut loops: Loops) -> Loops {
+    loops[2] = Some(run::<F, c128, 1, 0> as Run);
+    loops[8] = Some(run::<F, c64, 1, 0> as Run);
     loops
 }
 
@@ -86,6 +98,7 @@ where
     [
         Some(run::<F, f32, N, 0> as Run),
         Some(run::<F, f64, N, 0> as Run),
+        None,
         None,
         None,
         None,

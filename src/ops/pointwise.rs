@@ -13,8 +13,8 @@ use crate::tensor::{
 };
 use crate::{Result, backend, dispatch, fail};
 
-/// A formula's loops, by lane type: f32, f64, complex128, i64, i32, i16, i8, u8.
-pub type Loops = [Option<Run>; 8];
+/// A formula's loops, by lane type: f32, f64, complex128, i64, i32, i16, i8, u8, complex64.
+pub type Loops = [Option<Run>; 9];
 
 /// The loop for elements of a dtype, and the lane type in which it computes.
 pub(super) fn loop_for(loops: &Loops, dtype: DType) -> Option<(Run, DType)> {
@@ -25,6 +25,7 @@ pub(super) fn loop_for(loops: &Loops, dtype: DType) -> Option<(Run, DType)> {
         DType::I16 => pick(5, DType::I16),
         DType::I8 => pick(6, DType::I8),
         DType::U8 | DType::Bool => pick(7, DType::U8),
+        DType::C64 => pick(8, DType::C64),
         _ if dtype.is_float() => pick(0, DType::F32),
         _ => None,
     };

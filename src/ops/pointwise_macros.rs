@@ -149,22 +149,30 @@ macro_rules! formula {
         [
             $crate::formula!(@run $f, f32, $n, $p),
             $crate::formula!(@run $f, f64, $n, $p),
-            None, None, None, None, None, None,
+            None, None, None, None, None, None, None,
         ]
     };
     (@loops Wide $f:ty, $n:expr, $p:expr) => {
-        [None, $crate::formula!(@run $f, f64, $n, $p), None, None, None, None, None, None]
+        [None, $crate::formula!(@run $f, f64, $n, $p), None, None, None, None, None, None, None]
     };
     (@loops Rare $f:ty, $n:expr, $p:expr) => {
-        [None, $crate::formula!(@plain $f, f64, $n, $p), None, None, None, None, None, None]
+        [None, $crate::formula!(@plain $f, f64, $n, $p), None, None, None, None, None, None, None]
     };
-    (@loops Light $f:ty, $n:expr, $p:expr) => { $crate::formula!(@loops Field $f, $n, $p) };
+    (@loops Light $f:ty, $n:expr, $p:expr) => {
+        [
+            $crate::formula!(@run $f, f32, $n, $p),
+            $crate::formula!(@run $f, f64, $n, $p),
+            $crate::formula!(@run $f, $crate::tensor::c128, $n, $p),
+            None, None, None, None, None,
+            $crate::formula!(@run $f, $crate::tensor::c64, $n, $p),
+        ]
+    };
     (@loops Field $f:ty, $n:expr, $p:expr) => {
         [
             $crate::formula!(@run $f, f32, $n, $p),
             $crate::formula!(@run $f, f64, $n, $p),
             $crate::formula!(@plain $f, $crate::tensor::c128, $n, $p),
-            None, None, None, None, None,
+            None, None, None, None, None, None,
         ]
     };
     (@loops Int $f:ty, $n:expr, $p:expr) => {
@@ -175,13 +183,14 @@ macro_rules! formula {
             $crate::formula!(@run $f, std::num::Wrapping<i16>, $n, $p),
             $crate::formula!(@run $f, std::num::Wrapping<i8>, $n, $p),
             $crate::formula!(@run $f, std::num::Wrapping<u8>, $n, $p),
+            None,
         ]
     };
     (@loops Factored $f:ty, $n:expr, $p:expr) => {
         [
             None, None, None,
             $crate::formula!(@plain $f, std::num::Wrapping<i64>, $n, $p),
-            None, None, None, None,
+            None, None, None, None, None,
         ]
     };
     (@loops Ordered $f:ty, $n:expr, $p:expr) => {
@@ -194,6 +203,7 @@ macro_rules! formula {
             $crate::formula!(@run $f, std::num::Wrapping<i16>, $n, $p),
             $crate::formula!(@run $f, std::num::Wrapping<i8>, $n, $p),
             $crate::formula!(@run $f, std::num::Wrapping<u8>, $n, $p),
+            None,
         ]
     };
     (@loops Divided $f:ty, $n:expr, $p:expr) => {
@@ -206,18 +216,20 @@ macro_rules! formula {
             $crate::formula!(@run $f, std::num::Wrapping<i16>, $n, $p),
             $crate::formula!(@run $f, std::num::Wrapping<i8>, $n, $p),
             $crate::formula!(@run $f, std::num::Wrapping<u8>, $n, $p),
+            None,
         ]
     };
     (@loops Num $f:ty, $n:expr, $p:expr) => {
         [
             $crate::formula!(@run $f, f32, $n, $p),
             $crate::formula!(@run $f, f64, $n, $p),
-            $crate::formula!(@plain $f, $crate::tensor::c128, $n, $p),
+            $crate::formula!(@run $f, $crate::tensor::c128, $n, $p),
             $crate::formula!(@run $f, std::num::Wrapping<i64>, $n, $p),
             $crate::formula!(@run $f, std::num::Wrapping<i32>, $n, $p),
             $crate::formula!(@run $f, std::num::Wrapping<i16>, $n, $p),
             $crate::formula!(@run $f, std::num::Wrapping<i8>, $n, $p),
             $crate::formula!(@run $f, std::num::Wrapping<u8>, $n, $p),
+            $crate::formula!(@run $f, $crate::tensor::c64, $n, $p),
         ]
     };
     (@grad $this:ident $lanes:ident $trig:tt) => { None };

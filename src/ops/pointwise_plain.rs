@@ -40,6 +40,8 @@ impl<'a> Plain<'a> {
         match self.dtype {
             DType::F32 => loops[0],
             DType::F64 => loops[1],
+            DType::C64 => loops[8],
+            DType::C128 => loops[2],
             _ => None,
         }
     }

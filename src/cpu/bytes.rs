@@ -1,0 +1,92 @@
+//! Copies of contiguous bytes.
+
+use super::multiversion::multiversion;
+use super::stream::{Line, to_line};
+
+/// From here on `rep movsb`, which C libraries may use for longer copies, is many times slower where the target lies a
+/// few bytes further within its page than the source does; shorter copies are at the library's best.
+const LONG: usize = 2048;
+
+/// Copies `count` elements.
+///
+/// # Safety
+/// Both sides hold so many and do not overlap.
+#[inline]
+pub unsafe fn copy<T: Copy>(from: *const T, to: *mut T, count: usize) {
+    let bytes = count * size_of::<T>();
+    // SAFETY: the caller's promise.
+    unsafe {
+        if bytes < LONG {
+            std::ptr::copy_nonoverlapping(from, to, count);
+        } else {
+            lines(from.cast(), to.cast(), bytes);
+        }
+    }
+}
+
+multiversion! {
+    /// Copies a line at least, by stores that do not straddle lines: the first and the last line overlap their neighbours.
+    unsafe fn lines[](from: *const u8, to: *mut u8, bytes: usize) {
+        let head = to_line(to);
+        let last = bytes - 64;
+        // SAFETY: the caller's promise; all lines lie within `bytes`, those in between at multiples of their size.
+        unsafe {
+            let line = |at: usize| from.add(at).cast::<[u64; 8]>().read_unaligned();
+            to.cast::<[u64; 8]>().write_unaligned(line(0));
+            let mut at = head;
+            while at < last {
+                to.add(at).cast::<Line<[u64; 8]>>().write(Line(line(at)));
+                at += 64;
+            }
+            to.add(last).cast::<[u64; 8]>().write_unaligned(line(last));
+        }
+    }
+}
+
+multiversion! {
+    /// Copies `count` elements in reverse: the last of them at `from` comes first.
+    pub unsafe fn reverse[T: Copy](from: *const T, to: *mut T, count: usize) {
+        for i in 0..count {
+            // SAFETY: both sides hold so many.
+            unsafe { to.add(i).write_unaligned(from.add(count - 1 - i).read_unaligned()) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_arrives_and_no_other_is_touched() {
+        let source: Vec<u8> = (0..9000_u32).map(|i| (i * 7 % 251) as u8).collect();
+        for count in [0, 1, 63, 2047, 2048, 2049, 2111, 2112, 4096, 8191] {
+            for (start, shift) in [(0, 0), (0, 4), (3, 64), (61, 1), (128, 127)] {
+                let mut target = vec![255_u8; 9000];
+                // SAFETY: both vectors are long enough.
+                unsafe {
+                    copy(
+                        source.as_ptr().add(start),
+                        target.as_mut_ptr().add(shift),
+                        count,
+                    )
+                };
+                assert_eq!(target[shift..shift + count], source[start..start + count]);
+                let rest = target[..shift].iter().chain(&target[shift + count..]);
+                assert!(rest.copied().all(|byte| byte == 255));
+            }
+        }
+    }
+
+    #[test]
+    fn reversed_copies_are_reversed() {
+        let source: Vec<u16> = (0..100).collect();
+        for count in [0, 1, 15, 16, 33, 100] {
+            let mut target = vec![7_u16; 100];
+            // SAFETY: both vectors are long enough.
+            unsafe { reverse(source.as_ptr(), target.as_mut_ptr(), count) };
+            assert!(target[..count].iter().eq(source[..count].iter().rev()));
+            assert!(target[count..].iter().all(|&value| value == 7));
+        }
+    }
+}
