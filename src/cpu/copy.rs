@@ -1,5 +1,7 @@
 //! Copies between strided tensors, with conversion of dtype and of lazy bits.
 
+use std::mem::MaybeUninit;
+
 use crate::Result;
 use crate::cpu::convert::{Convert, Rect, converter};
 use crate::cpu::half_bits::{narrow_bf16, narrow_f16, widen_bf16, widen_f16};
@@ -109,13 +111,9 @@ pub fn copy(target: &Tensor, source: &Tensor) -> Result<()> {
     let convert = converter(source.dtype(), target.dtype());
     if conj || neg {
         let signs = signs(source.dtype(), conj, neg);
-        transformed(
-            &plan,
-            &sides,
-            converter(source.dtype(), source.dtype()),
-            signs,
-            convert,
-        );
+        let gather = converter(source.dtype(), source.dtype());
+        let finish = (source.dtype() != target.dtype()).then_some(convert);
+        transformed(&plan, &sides, gather, signs, finish);
         return Ok(());
     }
     let (size, steps) = plan.inner();
@@ -228,25 +226,39 @@ fn signs(dtype: DType, conj: bool, neg: bool) -> u128 {
     })
 }
 
-/// A copy that turns signs before its conversion, in blocks.
-fn transformed(plan: &Plan<2>, sides: &Sides, gather: Convert, signs: u128, finish: Convert) {
+/// A copy that turns signs before its conversion, if it has one, in blocks.
+fn transformed(
+    plan: &Plan<2>,
+    sides: &Sides,
+    gather: Convert,
+    signs: u128,
+    finish: Option<Convert>,
+) {
     const BLOCK: usize = 256;
     let (size, steps) = plan.inner();
+    let in_place = finish.is_none() && steps[0] == 1 && sides.source != sides.target.cast_const();
     let run = |[t, s]: [i64; 2], range: std::ops::Range<usize>| {
-        let mut block = [0_u128; BLOCK];
-        let within = block.as_mut_ptr().cast::<u8>();
+        let mut block = [MaybeUninit::<u128>::uninit(); BLOCK];
         for start in range.clone().step_by(BLOCK) {
             let n = BLOCK.min(range.end - start);
             let at = [t + start as i64 * steps[0], s + start as i64 * steps[1]];
             let rect = sides.rect(plan, at, 1, n);
+            let turned = if in_place {
+                rect.target
+            } else {
+                block.as_mut_ptr().cast()
+            };
             // SAFETY: the plan walks layouts that lie within their storages; the block holds `n` elements.
             unsafe {
-                gather(&Rect::line(rect.source, steps[1] as isize, within, 1, n));
-                let words = (n * sides.source_size).div_ceil(size_of::<u128>());
-                for word in std::slice::from_raw_parts_mut(within.cast::<u128>(), words) {
-                    *word ^= signs;
+                gather(&Rect::line(rect.source, steps[1] as isize, turned, 1, n));
+                turn_signs(
+                    std::slice::from_raw_parts_mut(turned, n * sides.source_size),
+                    signs,
+                );
+                if !in_place {
+                    let finish = finish.unwrap_or(gather);
+                    finish(&Rect::line(turned, 1, rect.target, steps[0] as isize, n));
                 }
-                finish(&Rect::line(within, 1, rect.target, steps[0] as isize, n));
             }
         }
     };
@@ -258,4 +270,19 @@ fn transformed(plan: &Plan<2>, sides: &Sides, gather: Convert, signs: u128, fini
     pool::parallel_for(plan.outer_count() as usize, grain, |range| {
         plan.for_each_outer(range.start as i64..range.end as i64, |at| run(at, 0..size));
     });
+}
+
+fn turn_signs(bytes: &mut [u8], signs: u128) {
+    let mut words = bytes.chunks_exact_mut(16);
+    for word in &mut words {
+        let mut turned = signs.to_ne_bytes();
+        turned
+            .iter_mut()
+            .zip(&*word)
+            .for_each(|(sign, byte)| *sign ^= byte);
+        word.copy_from_slice(&turned);
+    }
+    for (byte, sign) in words.into_remainder().iter_mut().zip(signs.to_ne_bytes()) {
+        *byte ^= sign;
+    }
 }

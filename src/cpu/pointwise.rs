@@ -68,8 +68,7 @@ multiversion! {
     }
 }
 
-/// Strip after strip. The last one overlaps the one before it, or is filled up with zeros where there is none or where
-/// the results replace operands.
+/// Strip after strip; the last one is filled up with zeros.
 #[inline(always)]
 unsafe fn strips<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: usize>(
     _: PhantomData<F>,
@@ -81,47 +80,44 @@ unsafe fn strips<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: us
 ) {
     // Long formulas keep one copy of their loop: theirs go around by way of `aside`.
     let around = if F::SHORT { around } else { black_box(around) };
-    let mut pad = [[E::default(); STRIP]; N];
+    let mut pad = [[MaybeUninit::<E>::uninit(); STRIP]; N];
     let mut aside = Line([MaybeUninit::<F::Out>::uninit(); STRIP]);
     let output = ptr.cast::<F::Out>();
-    let overlaps = n >= STRIP && are_apart(&inputs, output, n);
-    let mut next = 0;
+    let mut done = 0;
     // SAFETY: the caller's operands have `n` elements each or a strip, the paddings a strip.
     unsafe {
-        while next < n {
-            let aligned = next + STRIP <= n;
-            let full = aligned || overlaps;
-            let done = if full { next.min(n - STRIP) } else { next };
+        while done < n {
+            let full = done + STRIP <= n;
             let mut at = [std::ptr::null(); N];
             for k in 0..N {
                 let (ptr, step) = inputs[k];
                 at[k] = ptr.add(done * step);
                 if !full && step != 0 {
                     let bytes = (n - done) * size_of::<E>();
+                    pad[k] = [MaybeUninit::new(E::default()); STRIP];
                     std::ptr::copy_nonoverlapping(
                         at[k].cast::<u8>(),
                         pad[k].as_mut_ptr().cast(),
                         bytes,
                     );
-                    at[k] = pad[k].as_ptr();
+                    at[k] = pad[k].as_ptr().cast();
                 }
             }
-            let around = around && aligned;
             let to = if full && (F::SHORT || !around) {
                 output.add(done)
             } else {
                 aside.0.as_mut_ptr().cast()
             };
-            let stream = around.then_some(level);
+            let stream = (full && around).then_some(level);
             strip::<F, E, N, P>(at, to, params, stream.filter(|_| F::SHORT));
             if !F::SHORT && stream.is_some() {
                 let bytes = STRIP * size_of::<F::Out>();
                 stream::store()(aside.0.as_ptr().cast(), output.add(done).cast(), bytes);
             }
-            next += STRIP;
+            done += STRIP;
         }
-        if !overlaps {
-            let rest = n % STRIP;
+        let rest = n % STRIP;
+        if rest > 0 {
             let bytes = rest * size_of::<F::Out>();
             std::ptr::copy_nonoverlapping(
                 aside.0.as_ptr().cast::<u8>(),
@@ -130,15 +126,6 @@ unsafe fn strips<F: Map<E, N, P>, E: Copy + Default, const N: usize, const P: us
             );
         }
     }
-}
-
-/// Do the results replace no operand?
-#[inline(always)]
-fn are_apart<E, T, const N: usize>(inputs: &[Lane<E>; N], output: *const T, n: usize) -> bool {
-    let end = output.wrapping_add(n).cast::<u8>();
-    inputs.iter().fold(true, |apart, &(ptr, step)| {
-        apart & (ptr.wrapping_add(n * step).cast() <= output.cast::<u8>() || end <= ptr.cast())
-    })
 }
 
 /// Element `i` of each operand; in a loop, because the library's `map` is inlined only across units.
