@@ -45,6 +45,9 @@ multiversion! {
 
 multiversion! {
     /// Copies `count` elements in reverse: the last of them at `from` comes first.
+    ///
+    /// # Safety
+    /// As for [`copy`].
     pub unsafe fn reverse[T: Copy](from: *const T, to: *mut T, count: usize) {
         for i in 0..count {
             // SAFETY: both sides hold so many.
@@ -65,12 +68,9 @@ mod tests {
                 let mut target = vec![255_u8; 9000];
                 // SAFETY: both vectors are long enough.
                 unsafe {
-                    copy(
-                        source.as_ptr().add(start),
-                        target.as_mut_ptr().add(shift),
-                        count,
-                    )
-                };
+                    let (from, to) = (source.as_ptr(), target.as_mut_ptr());
+                    copy(from.add(start), to.add(shift), count);
+                }
                 assert_eq!(target[shift..shift + count], source[start..start + count]);
                 let rest = target[..shift].iter().chain(&target[shift + count..]);
                 assert!(rest.copied().all(|byte| byte == 255));
