@@ -1,5 +1,6 @@
 //! Sequences: elements computed from their index.
 
+use super::multiversion::multiversion;
 use super::{copy, pool};
 use crate::tensor::{DType, Element, FromScalar, Scalar, Tensor, c128};
 use crate::{Result, dispatch};
@@ -8,19 +9,29 @@ struct Target<T>(*mut T);
 // SAFETY: tasks write disjoint elements through it.
 unsafe impl<T> Sync for Target<T> {}
 
+multiversion! {
+    unsafe fn write[T, F: Fn(i64) -> T](to: *mut T, from: i64, count: usize, f: &F) {
+        for i in 0..count {
+            // SAFETY: the caller passes room for `count` elements.
+            unsafe { to.add(i).write(f(from + i as i64)) };
+        }
+    }
+}
+
 /// Writes `f(i)` to element `i` of a fresh contiguous CPU tensor of type `T`.
-fn sequence<T: Element>(out: &Tensor, f: &(dyn Fn(i64) -> T + Sync)) {
+fn sequence<T: Element>(out: &Tensor, f: impl Fn(i64) -> T + Sync) {
     let target = &Target(out.ptr::<T>());
     pool::parallel_for(out.numel() as usize, pool::grain::COPY, |range| {
-        for i in range {
-            // SAFETY: `i` is below the number of elements, and ranges of tasks are disjoint.
-            unsafe { *target.0.add(i) = f(i as i64) };
+        // SAFETY: ranges of tasks are disjoint and lie within the tensor.
+        unsafe {
+            let to = target.0.add(range.start);
+            write(to, range.start as i64, range.len(), &f);
         }
     });
 }
 
 /// As `sequence`, converted where the tensor has another dtype: few types have to be compiled.
-fn converted<T: Element>(out: &Tensor, f: &(dyn Fn(i64) -> T + Sync)) -> Result<()> {
+fn converted<T: Element>(out: &Tensor, f: impl Fn(i64) -> T + Sync) -> Result<()> {
     if out.dtype() == T::DTYPE {
         sequence(out, f);
         return Ok(());
@@ -34,16 +45,22 @@ fn converted<T: Element>(out: &Tensor, f: &(dyn Fn(i64) -> T + Sync)) -> Result<
 pub fn arange(out: &Tensor, start: Scalar, step: Scalar) -> Result<()> {
     let (first, by) = (start.to_f64(), step.to_f64());
     match out.dtype() {
-        DType::F64 | DType::F32 => converted(out, &|i| first + by * i as f64),
+        DType::F64 => sequence(out, |i| first + by * i as f64),
+        DType::F32 => sequence(out, |i| (first + by * i as f64) as f32),
         DType::F16 | DType::BF16 => {
             let (first, by) = (first as f32, by as f32);
-            converted(out, &|i| by.mul_add(i as f32, first))
+            return converted(out, |i| by.mul_add(i as f32, first));
         }
-        _ => {
+        dtype => {
             let (first, by) = (start.to_i64(), step.to_i64());
-            converted(out, &|i| first.wrapping_add(by.wrapping_mul(i)))
+            return dispatch!(int dtype, T => {
+                let (first, by) = (first as T, by as T);
+                sequence(out, |i| first.wrapping_add(by.wrapping_mul(i as T)));
+                Ok(())
+            }, else converted(out, |i| first.wrapping_add(by.wrapping_mul(i))));
         }
     }
+    Ok(())
 }
 
 /// The value that a dtype stores for a number, as f64.
@@ -85,15 +102,15 @@ fn spaced_complex(start: Scalar, end: Scalar, steps: i64) -> impl Fn(i64) -> c12
 pub fn linspace(out: &Tensor, start: Scalar, end: Scalar) -> Result<()> {
     let (steps, dtype) = (out.numel(), out.dtype());
     if dtype.is_complex() {
-        return converted(out, &spaced_complex(start, end, steps));
+        return converted(out, spaced_complex(start, end, steps));
     }
     let (a, b) = (stored(dtype, start.to_f64()), stored(dtype, end.to_f64()));
     if dtype == DType::F64 || !dtype.is_float() {
-        return converted(out, &spaced(a, b, steps));
+        return converted(out, spaced(a, b, steps));
     }
     let (a, b, last, half) = (a as f32, b as f32, steps - 1, steps / 2);
     let step = (b - a) / last as f32;
-    converted(out, &move |i| {
+    converted(out, move |i| {
         if i < half {
             step.mul_add(i as f32, a)
         } else {
@@ -107,14 +124,14 @@ pub fn logspace(out: &Tensor, start: Scalar, end: Scalar, base: f64) -> Result<(
     let (steps, dtype) = (out.numel(), out.dtype());
     if dtype.is_complex() {
         let exponent = spaced_complex(start, end, steps);
-        return converted(out, &move |i| c128::new(base, 0.0).powc(exponent(i)));
+        return converted(out, move |i| c128::new(base, 0.0).powc(exponent(i)));
     }
     let exponent = spaced(
         stored(dtype, start.to_f64()),
         stored(dtype, end.to_f64()),
         steps,
     );
-    converted(out, &move |i| base.powf(exponent(i)))
+    converted(out, move |i| base.powf(exponent(i)))
 }
 
 /// Writes the row and column of each element that `columns` names in a range of rows.
