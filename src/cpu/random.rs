@@ -77,7 +77,15 @@ impl Generator {
     }
 
     /// Two words, the first one high.
+    #[inline]
     pub fn next_u64(&mut self) -> u64 {
+        if self.left > 2
+            && let [high, low, ..] = self.words[self.next..]
+        {
+            self.next += 2;
+            self.left -= 2;
+            return u64::from(high) << 32 | u64::from(low);
+        }
         let high = u64::from(self.next_u32());
         high << 32 | u64::from(self.next_u32())
     }

@@ -3,10 +3,11 @@
 //! Integers are drawn as i64 and most floats as f64, whatever they are stored as: PyTorch, too, computes them
 //! wide and rounds once, and so few types have to be compiled.
 
-use super::math64::log1p;
+use super::math64::{log, log1p, tan};
+use super::multiversion::multiversion;
 use super::random::{Generator, unit_f32, unit_f64};
 use super::random_normal::{self, BLOCK, NormalBlock};
-use crate::tensor::DType;
+use crate::tensor::{DType, Element};
 
 /// From this range on integers are drawn from 64 bits, so that `%` stays within 5 % of uniform.
 const WIDE_RANGE: u64 = 1 << 28;
@@ -103,24 +104,78 @@ pub fn bernoulli<T: Copy + From<u8>>(generator: &mut Generator, out: &mut [T], p
     generator.map_u64(out, |w| T::from(u8::from(unit_f64(w) < p)));
 }
 
-/// Ones with the probability that `p` has for each element, drawn in double precision.
-pub fn bernoulli_each_f64(generator: &mut Generator, out: &mut [i64], p: &[f64]) {
-    for (o, &p) in out.iter_mut().zip(p) {
-        *o = i64::from(generator.uniform_f64() < p);
+/// A type in which probabilities are compared with uniform samples.
+pub trait Probability: Element + PartialOrd {
+    const ZERO: Self;
+    const ONE: Self;
+    fn uniform(generator: &mut Generator, out: &mut [Self]);
+}
+
+/// One word per element.
+impl Probability for f32 {
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+    fn uniform(generator: &mut Generator, out: &mut [f32]) {
+        generator.map_u32(out, unit_f32);
     }
 }
 
-/// The same in single precision, which takes one word per element instead of two.
-pub fn bernoulli_each_f32(generator: &mut Generator, out: &mut [i64], p: &[f64]) {
-    for (o, &p) in out.iter_mut().zip(p) {
-        *o = i64::from(f64::from(generator.uniform_f32()) < p);
+/// Two words per element.
+impl Probability for f64 {
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+    fn uniform(generator: &mut Generator, out: &mut [f64]) {
+        generator.map_u64(out, unit_f64);
+    }
+}
+
+/// Elements whose samples are drawn before they are compared.
+const STRIP: usize = 512;
+
+/// Are these probabilities?
+#[must_use]
+pub fn are_probabilities<P: Probability>(p: &[P]) -> bool {
+    // SAFETY: the count is that of a slice.
+    p.chunks(STRIP)
+        .all(|p| unsafe { inside(p.as_ptr(), p.len()) })
+}
+
+/// Ones with the probability that `p` has for each element, else zeros.
+pub fn bernoulli_each<T: From<u8>, P: Probability>(
+    generator: &mut Generator,
+    out: &mut [T],
+    p: &[P],
+) {
+    let mut drawn = [P::ZERO; STRIP];
+    for (out, p) in out.chunks_mut(STRIP).zip(p.chunks(STRIP)) {
+        let drawn = &mut drawn[..out.len()];
+        P::uniform(generator, drawn);
+        // SAFETY: the three have the same length.
+        unsafe { compare(drawn.as_ptr(), p.as_ptr(), out.as_mut_ptr(), out.len()) };
+    }
+}
+
+multiversion! {
+    unsafe fn inside[P: Probability](p: *const P, count: usize) -> bool {
+        // SAFETY: the caller passes `count` of them.
+        let at = |i| unsafe { *p.add(i) };
+        (0..count).fold(true, |all, i| all & (at(i) >= P::ZERO) & (at(i) <= P::ONE))
+    }
+}
+
+multiversion! {
+    unsafe fn compare[T: From<u8>, P: Probability](drawn: *const P, p: *const P, out: *mut T, count: usize) {
+        for i in 0..count {
+            // SAFETY: the caller passes `count` of each.
+            unsafe { out.add(i).write(T::from(u8::from(*drawn.add(i) < *p.add(i)))) };
+        }
     }
 }
 
 /// The number of trials up to the first success.
 pub fn geometric(generator: &mut Generator, out: &mut [f64], p: f64) {
     let log_failure = (-p).ln_1p();
-    out.fill_with(|| (generator.uniform_f64().ln() / log_failure).ceil());
+    generator.map_u64(out, |w| (log(unit_f64(w)) / log_failure).ceil());
 }
 
 /// With `exact`, to the last bit of a double; else to what any narrower type keeps.
@@ -133,9 +188,12 @@ pub fn exponential(generator: &mut Generator, out: &mut [f64], lambda: f64, exac
     }
 }
 
-pub fn cauchy(generator: &mut Generator, out: &mut [f64], median: f64, sigma: f64) {
-    out.fill_with(|| {
-        let tangent = (std::f64::consts::PI * (generator.uniform_f64() - 0.5)).tan();
-        sigma.mul_add(tangent, median)
-    });
+/// With `exact`, to the last bit of a double; else to what any narrower type keeps.
+pub fn cauchy(generator: &mut Generator, out: &mut [f64], median: f64, sigma: f64, exact: bool) {
+    let angle = |w| std::f64::consts::PI * (unit_f64(w) - 0.5);
+    if exact {
+        generator.map_u64(out, |w| sigma.mul_add(angle(w).tan(), median));
+    } else {
+        generator.map_u64(out, |w| sigma.mul_add(tan(angle(w)), median));
+    }
 }

@@ -2,10 +2,12 @@
 
 use super::Args;
 use super::memory_format::{empty_laid_out, format_strides};
+use super::norm::wide;
 use super::options::largest;
 use super::random::with_generator;
 use crate::cpu::fill::in_memory_order;
 use crate::cpu::random::Generator;
+use crate::cpu::random_fill::Probability;
 use crate::cpu::{copy, random_fill as fills, random_reject};
 use crate::tensor::{DType, Device, Element, Layout, Lazy, Tensor, bf16, f16};
 use crate::{Result, ensure, fail, inplace};
@@ -195,8 +197,9 @@ pub(super) fn run_cauchy(args: Args, outs: &[Tensor]) -> Result<()> {
         "cauchy_ expects sigma > 0.0, but found sigma={sigma}"
     );
     check_continuous("Cauchy", outs[0].dtype())?;
+    let exact = outs[0].dtype() == DType::F64;
     draw_as(&outs[0], args, 3, &mut |g, out| {
-        fills::cauchy(g, out, median, sigma);
+        fills::cauchy(g, out, median, sigma, exact);
     })
 }
 
@@ -268,20 +271,32 @@ fn check_real(target: &Tensor, kernel: &str) -> Result<()> {
 pub(super) fn bernoulli_each(target: &Tensor, p: &Tensor, args: Args, at: usize) -> Result<()> {
     check_float(p, "bernoulli_tensor_cpu_p_")?;
     check_real(target, "bernoulli_tensor_cpu_self_")?;
-    let wide = p
-        .alias(p.layout().expand(target.shape())?)?
-        .to_vec::<f64>()?;
+    match p.dtype() {
+        DType::F64 => bernoulli_in::<f64>(target, p, args, at),
+        _ => bernoulli_in::<f32>(target, p, args, at),
+    }
+}
+
+/// The same in row-major order, whatever the layouts, with samples of type `P`.
+fn bernoulli_in<P: Probability>(target: &Tensor, p: &Tensor, args: Args, at: usize) -> Result<()> {
+    let row_major = wide::<P>(&p.alias(p.layout().expand(target.shape())?)?)?;
+    let p = row_major.as_slice::<P>()?;
     ensure!(
-        wide.iter().all(|p| (0.0..=1.0).contains(p)),
+        fills::are_probabilities(p),
         Runtime,
         "Expected p_in >= 0 && p_in <= 1 to be true, but got false."
     );
-    let mut drawn = vec![0; wide.len()];
-    with_generator(args, at, |g| match p.dtype() {
-        DType::F64 => fills::bernoulli_each_f64(g, &mut drawn, &wide),
-        _ => fills::bernoulli_each_f32(g, &mut drawn, &wide),
+    let apart = !row_major.shares_storage(target);
+    if apart && target.dtype() == DType::F32 && target.is_contiguous() {
+        return draw_as::<f32>(target, args, at, &mut |g, out| {
+            fills::bernoulli_each(g, out, p);
+        });
+    }
+    let drawn = Tensor::empty(target.shape(), DType::U8)?;
+    draw_as::<u8>(&drawn, args, at, &mut |g, out| {
+        fills::bernoulli_each(g, out, p);
     })?;
-    copy::copy(target, &Tensor::from_slice(&drawn, target.shape())?)
+    copy::copy(target, &drawn)
 }
 
 /// Samples of a distribution whose parameters differ from element to element, in row-major order.
@@ -296,26 +311,31 @@ pub(super) fn each(
     check_float(target, "random_each_cpu")?;
     let columns = parameters
         .iter()
-        .map(|t| t.alias(t.layout().expand(target.shape())?)?.to_vec::<f64>())
+        .map(|t| wide::<f64>(&t.alias(t.layout().expand(target.shape())?)?))
+        .collect::<Result<Vec<_>>>()?;
+    let columns = columns
+        .iter()
+        .map(Tensor::as_slice::<f64>)
         .collect::<Result<Vec<_>>>()?;
     let mut values = vec![0.0; columns.len()];
-    let drawn: Vec<f64> = with_generator(args, at, |g| {
-        let sample = |i: usize| {
-            values
-                .iter_mut()
-                .zip(&columns)
-                .for_each(|(v, column)| *v = column[i]);
-            draw(g, &values)
-        };
-        (0..target.numel() as usize).map(sample).collect()
+    let drawn = Tensor::empty(target.shape(), DType::F64)?;
+    draw_as::<f64>(&drawn, args, at, &mut |g, out| {
+        for (i, sample) in out.iter_mut().enumerate() {
+            let parameters = values.iter_mut().zip(&columns);
+            parameters.for_each(|(value, column)| *value = column[i]);
+            *sample = draw(g, &values);
+        }
     })?;
-    copy::copy(target, &Tensor::from_slice(&drawn, target.shape())?)
+    copy::copy(target, &drawn)
 }
 
 pub(super) fn run_poisson(args: Args, outs: &[Tensor]) -> Result<()> {
     let rate = args.t(0)?;
     ensure!(
-        !rate.to_vec::<f64>()?.iter().any(|&r| r < 0.0),
+        !wide::<f64>(rate)?
+            .as_slice::<f64>()?
+            .iter()
+            .any(|&r| r < 0.0),
         Runtime,
         "invalid Poisson rate, expected rate to be non-negative"
     );
