@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::multiversion::multiversion;
 use super::number::Ordered;
 use super::pool::{grain, parallel_for};
 use super::reduce::Pointer;
@@ -39,6 +40,37 @@ pub unsafe fn extreme_scan<T: Ordered>(
     );
 }
 
+/// Elements of which one test tells that none takes over.
+const BLOCK: usize = 32;
+
+multiversion! {
+/// A dense line to dense results.
+unsafe fn scan_dense[T: Ordered, F: Fn(T, T) -> bool](src: *const T, n: usize, values: *mut T, indices: *mut i64, takes_over: F) {
+    // SAFETY: the caller passes `n` elements of each.
+    unsafe {
+        let (mut best, mut index) = (*src, 0);
+        for start in (0..n).step_by(BLOCK) {
+            let end = n.min(start + BLOCK);
+            let any = |hit, i| hit | takes_over(*src.add(start + i), best);
+            if end - start == BLOCK && !(0..BLOCK).fold(false, any) {
+                for i in start..start + BLOCK {
+                    *values.add(i) = best;
+                    *indices.add(i) = index;
+                }
+                continue;
+            }
+            for i in start..end {
+                if i == 0 || takes_over(*src.add(i), best) {
+                    (best, index) = (*src.add(i), i as i64);
+                }
+                *values.add(i) = best;
+                *indices.add(i) = index;
+            }
+        }
+    }
+}
+}
+
 /// Lines that are neighbours in memory advance together, others one by one.
 unsafe fn scan_lines<T: Ordered, const MAX: bool>(
     src: *const T,
@@ -67,6 +99,11 @@ unsafe fn scan_lines<T: Ordered, const MAX: bool>(
                 values.offset(walk.output),
                 indices.offset(walk.output),
             );
+            if width == 1 && lines.stride == 1 && lines.out == 1 {
+                scan_dense(src, lines.size, values, indices, takes_over::<T, MAX>);
+                next += 1;
+                continue;
+            }
             let mut best = [(*src, 0i64); COLUMNS];
             for i in 0..lines.size as isize {
                 for (c, best) in best[..width].iter_mut().enumerate() {
