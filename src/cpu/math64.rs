@@ -141,7 +141,12 @@ pub(super) fn split_normal(x: f64) -> (f64, f64) {
 /// `(f²/2, ln(1 + f) - f + f²/2)` of fdlibm's log.
 #[inline(always)]
 fn log_tail(f: f64) -> (f64, f64) {
-    let s = f / (2.0 + f);
+    log_tail_by(f, f / (2.0 + f))
+}
+
+/// The same, given `f / (2 + f)`.
+#[inline(always)]
+fn log_tail_by(f: f64, s: f64) -> (f64, f64) {
     let half_square = 0.5 * f * f;
     let z = s * s;
     let r = z * horner(
@@ -172,6 +177,19 @@ pub fn log(x: f64) -> f64 {
     let (k, f) = split(x);
     let (half_square, tail) = log_tail(f);
     log_edges(x, k * LN2_HI - ((half_square - (tail + k * LN2_LO)) - f))
+}
+
+/// Logarithms of two positive numbers, neither subnormal nor infinite, by one division.
+#[inline(always)]
+pub(super) fn log_pair(x: f64, y: f64) -> (f64, f64) {
+    let ((j, f), (k, g)) = (split_normal(x), split_normal(y));
+    let inverse = 1.0 / ((2.0 + f) * (2.0 + g));
+    let one = |k: f64, f: f64, s: f64| {
+        let (half_square, tail) = log_tail_by(f, s);
+        k * LN2_HI - ((half_square - (tail + k * LN2_LO)) - f)
+    };
+    let (s, t) = (f * (2.0 + g) * inverse, g * (2.0 + f) * inverse);
+    (one(j, f, s), one(k, g, t))
 }
 
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use super::math64::{log, sin};
+use super::math64::{horner, log_pair};
 
 /// ln(sqrt(2 pi))
 const HALF_LOG_TAU: f64 = 0.918_938_533_204_672_8;
@@ -18,36 +18,55 @@ const STIRLING: [f64; 6] = [
     1.0 / 12.0,
 ];
 
-/// ln|gamma(x)| for x >= 1/2, by Stirling's series.
+/// The sine of `pi t` for |t| <= 1/2, by its power series.
 #[inline(always)]
-fn positive(x: f64) -> f64 {
-    let small = x < SHIFT;
-    let mut product = 1.0;
-    for step in 0..SHIFT as i32 {
-        product *= if small { x + f64::from(step) } else { 1.0 };
-    }
-    let z = if small { x + SHIFT } else { x };
-    let inverse = 1.0 / z;
-    let square = inverse * inverse;
-    let series = STIRLING
-        .iter()
-        .fold(0.0, |sum, coefficient| sum * square + coefficient);
-    (z - 0.5) * log(z) - z + (HALF_LOG_TAU + series * inverse) - log(product)
+fn sin_pi(t: f64) -> f64 {
+    let z = PI * t;
+    let square = z * z;
+    let series = horner(
+        square,
+        [
+            -1.0 / 121_645_100_408_832_000.0,
+            1.0 / 355_687_428_096_000.0,
+            -1.0 / 1_307_674_368_000.0,
+            1.0 / 6_227_020_800.0,
+            -1.0 / 39_916_800.0,
+            1.0 / 362_880.0,
+            -1.0 / 5040.0,
+            1.0 / 120.0,
+            -1.0 / 6.0,
+        ],
+    );
+    (z * square).mul_add(series, z)
 }
 
-/// ln|gamma(x)|; arguments below 1/2 are reflected.
+/// ln|gamma(x)| by Stirling's series; arguments below 1/2 are reflected, small ones shifted.
 #[inline(always)]
 pub fn lgamma32(x: f32) -> f32 {
     let x = f64::from(x);
     let reflected = x < 0.5;
-    let size = positive(if reflected { 1.0 - x } else { x });
-    let sine = sin(PI * (x - x.round_ties_even()));
+    let y = if reflected { 1.0 - x } else { x };
+    let sine = sin_pi(x - x.round_ties_even()).abs();
+    let sine = if reflected { sine } else { 1.0 };
+    let small = y < SHIFT;
+    // y (y + 1) ... (y + 7), by factors from both ends.
+    let ends = y * (y + 7.0);
+    let shifted = (ends * (ends + 6.0)) * ((ends + 10.0) * (ends + 12.0));
+    let product = if small { shifted } else { 1.0 };
+    let z = if small { y + SHIFT } else { y };
+    // One division serves 1 / z and pi / sine.
+    let inverse = 1.0 / (z * sine);
+    let (mirror, inverse) = (inverse * z * PI, inverse * sine);
+    let lost = if reflected { mirror * product } else { product };
+    let (log_z, log_lost) = log_pair(z, lost);
+    let series = horner(inverse * inverse, STIRLING);
+    let sum = (z - 0.5).mul_add(log_z, series.mul_add(inverse, HALF_LOG_TAU - z));
     let value = if reflected {
-        log(PI / sine.abs()) - size
+        log_lost - sum
     } else {
-        size
+        sum - log_lost
     };
-    (if x.is_infinite() {
+    (if x.is_infinite() | (sine == 0.0) {
         f64::INFINITY
     } else {
         value
