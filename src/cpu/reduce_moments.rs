@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::lane_fold::sum;
 use super::multiversion::multiversion;
 use super::number::{Accumulator, Number, Real};
 use super::pool::{grain, parallel_for, parallel_parts, threads};
@@ -170,10 +171,11 @@ unsafe fn run_inlined<T: Number<Acc: Real>>(
         // SAFETY: as the caller's.
         let block = unsafe {
             let src = src.offset(start as isize * stride);
-            if stride == 1 && len >= 64 {
-                block::<T, 32>(src, len, 1)
+            // With a stride that is known, the loops vectorise.
+            if stride == 1 {
+                block(src, len, 1)
             } else {
-                block::<T, 4>(src, len, stride)
+                block(src, len, stride)
             }
         };
         total = total.merge(block);
@@ -182,53 +184,19 @@ unsafe fn run_inlined<T: Number<Acc: Real>>(
 }
 
 #[inline(always)]
-unsafe fn block<T: Number<Acc: Real>, const LANES: usize>(
-    src: *const T,
-    n: usize,
-    stride: isize,
-) -> Moments<T::Acc> {
+unsafe fn block<T: Number<Acc: Real>>(src: *const T, n: usize, stride: isize) -> Moments<T::Acc> {
     // SAFETY: n elements from src on, stride apart.
-    unsafe {
-        let mean = lane_sum::<T, LANES>(src, n, stride, |x| x).over(n as f64);
-        let m2 = lane_sum::<T, LANES>(src, n, stride, |x| {
-            let d = x.sub(mean);
-            d.mul(d)
-        });
-        Moments {
-            count: n as f64,
-            mean,
-            m2,
-        }
+    let at = |i: usize| unsafe { (*src.offset(i as isize * stride)).widen() };
+    let mean = sum(n, at).over(n as f64);
+    let m2 = sum(n, |i| {
+        let d = at(i).sub(mean);
+        d.mul(d)
+    });
+    Moments {
+        count: n as f64,
+        mean,
+        m2,
     }
-}
-
-#[inline(always)]
-unsafe fn lane_sum<T: Number, const LANES: usize>(
-    src: *const T,
-    n: usize,
-    stride: isize,
-    f: impl Fn(T::Acc) -> T::Acc,
-) -> T::Acc {
-    let mut acc = [T::Acc::ZERO; LANES];
-    let whole = n / LANES * LANES;
-    // SAFETY: n elements from src on, stride apart.
-    let at = |i: usize| unsafe { f((*src.offset(i as isize * stride)).widen()) };
-    for start in (0..whole).step_by(LANES) {
-        for (lane, a) in acc.iter_mut().enumerate() {
-            *a = a.add(at(start + lane));
-        }
-    }
-    for i in whole..n {
-        acc[0] = acc[0].add(at(i));
-    }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            acc[lane] = acc[lane].add(acc[lane + width]);
-        }
-        width /= 2;
-    }
-    acc[0]
 }
 
 multiversion! {

@@ -106,9 +106,10 @@ const fn is_wide<T: Number>() -> bool {
     size_of::<T>() == size_of::<T::Acc>()
 }
 
+/// NaN may get lost: it comes back with the sum of the exponentials.
 #[inline(always)]
 fn greater<A: Real>(a: A, b: A) -> A {
-    if (a >= b) | a.is_nan() { a } else { b }
+    if a > b { a } else { b }
 }
 
 #[inline(always)]

@@ -68,9 +68,13 @@ unsafe fn backward_lines[T: Soft](b: &Backward<'_, T>, range: Range<usize>, out:
         // SAFETY: used for the line's n elements.
         let (g, y) = unsafe { (|i: usize| (*g.add(i)).widen(), |i: usize| (*y.add(i)).widen()) };
         let total = sum(n, |i| b.term(g(i), y(i)));
-        for i in 0..n {
-            // SAFETY: the line lies in the output.
-            unsafe { *out.add(start + i) = b.value(g(i), y(i), total) };
+        // SAFETY: the line lies in the output.
+        let put = |i: usize, value| unsafe { *out.add(start + i) = value };
+        // Two loops: one alone would take exponentials in either case.
+        if b.log {
+            (0..n).for_each(|i| put(i, b.value(g(i), y(i), total)));
+        } else {
+            (0..n).for_each(|i| put(i, b.value(g(i), y(i), total)));
         }
     }
 }
