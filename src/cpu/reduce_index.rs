@@ -14,7 +14,10 @@ use super::reduce_plan::{Dim, Plan, Walk};
 const BLOCK: usize = 2048;
 /// Elements compared at once.
 const LANES: usize = 64;
-const COLUMNS: usize = 128;
+/// Columns that are searched together: long pieces of rows are read faster than short ones.
+const COLUMNS: usize = 1024;
+/// Columns that short rows are joined to.
+const JOINED: usize = 128;
 
 /// Which extreme, and when a later element replaces an earlier one.
 pub trait Extreme<T: Ordered>: Reduction<T, Acc = T::Rank, Out = T> {
@@ -274,16 +277,17 @@ unsafe fn columns<T: Ordered, E: Extreme<T>>(
         // SAFETY: `width` columns from here lie in one run of the innermost kept dimension.
         unsafe {
             let block = src.offset(at.input);
-            let mut best = Best::new(block, inner.stride, width);
+            let mut best = Best::NONE;
+            best.begin(block, inner.stride, width);
             let is_dense = inner.stride == 1 && line.stride == width as isize;
-            if is_dense && width <= COLUMNS / 4 && line.size >= COLUMNS {
+            if is_dense && width <= JOINED / 4 && line.size >= JOINED {
                 narrow_columns(e, block, line.size, width, &mut best);
             } else {
                 scan_columns(e, block, inner.stride, line, width, &mut best);
             }
             for c in 0..width {
-                let value = T::of_rank(best.rank[c].assume_init());
-                found.put(at.output + c as isize * inner.out, value, best.index[c]);
+                let (rank, index) = best.at(c);
+                found.put(at.output + c as isize * inner.out, T::of_rank(rank), index);
             }
         }
         next += width;
@@ -293,21 +297,38 @@ unsafe fn columns<T: Ordered, E: Extreme<T>>(
 /// The best elements of neighbouring columns so far, and their rows.
 struct Best<R> {
     rank: [MaybeUninit<R>; COLUMNS],
-    index: [i64; COLUMNS],
+    index: [MaybeUninit<i64>; COLUMNS],
 }
 
 impl<R: Copy> Best<R> {
+    const NONE: Self = Best {
+        rank: [MaybeUninit::uninit(); COLUMNS],
+        index: [MaybeUninit::uninit(); COLUMNS],
+    };
+
     /// Starts with the first row.
-    unsafe fn new<T: Ordered<Rank = R>>(src: *const T, step: isize, width: usize) -> Self {
-        let mut rank = [MaybeUninit::uninit(); COLUMNS];
-        for (c, rank) in rank[..width].iter_mut().enumerate() {
+    ///
+    /// # Safety
+    /// It has so many elements, so far apart.
+    unsafe fn begin<T: Ordered<Rank = R>>(&mut self, src: *const T, step: isize, width: usize) {
+        for c in 0..width {
             // SAFETY: the caller's promise.
-            rank.write(unsafe { (*src.offset(c as isize * step)).rank() });
+            self.put(c, unsafe { (*src.offset(c as isize * step)).rank() }, 0);
         }
-        Best {
-            rank,
-            index: [0; COLUMNS],
-        }
+    }
+
+    #[inline(always)]
+    fn put(&mut self, c: usize, rank: R, index: i64) {
+        self.rank[c].write(rank);
+        self.index[c].write(index);
+    }
+
+    /// # Safety
+    /// The column is one of those that the search began with.
+    #[inline(always)]
+    unsafe fn at(&self, c: usize) -> (R, i64) {
+        // SAFETY: the caller's promise.
+        unsafe { (self.rank[c].assume_init(), self.index[c].assume_init()) }
     }
 }
 
@@ -319,7 +340,7 @@ unsafe fn narrow_columns<T: Ordered, E: Extreme<T>>(
     width: usize,
     best: &mut Best<T::Rank>,
 ) {
-    let joined = COLUMNS / width;
+    let joined = JOINED / width;
     let long = Dim {
         size: rows / joined,
         stride: (joined * width) as isize,
@@ -327,19 +348,19 @@ unsafe fn narrow_columns<T: Ordered, E: Extreme<T>>(
     };
     // SAFETY: the rows lie in the plan; `Best` and the scan initialise as many ranks as they are wide.
     unsafe {
-        let mut wide = Best::new(src, 1, joined * width);
+        let mut wide = Best::NONE;
+        wide.begin(src, 1, joined * width);
         scan_columns(e, src, 1, long, joined * width, &mut wide);
         let mut meet = |c: usize, rank: T::Rank, row: i64| {
-            let old = best.rank[c].assume_init();
-            let wins = e.beats(rank, old) || (row < best.index[c] && !e.beats(old, rank));
-            if wins {
-                best.rank[c].write(rank);
-                best.index[c] = row;
+            let (old, index) = best.at(c);
+            if e.beats(rank, old) || (row < index && !e.beats(old, rank)) {
+                best.put(c, rank, row);
             }
         };
         for place in 0..joined * width {
-            let row = wide.index[place] * joined as i64 + (place / width) as i64;
-            meet(place % width, wide.rank[place].assume_init(), row);
+            let (rank, row) = wide.at(place);
+            let row = row * joined as i64 + (place / width) as i64;
+            meet(place % width, rank, row);
         }
         for row in long.size * joined..rows {
             for c in 0..width {
@@ -380,6 +401,9 @@ unsafe fn scan_vector[T: Ordered, E: Extreme<T>](e: E, src: *const T, step: isiz
 }
 }
 
+/// Rows whose extremes are found first; only the winning ones are searched for the position.
+const ROWS: usize = 16;
+
 #[inline(always)]
 unsafe fn scan_block<T: Ordered, E: Extreme<T>>(
     e: E,
@@ -389,18 +413,40 @@ unsafe fn scan_block<T: Ordered, E: Extreme<T>>(
     width: usize,
     best: &mut Best<T::Rank>,
 ) {
-    let (rank, index) = (&mut best.rank[..width], &mut best.index[..width]);
-    for i in 1..line.size {
-        // SAFETY: rows and columns lie inside the plan; the ranks are initialised up to `width`.
-        unsafe {
-            let row = src.offset(i as isize * line.stride);
-            for c in 0..width {
-                let x = (*row.offset(c as isize * step)).rank();
-                let old = rank[c].assume_init();
-                let wins = e.beats(x, old);
-                rank[c].write(if wins { x } else { old });
-                index[c] = if wins { i as i64 } else { index[c] };
+    // SAFETY: rows and columns lie inside the plan.
+    let at = |i: usize, c: usize| unsafe {
+        let row = src.offset(i as isize * line.stride);
+        (*row.offset(c as isize * step)).rank()
+    };
+    let mut here = [MaybeUninit::uninit(); COLUMNS];
+    let here = &mut here[..width];
+    for start in (1..line.size).step_by(ROWS) {
+        for (c, here) in here.iter_mut().enumerate() {
+            here.write(at(start, c));
+        }
+        for i in start + 1..line.size.min(start + ROWS) {
+            for (c, here) in here.iter_mut().enumerate() {
+                // SAFETY: the first of these rows was written to it.
+                here.write(e.combine(unsafe { here.assume_init() }, at(i, c)));
             }
+        }
+        for (c, here) in here.iter().enumerate() {
+            // SAFETY: as above; the caller began with so many columns.
+            let (here, (old, _)) = unsafe { (here.assume_init(), best.at(c)) };
+            if e.beats(here, old) {
+                best.put(c, here, start as i64);
+            }
+        }
+    }
+    for c in 0..width {
+        // SAFETY: as above.
+        let (rank, start) = unsafe { best.at(c) };
+        let rows = start as usize..line.size.min(start as usize + ROWS);
+        if let Some(i) = rows
+            .into_iter()
+            .find(|&i| start > 0 && is_same(at(i, c), rank))
+        {
+            best.put(c, at(i, c), i as i64);
         }
     }
 }
