@@ -196,16 +196,28 @@ fn for_each_index(positions: &[i64], shape: &[i64], mut visit: impl FnMut(usize,
 
 /// The rows of `nonzero`: one index per position.
 pub fn rows(positions: &[i64], shape: &[i64], out: &mut [i64]) {
-    let ndim = shape.len();
-    let out = Pointer(out.as_mut_ptr());
+    let Some((&width, outer)) = shape.split_last() else {
+        return;
+    };
+    let (ndim, out) = (shape.len(), Pointer(out.as_mut_ptr()));
     pool::parallel_for(positions.len(), grain::INDEX, |range| {
-        let (out, start) = (&out, range.start);
-        for_each_index(&positions[range], shape, |n, index| {
-            // SAFETY: every position has a row of its own.
-            let row =
-                unsafe { std::slice::from_raw_parts_mut(out.0.add((start + n) * ndim), ndim) };
-            row.copy_from_slice(index);
-        });
+        let mut next = range.start;
+        while next < range.end {
+            let line = positions[next] / width;
+            let first = line * width;
+            // SAFETY: every position has a row of its own, with a place for each dimension.
+            let put = |n: usize, d: usize, i: i64| unsafe { *out.at(n * ndim + d) = i };
+            let start = next;
+            while next < range.end && positions[next] < first + width {
+                put(next, ndim - 1, positions[next] - first);
+                next += 1;
+            }
+            let mut rest = line;
+            for (d, &size) in outer.iter().enumerate().rev() {
+                (start..next).for_each(|n| put(n, d, rest % size));
+                rest /= size;
+            }
+        }
     });
 }
 
