@@ -1,5 +1,7 @@
 //! Copies of contiguous bytes.
 
+use std::ops::RangeInclusive;
+
 use super::multiversion::multiversion;
 use super::stream::{Line, to_line};
 
@@ -43,6 +45,41 @@ multiversion! {
     }
 }
 
+/// Bytes that [`copy_short`] takes: beyond, a call is worth its cost.
+pub const SHORT: RangeInclusive<usize> = 16..=1024;
+
+/// Copies bytes in place, where a call for each row would cost more: by whole vectors, of which the last may meet the
+/// one before.
+///
+/// # Safety
+/// The two hold so many bytes, a number in [`SHORT`], and do not overlap.
+#[inline(always)]
+pub unsafe fn copy_short(source: *const u8, target: *mut u8, bytes: usize) {
+    // SAFETY: vectors are no longer than `bytes`.
+    unsafe {
+        match bytes {
+            0..32 => copy_by::<16>(source, target, bytes),
+            32..64 => copy_by::<32>(source, target, bytes),
+            _ => copy_by::<64>(source, target, bytes),
+        }
+    }
+}
+
+/// # Safety
+/// As above; `bytes` are at least `SIZE`.
+#[inline(always)]
+unsafe fn copy_by<const SIZE: usize>(source: *const u8, target: *mut u8, bytes: usize) {
+    let copy = |at: usize| {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let vector = source.add(at).cast::<[u8; SIZE]>().read();
+            target.add(at).cast::<[u8; SIZE]>().write(vector);
+        }
+    };
+    (0..bytes - SIZE).step_by(SIZE).for_each(copy);
+    copy(bytes - SIZE);
+}
+
 multiversion! {
     /// Copies `count` elements in reverse: the last of them at `from` comes first.
     ///
@@ -75,6 +112,18 @@ mod tests {
                 let rest = target[..shift].iter().chain(&target[shift + count..]);
                 assert!(rest.copied().all(|byte| byte == 255));
             }
+        }
+    }
+
+    #[test]
+    fn short_copies_are_as_long_as_they_say() {
+        let source: Vec<u8> = (0..1024_u32).map(|i| (i * 7 % 251) as u8).collect();
+        for count in SHORT {
+            let mut target = vec![255_u8; 1025];
+            // SAFETY: both vectors are long enough.
+            unsafe { copy_short(source.as_ptr(), target.as_mut_ptr(), count) };
+            assert_eq!(target[..count], source[..count]);
+            assert_eq!(target[count], 255);
         }
     }
 

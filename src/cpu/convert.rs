@@ -174,9 +174,14 @@ unsafe fn copy<T: Copy>(rect: &Rect) {
     // SAFETY: passed on.
     unsafe {
         if step == 1 && target_step == 1 {
+            let bytes = rect.cols * size_of::<T>();
+            if rect.rows > 1 && bytes::SHORT.contains(&bytes) {
+                let size = size_of::<T>() as isize;
+                let steps = [row * size, rect.target_steps[0] * size];
+                return short_rows(rect.source, rect.target, rect.rows, bytes, steps);
+            }
             for row in 0..rect.rows {
                 let part = rect.part::<T, T>(row..row + 1, 0..rect.cols);
-                let bytes = rect.cols * size_of::<T>();
                 bytes::copy(part.source, part.target, bytes);
             }
         } else if row == 1 && step != 0 && target_step == 1 && rect.rows > 1 {
@@ -197,6 +202,19 @@ unsafe fn copy<T: Copy>(rect: &Rect) {
             }
         } else {
             each(&rect, |v: T| v);
+        }
+    }
+}
+
+multiversion! {
+    /// Copies rows, so many bytes apart.
+    unsafe fn short_rows[](source: *const u8, target: *mut u8, rows: usize, bytes: usize, steps: [isize; 2]) {
+        let (mut source, mut target) = (source, target);
+        for _ in 0..rows {
+            // SAFETY: the caller's promise.
+            unsafe { bytes::copy_short(source, target, bytes) };
+            source = source.wrapping_offset(steps[0]);
+            target = target.wrapping_offset(steps[1]);
         }
     }
 }
