@@ -91,6 +91,7 @@ pub mod norm;
 pub mod norm_channels;
 pub mod number;
 pub mod optim;
+pub mod pad;
 pub mod pointwise;
 pub mod pointwise_halves;
 pub mod pointwise_walk;
