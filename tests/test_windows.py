@@ -9,6 +9,13 @@ import rtensor as torch
 import rtensor.nn.functional as F
 
 RNG = np.random.default_rng(0)
+START = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def same_numbers():
+    """Every test draws the same numbers, whichever ran before."""
+    RNG.bit_generator.state = START
 
 
 def normal(*shape):
@@ -51,6 +58,17 @@ SHAPES = [
     (2, 16, (28, 28), 16, 3, 1, 1, 1, 16),
     (2, 6, (14, 14), 12, 5, 1, 2, 1, 6),
     (2, 6, (17, 30), 6, 7, 1, 3, 1, 6),
+    (2, 9, (7, 7), 9, 3, 1, 1, 1, 9),
+    (2, 8, (9, 6), 8, 5, 1, 2, 1, 8),
+    (2, 8, (29, 31), 8, 3, 2, 1, 1, 8),
+    (1, 8, (22, 75), 8, 5, 2, 2, 1, 8),
+    (2, 8, (24, 41), 8, 7, 2, 3, 1, 8),
+    (2, 8, (13, 38), 8, 4, 2, 1, 1, 8),
+    (2, 8, (19, 40), 8, 3, 1, 2, 2, 8),
+    (1, 8, (20, 23), 8, 3, 2, 2, 3, 8),
+    (2, 8, (17, 20), 8, 3, 3, 1, 1, 8),
+    (2, 8, (11, 34), 8, 1, 2, 0, 1, 8),
+    (2, 32, (12, 18), 24, 3, 1, 1, 1, 8),
     (3, 1, (28, 28), 6, 5, 1, 2, 1, 1),
     (1, 40, (80, 90), 9, 3, 1, 1, 1, 1),
     (2, 3, (3, 3), 5, 3, 1, 0, 1, 1),
@@ -86,13 +104,55 @@ def test_convolution_and_its_adjoints(shape, dtype):
     close(tb.grad, g.sum((0, 2, 3)))
 
 
-def test_what_is_not_finite_stays_where_it_is():
-    x, w = normal(2, 32, 16, 16), normal(32, 32, 3, 3)
+@pytest.mark.parametrize("groups", [1, 32])
+def test_what_is_not_finite_stays_where_it_is(groups):
+    x, w = normal(2, 32, 16, 16), normal(32, 32 // groups, 3, 3)
     x[0, 3, 5, 5], x[1, 2, 0, 0] = np.inf, np.nan
-    y = F.conv2d(torch.tensor(x, dtype=torch.float32), torch.tensor(w, dtype=torch.float32), padding=1).numpy()
-    seen = np.zeros((2, 16, 16), bool)
-    seen[0, 4:7, 4:7] = seen[1, :2, :2] = True
-    assert np.array_equal(~np.isfinite(y), np.broadcast_to(seen[:, None], y.shape))
+    x, w = (torch.tensor(a, dtype=torch.float32) for a in (x, w))
+    y = F.conv2d(x, w, padding=1, groups=groups).numpy()
+    seen = np.zeros((2, 32, 16, 16), bool)
+    seen[0, 3 if groups > 1 else slice(None), 4:7, 4:7] = True
+    seen[1, 2 if groups > 1 else slice(None), :2, :2] = True
+    assert np.array_equal(~np.isfinite(y), seen)
+
+
+@pytest.mark.parametrize("size", [(6, 7), (6, 40)])
+def test_what_is_not_finite_reaches_the_elements_of_a_kernel_that_see_it(size):
+    x = torch.tensor(normal(1, 16, *size), dtype=torch.float32)
+    x[:, 3, -1, -1] = torch.inf
+    w = torch.tensor(normal(16, 1, 3, 3), dtype=torch.float32, requires_grad=True)
+    F.conv2d(x, w, padding=1, groups=16).sum().backward()
+    seen = np.zeros((16, 1, 3, 3), bool)
+    seen[3, :, 1:, 1:] = True
+    assert np.array_equal(~np.isfinite(w.grad.numpy()), seen)
+
+
+# channels, length, kernel, stride, padding, dilation
+ROWS = [(8, 400, 31, 1, 15, 1), (9, 150, 3, 1, 2, 2), (8, 90, 5, 2, 2, 1), (8, 5, 3, 1, 1, 1), (10, 65, 4, 2, 1, 1)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", ROWS)
+def test_convolutions_of_single_rows(shape, dtype):
+    c, size, k, stride, padding, dilation = shape
+    x, w = normal(2, c, size), normal(c, 1, k)
+    padded = np.pad(x, ((0, 0), (0, 0), (padding, padding)))
+    out = (padded.shape[-1] - dilation * (k - 1) - 1) // stride + 1
+    at = stride * np.arange(out)[:, None] + dilation * np.arange(k)
+    tx, tw = (torch.tensor(a, dtype=dtype, requires_grad=True) for a in (x, w))
+    y = F.conv1d(tx, tw, None, stride, padding, dilation, c)
+    g = normal(*y.shape)
+    y.backward(torch.tensor(g, dtype=dtype))
+    dx = np.zeros_like(padded)
+    np.add.at(dx, (slice(None), slice(None), at), g[..., None] * w)
+    wants = (
+        np.einsum("ncok,ck->nco", padded[:, :, at], w[:, 0]),
+        dx[..., padding : padding + size],
+        np.einsum("ncok,nco->ck", padded[:, :, at], g)[:, None],
+    )
+    for mine, want in zip((y.detach(), tx.grad, tw.grad), wants, strict=True):
+        bound = 1e-5 if dtype == torch.float32 else 1e-12
+        assert np.abs(mine.numpy() - want).max() <= bound * np.abs(want).max()
 
 
 POOLS = [((28, 28), 2, 2, 0), ((29, 17), 3, 2, 1), ((14, 14), 3, 1, 1), ((70, 300), 2, 2, 1), ((9, 9), 5, 4, 2)]

@@ -2,7 +2,7 @@
 
 use super::conv::Geometry;
 use super::conv_filters::FilterTile;
-use super::conv_lines::LineTile;
+use super::conv_lines::Lines;
 use super::conv_plan::{Part, Plan, adjoint_plan, forward_plan, largest};
 use super::conv_winograd::{self, End, Shape};
 use super::frame::{SLACK, Scratch, Source, Spot};
@@ -42,6 +42,11 @@ pub unsafe fn forward<T: Float>(
     if let Some(done) = unsafe { by_tiles(shape, input, weight, bias, output) } {
         return done;
     }
+    if let Some(lines) = Lines::forward(g) {
+        // SAFETY: as above.
+        unsafe { lines.convolve(input, weight, bias, output) };
+        return true;
+    }
     let plan = forward_plan::<T>(g);
     // SAFETY: the caller's promise.
     unsafe { carry_out(&plan, input, weight, bias, output) }
@@ -62,6 +67,11 @@ pub unsafe fn grad_input<T: Float>(
     // SAFETY: the caller's promise.
     if let Some(done) = unsafe { by_tiles(shape, output, weight, bias, input) } {
         return done;
+    }
+    if let Some(lines) = Lines::adjoint(g) {
+        // SAFETY: as above.
+        unsafe { lines.convolve(output, weight, bias, input) };
+        return true;
     }
     let plan = adjoint_plan::<T>(g);
     // SAFETY: the caller's promise.
@@ -226,9 +236,7 @@ impl<T: Float> Run<'_, T> {
                 };
                 // SAFETY: the caller's promise.
                 unsafe {
-                    if let Some(height) = plan.lines {
-                        self.by_lines::<V>(&some, height);
-                    } else if plan.by_filters {
+                    if plan.by_filters {
                         self.by_filters::<V>(&some);
                     } else {
                         self.by_outputs::<V>(&some);
@@ -259,25 +267,6 @@ impl<T: Float> Run<'_, T> {
                 // SAFETY: the caller's promise.
                 unsafe { tile.by_size::<V>(size, spots) };
             }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn by_lines<V: Simd<T = T>>(&self, some: &Share<'_, T>, height: usize) {
-        let plan = self.plan;
-        let taps = &some.part.taps;
-        for &(first, _) in some.blocks {
-            let tile = LineTile {
-                taps: &taps[..taps.len() / height],
-                pitch: plan.frame.pitch(),
-                size: (plan.outputs[1], plan.outputs[2]),
-                weights: some.weights.wrapping_add(first * taps.len()),
-                cells: some.cells,
-                bias: self.bias(some.group, first),
-                output: some.output.wrapping_add(first * plan.output),
-            };
-            // SAFETY: the caller's promise.
-            unsafe { tile.run::<V>(height) };
         }
     }
 

@@ -4,7 +4,6 @@
 //! windows without one, different ones for each remainder of the input's positions modulo the stride.
 
 use super::conv::Geometry;
-use super::conv_lines;
 use super::frame::{Axis, Frame, Spot};
 use super::simd::{self, Float};
 
@@ -35,13 +34,9 @@ pub struct Plan {
     pub groups: usize,
     pub channels: usize,
     pub filters: usize,
-    /// Sizes of the outputs of a band.
-    pub outputs: [usize; 3],
     /// Are lanes filters? And the filters with those that fill the last vector.
     pub by_filters: bool,
     pub width: usize,
-    /// Height of the windows, where lanes are taken from several rows at once.
-    pub lines: Option<usize>,
     /// Elements of a channel of the input and of the output.
     pub input: usize,
     pub output: usize,
@@ -125,7 +120,6 @@ pub fn forward_plan<T: Float>(g: &Geometry) -> Plan {
             places: None,
         }],
         frame,
-        outputs: axes.map(|a| a.output),
         axis,
         bands,
         step: g.output[axis + 1..].iter().product(),
@@ -134,7 +128,6 @@ pub fn forward_plan<T: Float>(g: &Geometry) -> Plan {
         channels: g.channels,
         filters: g.filters,
         by_filters: false,
-        lines: None,
         width: g.filters,
         input: g.input.iter().product(),
         output: g.positions(),
@@ -143,18 +136,17 @@ pub fn forward_plan<T: Float>(g: &Geometry) -> Plan {
         by_group: g.filters * g.channels * kernel,
     }
     .with_lanes::<T>()
-    .with_lines::<T>(g)
 }
 
 /// Along one axis: the inputs with some remainder modulo the stride, and the outputs that saw them.
-struct Phase {
-    first: usize,
-    count: usize,
+pub struct Phase {
+    pub first: usize,
+    pub count: usize,
     /// Pairs of the distance to the output and the element of the kernel.
-    taps: Vec<(isize, usize)>,
+    pub taps: Vec<(isize, usize)>,
 }
 
-fn phases(axis: &Axis) -> Vec<Phase> {
+pub fn phases(axis: &Axis) -> Vec<Phase> {
     let s = axis.stride as isize;
     let of = |r: usize| {
         let reach = |k: usize| r as isize + axis.padding - (k * axis.dilation) as isize;
@@ -204,7 +196,6 @@ pub fn adjoint_plan<T: Float>(g: &Geometry) -> Plan {
     Plan {
         parts,
         frame,
-        outputs: axes.map(|a| a.output),
         axis,
         bands,
         step: g.input[axis + 1..].iter().product(),
@@ -213,7 +204,6 @@ pub fn adjoint_plan<T: Float>(g: &Geometry) -> Plan {
         channels: g.filters,
         filters: g.channels,
         by_filters: false,
-        lines: None,
         width: g.channels,
         input: g.positions(),
         output: g.input.iter().product(),
@@ -222,7 +212,6 @@ pub fn adjoint_plan<T: Float>(g: &Geometry) -> Plan {
         by_group: g.filters * g.channels * kernel,
     }
     .with_lanes::<T>()
-    .with_lines::<T>(g)
 }
 
 /// One remainder along each axis.
@@ -287,37 +276,9 @@ impl Plan {
         self
     }
 
-    /// Takes several rows at once where channels are alone and windows move by one.
-    fn with_lines<T: Float>(mut self, g: &Geometry) -> Self {
-        let (w, lanes) = (&g.window, simd::lanes::<T>());
-        let flat = w.kernel[0] == 1 && g.input[0] == 1 && w.padding[0] == 0;
-        let even = w.stride == [1; 3] && w.dilation[1] == 1;
-        let [_, height, width] = self.outputs;
-        let fits = height >= conv_lines::ROWS && 2 * width > lanes;
-        let readable = width >= lanes || !self.frame.is_input(lanes);
-        let alone = self.channels == 1 && self.filters < 4;
-        if alone && flat && even && fits && readable && conv_lines::serves(w.kernel[1]) {
-            // The adjoint meets the kernel from its end.
-            let part = &mut self.parts[0];
-            let mut order: Vec<_> = part
-                .taps
-                .iter()
-                .copied()
-                .zip(part.elements.iter().copied())
-                .collect();
-            order.sort_unstable();
-            (part.taps, part.elements) = order.into_iter().unzip();
-            self.lines = Some(w.kernel[1]);
-        }
-        self
-    }
-
     /// The blocks of filters that are computed together.
     pub fn blocks<T: Float>(&self) -> Vec<(usize, usize)> {
         let lanes = simd::lanes::<T>();
-        if self.lines.is_some() {
-            return blocks(self.filters, 1);
-        }
         if !self.by_filters {
             return blocks(self.filters, largest::<T>());
         }

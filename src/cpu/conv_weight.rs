@@ -4,6 +4,7 @@
 //! neighbouring positions.
 
 use super::conv::Geometry;
+use super::conv_line_weight;
 use super::conv_plan::{axes, cut};
 use super::frame::{Frame, SLACK, Scratch, Source};
 use super::number::Accumulator;
@@ -101,6 +102,10 @@ pub unsafe fn grad_weight<T: Float>(
     output: *const T,
     weight: *mut T,
 ) -> bool {
+    // SAFETY: the caller's promise.
+    if let Some(done) = unsafe { conv_line_weight::grad_weight(g, input, output, weight) } {
+        return done;
+    }
     let plan = Plan::new::<T>(g);
     let (size, planes) = (plan.size(), g.groups * g.channels);
     let work = g.batch * g.positions() * size;

@@ -523,8 +523,8 @@ impl<T: Float> Run<'_, T> {
                 for value in [a, b, c, d] {
                     check = value.mul_add(zero, check);
                 }
-                a.store_pairs(b, rows[0].as_mut_ptr());
-                c.store_pairs(d, rows[1].as_mut_ptr());
+                a.store_pairs(b, rows[0].as_mut_ptr(), 2 * V::LANES);
+                c.store_pairs(d, rows[1].as_mut_ptr(), 2 * V::LANES);
                 while let Some(part) = stretches.next_if(|part| part.vector == vector) {
                     if part.image >= chunk.count {
                         continue;

@@ -334,7 +334,7 @@ unsafe fn take<V: Simd>(from: *const V::T, step: usize, to: *mut V::T, count: us
             match step {
                 1 if n == V::LANES => V::load(from.add(i)).store(to.add(i)),
                 1 => V::load_part(from.add(i), n).store(to.add(i)),
-                2 => V::load_even(from.add(2 * i), n).store(to.add(i)),
+                2 => V::load_even(from.add(2 * i), u32::MAX >> (33 - 2 * n)).store(to.add(i)),
                 _ => (i..i + n).for_each(|i| *to.add(i) = *from.add(i * step)),
             }
         }

@@ -11,6 +11,8 @@ use super::number::{Accumulator, Real};
 pub trait Simd: Copy {
     type T: Float;
     type Mask: Copy;
+    /// A vector of half the lanes at the same level, where there is one: for rows that would leave half of this unused.
+    type Half: Simd<T = Self::T>;
     const LANES: usize;
     /// Are there 32 registers of this kind, or 16?
     const MANY: bool;
@@ -29,19 +31,23 @@ pub trait Simd: Copy {
     /// # Safety
     /// `count` elements can be written; not more than `LANES`.
     unsafe fn store_part(self, to: *mut Self::T, count: usize);
-    /// Every other of `2 * count - 1` elements.
+    /// The lanes with a bit in `lanes`, zeros in the others.
     /// # Safety
-    /// These can be read; `count` is from 1 to `LANES`.
-    unsafe fn load_even(from: *const Self::T, count: usize) -> Self;
+    /// The elements of these lanes can be read.
+    unsafe fn load_lanes(from: *const Self::T, lanes: u32) -> Self;
+    /// Every other of twice `LANES` elements, zeros for those without a bit in `seen`.
+    /// # Safety
+    /// The elements with a bit can be read.
+    unsafe fn load_even(from: *const Self::T, seen: u32) -> Self;
     /// The lanes with a bit in `lanes`, side by side.
     /// # Safety
     /// As many elements can be written.
     unsafe fn store_lanes(self, to: *mut Self::T, lanes: u32);
 
-    /// The lanes of both by turns.
+    /// The first `count` of the lanes of both by turns.
     /// # Safety
-    /// Twice `LANES` elements can be written.
-    unsafe fn store_pairs(self, odd: Self, to: *mut Self::T);
+    /// `count` elements can be written; not more than twice `LANES`.
+    unsafe fn store_pairs(self, odd: Self, to: *mut Self::T, count: usize);
 
     /// A square of `LANES` rows and columns, transposed; rows lie so far apart.
     /// # Safety
@@ -203,6 +209,7 @@ impl<T: Copy> Four<T> {
 impl<T: Float<Plain = Four<T>>> Simd for Four<T> {
     type T = T;
     type Mask = [bool; 4];
+    type Half = Self;
     const LANES: usize = 4;
     const MANY: bool = false;
 
@@ -237,13 +244,16 @@ impl<T: Float<Plain = Four<T>>> Simd for Four<T> {
         }
     }
     #[inline(always)]
-    unsafe fn load_even(from: *const T, count: usize) -> Self {
-        let mut lanes = [T::ZERO; 4];
-        for (i, lane) in lanes[..count].iter_mut().enumerate() {
-            // SAFETY: the caller's promise.
-            *lane = unsafe { *from.add(2 * i) };
-        }
-        Four(lanes)
+    unsafe fn load_lanes(from: *const T, lanes: u32) -> Self {
+        // SAFETY: the caller's promise.
+        let lane = |i: usize| (lanes >> i & 1 == 1).then(|| unsafe { *from.wrapping_add(i) });
+        Four(std::array::from_fn(|i| lane(i).unwrap_or(T::ZERO)))
+    }
+    #[inline(always)]
+    unsafe fn load_even(from: *const T, seen: u32) -> Self {
+        // SAFETY: the caller's promise.
+        let lane = |i: usize| (seen >> i & 1 == 1).then(|| unsafe { *from.wrapping_add(i) });
+        Four(std::array::from_fn(|i| lane(2 * i).unwrap_or(T::ZERO)))
     }
     #[inline(always)]
     unsafe fn store_lanes(self, to: *mut T, lanes: u32) {
@@ -259,13 +269,11 @@ impl<T: Float<Plain = Four<T>>> Simd for Four<T> {
         }
     }
     #[inline(always)]
-    unsafe fn store_pairs(self, odd: Self, to: *mut T) {
-        for i in 0..4 {
+    unsafe fn store_pairs(self, odd: Self, to: *mut T, count: usize) {
+        for i in 0..count {
+            let from = if i % 2 == 0 { self.0 } else { odd.0 };
             // SAFETY: the caller's promise.
-            unsafe {
-                *to.add(2 * i) = self.0[i];
-                *to.add(2 * i + 1) = odd.0[i];
-            }
+            unsafe { *to.add(i) = from[i / 2] };
         }
     }
     #[inline(always)]

@@ -64,12 +64,13 @@ macro_rules! memory {
 }
 
 macro_rules! avx512 {
-    ($V:ident $T:ident $lanes:literal $M:ident $even:expr, $pairs:expr, $transpose:ident;
+    ($V:ident $Half:ident $T:ident $lanes:literal $M:ident $even:expr, $pairs:expr, $transpose:ident;
         $splat:ident $load:ident $store:ident $maskload:ident $maskstore:ident $compress:ident
         $permute:ident $cmp:ident $blend:ident $($arithmetic:ident)*) => {
         impl Simd for $V {
             type T = $T;
             type Mask = $M;
+            type Half = $Half;
             const LANES: usize = $lanes;
             const MANY: bool = true;
             memory!($T $splat $load $store);
@@ -91,8 +92,12 @@ macro_rules! avx512 {
                 unsafe { $maskstore(to, bits(count) as $M, self) };
             }
             #[inline(always)]
-            unsafe fn load_even(from: *const $T, count: usize) -> Self {
-                let seen = bits(2 * count - 1);
+            unsafe fn load_lanes(from: *const $T, lanes: u32) -> Self {
+                // SAFETY: the caller's promise.
+                unsafe { $maskload(lanes as $M, from) }
+            }
+            #[inline(always)]
+            unsafe fn load_even(from: *const $T, seen: u32) -> Self {
                 // SAFETY: the caller's promise.
                 unsafe {
                     let low = $maskload(seen as $M, from);
@@ -113,12 +118,14 @@ macro_rules! avx512 {
                 }
             }
             #[inline(always)]
-            unsafe fn store_pairs(self, odd: Self, to: *mut $T) {
+            unsafe fn store_pairs(self, odd: Self, to: *mut $T, count: usize) {
+                let written = bits(count);
                 // SAFETY: the caller's promise.
                 unsafe {
                     let (low, high) = $pairs;
-                    $store(to, $permute(self, low, odd));
-                    $store(to.add($lanes), $permute(self, high, odd));
+                    $maskstore(to, written as $M, $permute(self, low, odd));
+                    let (to, written) = (to.wrapping_add($lanes), (written >> $lanes) as $M);
+                    $maskstore(to, written, $permute(self, high, odd));
                 }
             }
             #[inline(always)]
@@ -135,7 +142,7 @@ macro_rules! avx512 {
     };
 }
 
-avx512!(__m512 f32 16 __mmask16 _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),
+avx512!(__m512 __m256 f32 16 __mmask16 _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),
     (
         _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
         _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31),
@@ -143,7 +150,7 @@ avx512!(__m512 f32 16 __mmask16 _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16,
     _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_maskz_loadu_ps _mm512_mask_storeu_ps
     _mm512_maskz_compress_ps _mm512_permutex2var_ps _mm512_cmp_ps_mask _mm512_mask_blend_ps
     _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_fmadd_ps);
-avx512!(__m512d f64 8 __mmask8 _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14),
+avx512!(__m512d __m256d f64 8 __mmask8 _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14),
     (_mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15)), transpose64;
     _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_maskz_loadu_pd _mm512_mask_storeu_pd
     _mm512_maskz_compress_pd _mm512_permutex2var_pd _mm512_cmp_pd_mask _mm512_mask_blend_pd
@@ -220,12 +227,13 @@ unsafe fn transpose64(from: *const f64, by_from: usize, to: *mut f64, by_to: usi
 }
 
 macro_rules! avx2 {
-    ($V:ident $T:ident $lanes:literal $window:ident $even:expr;
+    ($V:ident $T:ident $lanes:literal $window:ident $even:expr, $bits:expr, $has:ident $all:ident;
         $splat:ident $load:ident $store:ident $maskload:ident $maskstore:ident
         $cmp:ident $or:ident $blend:ident $low:ident $high:ident $join:ident $($arithmetic:ident)*) => {
         impl Simd for $V {
             type T = $T;
             type Mask = $V;
+            type Half = Self;
             const LANES: usize = $lanes;
             const MANY: bool = false;
             memory!($T $splat $load $store);
@@ -242,12 +250,19 @@ macro_rules! avx2 {
                 unsafe { $maskstore(to, _mm256_loadu_si256($window.as_ptr().add($lanes - count).cast()), self) };
             }
             #[inline(always)]
-            unsafe fn load_even(from: *const $T, count: usize) -> Self {
-                let seen = 2 * count - 1;
+            unsafe fn load_lanes(from: *const $T, lanes: u32) -> Self {
                 // SAFETY: the caller's promise.
                 unsafe {
-                    let low = Self::load_part(from, seen.min($lanes));
-                    let high = Self::load_part(from.wrapping_add($lanes), seen.max($lanes) - $lanes);
+                    let bits = $bits;
+                    $maskload(from, $has(_mm256_and_si256($all(lanes as _), bits), bits))
+                }
+            }
+            #[inline(always)]
+            unsafe fn load_even(from: *const $T, seen: u32) -> Self {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let low = Self::load_lanes(from, seen);
+                    let high = Self::load_lanes(from.wrapping_add($lanes), seen >> $lanes);
                     $even(low, high)
                 }
             }
@@ -270,12 +285,17 @@ macro_rules! avx2 {
                 }
             }
             #[inline(always)]
-            unsafe fn store_pairs(self, odd: Self, to: *mut $T) {
+            unsafe fn store_pairs(self, odd: Self, to: *mut $T, count: usize) {
                 // SAFETY: the caller's promise.
                 unsafe {
                     let (low, high) = ($low(self, odd), $high(self, odd));
-                    $store(to, $join::<0x20>(low, high));
-                    $store(to.add($lanes), $join::<0x31>(low, high));
+                    let pairs = ($join::<0x20>(low, high), $join::<0x31>(low, high));
+                    if count == 2 * $lanes {
+                        $store(to, pairs.0);
+                        return $store(to.add($lanes), pairs.1);
+                    }
+                    pairs.0.store_part(to, count.min($lanes));
+                    pairs.1.store_part(to.wrapping_add($lanes), count.max($lanes) - $lanes);
                 }
             }
             #[inline(always)]
@@ -308,11 +328,13 @@ unsafe fn even64(low: __m256d, high: __m256d) -> __m256d {
     unsafe { _mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_unpacklo_pd(low, high)) }
 }
 
-avx2!(__m256 f32 8 WINDOW32 even32;
+avx2!(__m256 f32 8 WINDOW32 even32, _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128),
+    _mm256_cmpeq_epi32 _mm256_set1_epi32;
     _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_maskload_ps _mm256_maskstore_ps
     _mm256_cmp_ps _mm256_or_ps _mm256_blendv_ps _mm256_unpacklo_ps _mm256_unpackhi_ps _mm256_permute2f128_ps
     _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps);
-avx2!(__m256d f64 4 WINDOW64 even64;
+avx2!(__m256d f64 4 WINDOW64 even64, _mm256_setr_epi64x(1, 2, 4, 8),
+    _mm256_cmpeq_epi64 _mm256_set1_epi64x;
     _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_maskload_pd _mm256_maskstore_pd
     _mm256_cmp_pd _mm256_or_pd _mm256_blendv_pd _mm256_unpacklo_pd _mm256_unpackhi_pd _mm256_permute2f128_pd
     _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd);
