@@ -333,6 +333,19 @@ def test_counts():
     close(torch.nn.functional.one_hot(t, 60), np.eye(60)[x])
 
 
+@pytest.mark.parametrize("bins", [1, 100, 40000])
+def test_histograms(bins):
+    x = normal(70001, dtype=np.float64)
+    x[:4] = -2, 2, 1e300, np.inf
+    t = torch.from_numpy(x)
+    close(torch.histc(t, bins, -2, 2), np.histogram(x, bins, (-2, 2))[0], atol=1)
+    assert torch.histc(t, bins, -1e308, 1e308).sum() == x.size - 1
+    close(torch.histc(t[4:], bins), np.histogram(x[4:], bins)[0], atol=1)
+    close(torch.histc(t[:1], bins), np.histogram(x[:1], bins, (-3, -1))[0])
+    with pytest.raises(RuntimeError, match="not finite"):
+        torch.histc(torch.where(t > 0, t, torch.nan), bins)
+
+
 @pytest.mark.parametrize("shape", [(70, 90), (3, 50, 40), (2, 3, 7, 5)])
 def test_triangles(shape):
     x = normal(*shape)

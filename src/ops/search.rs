@@ -5,8 +5,8 @@ use super::selection::{long, row_major};
 use super::{Args, Body, F, M, O, Out, Outs, Val, Value, kernel};
 use crate::cpu::index::extremes;
 use crate::cpu::search::{Bins, Search};
-use crate::tensor::{DType, FromScalar, Tensor};
-use crate::{Result, call, dispatch, ensure, ops};
+use crate::tensor::{DType, Tensor};
+use crate::{Result, call, cpu, ensure, ops};
 
 /// The values searched for: a tensor, or a number in the boundaries' dtype.
 fn needle(a: Args, position: usize, boundaries: &Tensor) -> Result<Tensor> {
@@ -265,35 +265,28 @@ fn histc_meta(a: Args) -> Result<Outs> {
 }
 
 fn histc(a: Args, outs: &[Tensor]) -> Result<()> {
-    let values = a.t(0)?.to_vec::<f64>()?;
-    let (low, high) = outer_edges(&values, a.float(2)?, a.float(3)?, "histc")?;
+    let x = a.t(0)?;
+    let (low, high) = outer_edges(x, a.float(2)?, a.float(3)?)?;
     let bins = Bins {
         count: a.int(1)? as usize,
         low,
         high,
     };
-    let mut counts = vec![0i64; bins.count];
-    values
-        .iter()
-        .filter_map(|&x| bins.of(x))
-        .for_each(|b| counts[b] += 1);
-    dispatch!(real outs[0].dtype(), T => {
-        // SAFETY: the output was made for this call.
-        let out = unsafe { outs[0].as_mut_slice::<T>()? };
-        out.iter_mut().zip(counts).for_each(|(o, c)| *o = T::from_scalar(c.into()));
-    }, else ());
-    Ok(())
+    let counts = Tensor::zeros(&[a.int(1)?], DType::I64)?;
+    // SAFETY: the tensor was made for this call.
+    bins.count_all(&x.to_vec::<f64>()?, unsafe {
+        counts.as_mut_slice::<i64>()?
+    });
+    cpu::copy::copy(&outs[0], &counts)
 }
 
 /// The range of a histogram: as given, or that of the data, never empty.
-pub(super) fn outer_edges(values: &[f64], low: f64, high: f64, name: &str) -> Result<(f64, f64)> {
+fn outer_edges(x: &Tensor, low: f64, high: f64) -> Result<(f64, f64)> {
     let (mut low, mut high) = (low, high);
-    if low == high && !values.is_empty() {
-        low = values.iter().copied().fold(f64::INFINITY, f64::min);
-        high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if values.iter().any(|v| v.is_nan()) {
-            (low, high) = (f64::NAN, f64::NAN);
-        }
+    if low == high && x.numel() > 0 {
+        let all = || Value::Ints(vec![]);
+        low = call!("amin", x, all())?.item()?.to_f64();
+        high = call!("amax", x, all())?.item()?.to_f64();
     }
     if low == high {
         (low, high) = (low - 1.0, high + 1.0);
@@ -301,9 +294,9 @@ pub(super) fn outer_edges(values: &[f64], low: f64, high: f64, name: &str) -> Re
     ensure!(
         low.is_finite() && high.is_finite(),
         Runtime,
-        "{name}: range of [{low}, {high}] is not finite"
+        "histc: range of [{low}, {high}] is not finite"
     );
-    ensure!(low < high, Runtime, "{name}: max must be larger than min");
+    ensure!(low < high, Runtime, "histc: max must be larger than min");
     Ok((low, high))
 }
 
