@@ -28,30 +28,18 @@ impl<T: Number<Acc: Real>> Soft for T {}
 /// `src` and `out` are valid for every offset of `lines`, and do not overlap or are the same.
 pub unsafe fn softmax<T: Soft>(log: bool, src: *const T, lines: &Lines, out: *mut T) {
     let (src, out) = (Pointer(src.cast_mut()), Pointer(out));
-    parallel_for(
-        lines.plan.outputs(),
-        (grain::MATH / lines.size.max(1)).max(1),
-        |range| {
-            let (src, out) = (src, out);
-            // SAFETY: every range of lines is written by one task only.
-            unsafe {
-                if has_columns(lines) {
-                    for_columns(lines, range, |walk, inner, width| {
-                        forward_columns(
-                            log,
-                            src.0.offset(walk.input),
-                            lines,
-                            inner,
-                            width,
-                            out.0.offset(walk.output),
-                        );
-                    });
-                } else {
-                    forward_lines(log, src.0, lines, range, out.0);
-                }
-            }
-        },
-    );
+    // SAFETY: every line is written by one task only.
+    let columns = |walk: Walk, inner: Dim, width: usize| unsafe {
+        let (src, out) = (src, out);
+        let (src, out) = (src.0.offset(walk.input), out.0.offset(walk.output));
+        forward_columns(log, src, lines, inner, width, out);
+    };
+    // SAFETY: as above.
+    let rows = |range: Range<usize>| unsafe {
+        let (src, out) = (src, out);
+        forward_lines(log, src.0, lines, range, out.0);
+    };
+    for_lines(lines, columns, rows);
 }
 
 /// The logarithm of the sum of exp(x) of every line; infinite maxima stand for themselves.
@@ -60,45 +48,46 @@ pub unsafe fn softmax<T: Soft>(log: bool, src: *const T, lines: &Lines, out: *mu
 /// `src` is valid for every offset of `lines`, `out` for every output of its plan.
 pub unsafe fn log_sum_exp<T: Soft>(src: *const T, lines: &Lines, out: *mut T) {
     let (src, out) = (Pointer(src.cast_mut()), Pointer(out));
-    parallel_for(
-        lines.plan.outputs(),
-        (grain::MATH / lines.size.max(1)).max(1),
-        |range| {
-            let (src, out) = (src, out);
-            // SAFETY: every range of lines is written by one task only.
-            unsafe {
-                if has_columns(lines) {
-                    for_columns(lines, range, |walk, inner, width| {
-                        let (src, out) = (src.0.offset(walk.input), out.0.offset(walk.output));
-                        log_sum_columns(src, lines, inner, width, out);
-                    });
-                } else {
-                    log_sums(src.0, lines, range, out.0);
-                }
-            }
-        },
-    );
-}
-
-/// Are there enough neighbouring lines to fill the lanes?
-fn has_columns(lines: &Lines) -> bool {
-    let side_by_side = lines.plan.kept.last().map_or(0, |inner| inner.size);
-    lines.plan.folds_columns() && side_by_side >= LANES / 2
-}
-
-/// Calls `body` for blocks of neighbouring lines: where they start, how they are apart, how many they are.
-fn for_columns(lines: &Lines, range: Range<usize>, body: impl Fn(Walk, Dim, usize)) {
-    let Some(&inner) = lines.plan.kept.last() else {
-        return;
+    // SAFETY: every line's result is written by one task only.
+    let columns = |walk: Walk, inner: Dim, width: usize| unsafe {
+        let (src, out) = (src, out);
+        let (src, out) = (src.0.offset(walk.input), out.0.offset(walk.output));
+        log_sum_columns(src, lines, inner, width, out);
     };
-    let mut next = range.start;
-    while next < range.end {
-        let width = COLUMNS
-            .min(inner.size - next % inner.size)
-            .min(range.end - next);
-        body(Walk::starting_at(&lines.plan.kept, next), inner, width);
-        next += width;
-    }
+    // SAFETY: as above.
+    let rows = |range: Range<usize>| unsafe {
+        let (src, out) = (src, out);
+        log_sums(src.0, lines, range, out.0);
+    };
+    for_lines(lines, columns, rows);
+}
+
+/// Calls `columns` for blocks of neighbouring lines (where they start, how they are apart, how many they are) if there are
+/// enough of these to fill the lanes, else `rows` for ranges of lines.
+fn for_lines(
+    lines: &Lines,
+    columns: impl Fn(Walk, Dim, usize) + Sync,
+    rows: impl Fn(Range<usize>) + Sync,
+) {
+    let (all, cost) = (lines.plan.outputs(), lines.size.max(1));
+    let inner = match lines.plan.kept.last() {
+        Some(&inner) if lines.plan.folds_columns() && inner.size >= LANES / 2 => inner,
+        _ => return parallel_for(all, (grain::MATH / cost).max(1), rows),
+    };
+    let stripes = inner.size.div_ceil(WIDE);
+    let grain = (grain::MATH / (cost * WIDE)).max(1);
+    parallel_for(all / inner.size * stripes, grain, |range| {
+        let mut next = range.start;
+        while next < range.end {
+            let (row, stripe) = (next / stripes, next % stripes);
+            let some = (COLUMNS / WIDE).min(stripes - stripe).min(range.end - next);
+            let first = stripe * WIDE;
+            let width = (some * WIDE).min(inner.size - first);
+            let walk = Walk::starting_at(&lines.plan.kept, row * inner.size + first);
+            columns(walk, inner, width);
+            next += some;
+        }
+    });
 }
 
 /// Is the element its own accumulator?
@@ -349,13 +338,19 @@ unsafe fn column_sums<T: Soft>(
     sum: &mut [T::Acc; COLUMNS],
     each: impl Fn(isize, usize, T::Acc),
 ) {
-    let (shift, sum) = (&shift[..width], &mut sum[..width]);
+    // Whole vectors: exponentials one by one take as long as so many at once.
+    let whole = width.next_multiple_of(LANES);
+    let mut row = [T::Acc::ZERO; COLUMNS];
     for i in 0..lines.size as isize {
-        for c in 0..width {
+        for (c, power) in row[..width].iter_mut().enumerate() {
             // SAFETY: the caller's promise.
-            let x = unsafe { (*x.offset(i * lines.stride + c as isize * step)).widen() };
-            let power = x.sub(shift[c]).exp();
-            sum[c] = sum[c].add(power);
+            *power = unsafe { (*x.offset(i * lines.stride + c as isize * step)).widen() };
+        }
+        for c in 0..whole {
+            row[c] = row[c].sub(shift[c]).exp();
+            sum[c] = sum[c].add(row[c]);
+        }
+        for (c, &power) in row[..width].iter().enumerate() {
             each(i, c, power);
         }
     }
