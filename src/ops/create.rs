@@ -19,6 +19,7 @@ fn empty(args: Args) -> Result<Outputs> {
                 "empty(): the \"preserve_format\" memory format is only supported where there is a tensor to preserve it from"
             )
         }
+        None => None,
         format => format_strides(&Layout::contiguous(shape), format)?,
     };
     options.finish(empty_laid_out(

@@ -82,6 +82,9 @@ fn tensor_number(object: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {
 
 /// An integer argument: ints, NumPy integers, 0-dim integer tensors, objects with `__index__`.
 pub fn int(object: &Bound<'_, PyAny>) -> Option<i64> {
+    if object.is_exact_instance_of::<PyInt>() {
+        return object.extract().ok();
+    }
     if object.cast::<PyBool>().is_ok() || object.cast::<PyFloat>().is_ok() {
         return None;
     }
@@ -94,7 +97,10 @@ pub fn int(object: &Bound<'_, PyAny>) -> Option<i64> {
             None
         };
     }
-    object.extract::<i64>().ok()
+    // Asked first, because a conversion that fails makes an exception.
+    // SAFETY: the object is alive.
+    let is_index = unsafe { ffi::PyIndex_Check(object.as_ptr()) } != 0;
+    is_index.then(|| object.extract().ok()).flatten()
 }
 
 fn ints(object: &Bound<'_, PyAny>) -> Option<Vec<i64>> {
