@@ -338,20 +338,29 @@ unsafe fn column_sums<T: Soft>(
     sum: &mut [T::Acc; COLUMNS],
     each: impl Fn(isize, usize, T::Acc),
 ) {
-    // Whole vectors: exponentials one by one take as long as so many at once.
-    let whole = width.next_multiple_of(LANES);
-    let mut row = [T::Acc::ZERO; COLUMNS];
+    let whole = width - width % WIDE;
     for i in 0..lines.size as isize {
-        for (c, power) in row[..width].iter_mut().enumerate() {
-            // SAFETY: the caller's promise.
-            *power = unsafe { (*x.offset(i * lines.stride + c as isize * step)).widen() };
-        }
+        // SAFETY: the caller's promise.
+        let at = |c: usize| unsafe { (*x.offset(i * lines.stride + c as isize * step)).widen() };
         for c in 0..whole {
-            row[c] = row[c].sub(shift[c]).exp();
-            sum[c] = sum[c].add(row[c]);
-        }
-        for (c, &power) in row[..width].iter().enumerate() {
+            let power = at(c).sub(shift[c]).exp();
+            sum[c] = sum[c].add(power);
             each(i, c, power);
+        }
+        if whole == width {
+            continue;
+        }
+        // Filled up: exponentials one by one take longer.
+        let mut rest = [T::Acc::ZERO; WIDE];
+        for c in whole..width {
+            rest[c - whole] = at(c);
+        }
+        for (c, power) in rest.iter_mut().enumerate() {
+            *power = power.sub(shift[whole + c]).exp();
+            sum[whole + c] = sum[whole + c].add(*power);
+        }
+        for c in whole..width {
+            each(i, c, rest[c - whole]);
         }
     }
 }

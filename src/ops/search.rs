@@ -1,5 +1,6 @@
 //! Binary search in sorted sequences, and counting: searchsorted, bucketize, bincount, histc.
 
+use super::conv::dense;
 use super::reduce_dims::{dispatch_widest, widest};
 use super::selection::{long, row_major};
 use super::{Args, Body, F, M, O, Out, Outs, Val, Value, kernel};
@@ -273,10 +274,10 @@ fn histc(a: Args, outs: &[Tensor]) -> Result<()> {
         high,
     };
     let counts = Tensor::zeros(&[a.int(1)?], DType::I64)?;
+    let values = dense(x, DType::F64)?;
     // SAFETY: the tensor was made for this call.
-    bins.count_all(&x.to_vec::<f64>()?, unsafe {
-        counts.as_mut_slice::<i64>()?
-    });
+    let slots = unsafe { counts.as_mut_slice::<i64>()? };
+    bins.count_all(values.as_slice::<f64>()?, slots);
     cpu::copy::copy(&outs[0], &counts)
 }
 

@@ -62,18 +62,14 @@ impl Tensor {
     }
 
     /// The elements in row-major order, widened or cut to the type asked for.
-    pub fn to_vec<T: Element + FromScalar>(&self) -> Result<Vec<T>> {
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         let source = crate::backend::to_cpu(self)?.resolved()?;
-        let layout = source.layout();
-        let mut out = Vec::with_capacity(layout.numel() as usize);
-        dispatch!(all source.dtype(), S => {
-            crate::cpu::iter::for_each_offset(&layout.shape, &layout.strides, |offset| {
-                // SAFETY: the layout lies within the storage, checked when the tensor was made.
-                let value = unsafe { *source.ptr::<S>().offset(offset as isize) };
-                out.push(T::from_scalar(value.to_scalar()));
-            });
-        });
-        Ok(out)
+        if source.dtype() == T::DTYPE && source.is_contiguous() {
+            return Ok(source.as_slice::<T>()?.to_vec());
+        }
+        let row = Tensor::empty(source.shape(), T::DTYPE)?;
+        crate::cpu::copy::copy(&row, &source)?;
+        Ok(row.as_slice::<T>()?.to_vec())
     }
 
     /// Another tensor on the same storage, as views are.
