@@ -99,7 +99,7 @@ pub fn int(object: &Bound<'_, PyAny>) -> Option<i64> {
     }
     // Asked first, because a conversion that fails makes an exception.
     // SAFETY: the object is alive.
-    let is_index = unsafe { ffi::PyIndex_Check(object.as_ptr()) } != 0;
+    let is_index = unsafe { pyo3::ffi::PyIndex_Check(object.as_ptr()) } != 0;
     is_index.then(|| object.extract().ok()).flatten()
 }
 
