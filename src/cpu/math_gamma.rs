@@ -66,6 +66,8 @@ pub fn lgamma32(x: f32) -> f32 {
     } else {
         sum - log_lost
     };
+    // The roots, where the difference is of rounding errors alone.
+    let value = if (x == 1.0) | (x == 2.0) { 0.0 } else { value };
     (if x.is_infinite() | (sine == 0.0) {
         f64::INFINITY
     } else {

@@ -5,7 +5,7 @@ use super::pool::{grain, parallel_for};
 use super::reduce::Pointer;
 use super::reduce_plan::{Lines, Walk};
 use super::select::{COUNT_FROM, keep, least, nth, pays};
-use super::sort_keys::{Packed, RADIX_FROM, SortKey, sort_digits, sort_packed};
+use super::sort_keys::{PASS_FROM, Packed, SortKey, sort_digits, sort_packed};
 
 /// What happens to each line.
 #[derive(Clone, Copy)]
@@ -157,7 +157,7 @@ impl<P: Packed> Picker<P> {
     fn pick<T: SortKey>(&mut self, line: &[T], mut found: impl FnMut(usize, usize)) {
         if let Pick::Sort { .. } = self.pick
             && T::BITS > 32
-            && line.len() >= RADIX_FROM
+            && line.len() >= PASS_FROM
             && self.sort_tight(line, &mut found)
         {
             return;

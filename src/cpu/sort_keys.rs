@@ -157,6 +157,8 @@ impl Packed for u128 {
 
 /// Below it a comparison sort wins over counting digits.
 pub const RADIX_FROM: usize = 2048;
+/// The same for each pass, where there are few.
+pub const PASS_FROM: usize = 512;
 
 /// Sorts packed keys of so many bits; their positions must ascend.
 pub fn sort_packed<P: Packed>(items: &mut Buffer<P>, scratch: &mut Buffer<P>, bits: u32) {
@@ -170,10 +172,10 @@ pub fn sort_digits<P: Digits>(
     from: u32,
     bits: u32,
 ) {
-    if items.len() < RADIX_FROM {
+    let passes = bits.div_ceil(DIGIT_BITS) as usize;
+    if items.len() < RADIX_FROM.min(passes * PASS_FROM) {
         return items.sort_unstable();
     }
-    let passes = bits.div_ceil(DIGIT_BITS) as usize;
     let mut counts = vec![[0usize; DIGITS]; passes];
     for x in items.iter() {
         for (pass, counts) in counts.iter_mut().enumerate() {
