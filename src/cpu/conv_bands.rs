@@ -166,6 +166,7 @@ macro_rules! by_window {
             (1, 5) => simd::run::<$T>($Windows::<$T, 5, 1, false>($of)),
             (1, _) => simd::run::<$T>($Windows::<$T, 7, 1, false>($of)),
             (_, 3) => simd::run::<$T>($Windows::<$T, 3, 2, true>($of)),
+            (_, 4) => simd::run::<$T>($Windows::<$T, 4, 2, true>($of)),
             (_, _) => simd::run::<$T>($Windows::<$T, 5, 2, true>($of)),
         }
     };

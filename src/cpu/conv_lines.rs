@@ -109,7 +109,7 @@ impl Lines {
         let mut heights = self.rows.iter().map(|phase| phase.taps.len());
         let served = heights.all(|height| match self.stride[1] {
             1 => matches!(height, 1..=5 | 7),
-            _ => matches!(height, 3 | 5),
+            _ => matches!(height, 3..=5),
         });
         let few = self.filters < FEW && self.channels <= FEW;
         // A product with a single element is better left to the loops over filters.

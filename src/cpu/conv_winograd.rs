@@ -118,7 +118,7 @@ impl Shape {
             && w.dilation == [1; 3]
             && w.padding[0] == 0
             && g.input[0] == 1;
-        let worth = self.channels * self.filters >= 8 * (self.channels + self.filters);
+        let worth = self.channels * self.filters > 8 * (self.channels + self.filters);
         (serves && worth && self.output.iter().all(|&n| n >= 4)).then_some(self)
     }
 }
