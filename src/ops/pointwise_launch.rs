@@ -182,10 +182,6 @@ impl<const K: usize> Numbers<K> {
         for (k, value) in operands.iter().enumerate() {
             let place = &mut places[k + 1];
             let (ptr, dtype, lane) = match value.borrow() {
-                // The bytes of bool are the numbers 0 and 1.
-                Value::Tensor(t) if t.dtype() == DType::Bool && lanes.operands == DType::U8 => {
-                    (t.data_ptr(), DType::U8, DType::U8)
-                }
                 Value::Tensor(t) => (t.data_ptr(), t.dtype(), lanes.operands),
                 Value::Num(s) => {
                     let number = bytemuck::bytes_of_mut(&mut self.0[k]);
