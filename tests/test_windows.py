@@ -228,3 +228,16 @@ def test_interpolation_is_linear_and_has_its_adjoint(mode, size):
     assert torch.allclose(again, y)
     single = F.interpolate(x.detach().float(), size=size, mode=mode)
     assert (single.double() - y.detach()).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_one_window_takes_the_mean(dims):
+    pool = getattr(torch.nn.functional, f"adaptive_avg_pool{dims}d")
+    x = torch.randn(2, 3, *range(4, 4 + dims), requires_grad=True)
+    for batch in (x, x[0]):
+        mean = pool(batch, 1)
+        assert mean.grad_fn.name().startswith("MeanBackward")
+        np.testing.assert_allclose(mean.detach(), batch.detach().mean(tuple(range(-dims, 0)), keepdim=True))
+    assert pool(x, (1,) * (dims - 1) + (2,)).grad_fn.name() == f"AdaptiveAvgPool{dims}DBackward0"
+    with pytest.raises((ValueError, RuntimeError)):
+        pool(x[0, 0], 1)

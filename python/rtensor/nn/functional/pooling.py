@@ -90,14 +90,22 @@ def _output_size(input: Tensor, output_size: Any, dims: int) -> list[int]:
     return [o if wanted is None else wanted for wanted, o in zip(output_size, own, strict=True)]
 
 
+def _adaptive_avg(pool: Callable[..., Tensor], input: Tensor, output_size: Any, dims: int) -> Tensor:
+    """Adaptive averages, which are plain ones where a single window takes all."""
+    wanted = _output_size(input, output_size, dims)
+    if input.dim() in (dims + 1, dims + 2) and wanted == [1] * dims:
+        return input.mean(tuple(range(-dims, 0)), True)
+    return pool(input, wanted)
+
+
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """Mean over windows such that the output has the size asked for."""
-    return _ops.adaptive_avg_pool2d(input, _output_size(input, output_size, 2))
+    return _adaptive_avg(_ops.adaptive_avg_pool2d, input, output_size, 2)
 
 
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
     """Mean over windows such that the output has the size asked for."""
-    return _ops.adaptive_avg_pool3d(input, _output_size(input, output_size, 3))
+    return _adaptive_avg(_ops.adaptive_avg_pool3d, input, output_size, 3)
 
 
 def adaptive_max_pool1d_with_indices(
