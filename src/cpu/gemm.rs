@@ -1,6 +1,7 @@
 //! Matrix products: `C = alpha * A @ B + beta * C` for every numeric type, any strides, one or a batch.
 
 use super::pool::{self, grain};
+use std::ops::Range;
 
 /// A strided matrix: where it starts, and the distance in elements between rows and between columns.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +117,50 @@ pub struct BatchSteps {
     pub start: isize,
 }
 
+/// Products of a batch, computed one after another; `beta` scales `start`.
+#[derive(Clone, Debug)]
+pub struct Series<T> {
+    pub first: Product<T>,
+    pub start: Mat<*const T>,
+    pub steps: BatchSteps,
+    pub range: Range<usize>,
+}
+
+impl<T: Copy> Series<T> {
+    pub(super) fn one(product: Product<T>) -> Self {
+        let steps = BatchSteps {
+            a: 0,
+            b: 0,
+            c: 0,
+            start: 0,
+        };
+        Series {
+            first: product,
+            start: product.c.into(),
+            steps,
+            range: 0..1,
+        }
+    }
+
+    /// Product `index`, and what `beta` scales.
+    #[inline(always)]
+    pub(super) fn product(&self, index: usize) -> (Product<T>, Mat<*const T>) {
+        let mut start = self.start;
+        start.ptr = start.ptr.wrapping_offset(index as isize * self.steps.start);
+        (self.first.step(index, self.steps), start)
+    }
+
+    /// The products turned so that the results are row-major: the tiles write rows.
+    pub(super) fn row_major(&self) -> Self {
+        let mut series = self.clone();
+        if writes_columns(&self.first) {
+            (series.first, series.start) = (self.first.transposed(), self.start.transposed());
+            (series.steps.a, series.steps.b) = (self.steps.b, self.steps.a);
+        }
+        series
+    }
+}
+
 /// A type with a matrix product.
 pub trait Gemm: Copy + PartialEq + Send + Sync + 'static {
     const ZERO: Self;
@@ -143,6 +188,15 @@ pub trait Gemm: Copy + PartialEq + Send + Sync + 'static {
     unsafe fn matmul_from(product: &Product<Self>, start: Mat<*const Self>, threads: usize) {
         // SAFETY: the caller's promise.
         unsafe { Self::gemm_from(product, start, threads) };
+    }
+
+    /// Computes small products, whose calls would cost more than they do, if there is a loop for them.
+    ///
+    /// # Safety
+    /// As for [`Gemm::gemm_from`], for each product.
+    unsafe fn small(series: &Series<Self>) -> bool {
+        let _ = series;
+        false
     }
 
     /// A right operand of `k` rows and `n` columns for many products.
@@ -195,11 +249,23 @@ pub unsafe fn batched<T: Gemm>(
     start: Mat<*const T>,
     steps: BatchSteps,
 ) {
-    let one = |index: usize, threads: usize| {
-        let mut start = start;
-        start.ptr = start.ptr.wrapping_offset(index as isize * steps.start);
+    let some = |range: Range<usize>, threads: usize| {
+        let series = Series {
+            first: *first,
+            start,
+            steps,
+            range,
+        };
         // SAFETY: the caller's promise; products of a batch write disjoint matrices.
-        unsafe { T::matmul_from(&first.step(index, steps), start, threads) };
+        unsafe {
+            if series.range.len() > 1 && T::small(&series) {
+                return;
+            }
+            for index in series.range.clone() {
+                let (product, start) = series.product(index);
+                T::matmul_from(&product, start, threads);
+            }
+        }
     };
     let work = first.work().max(first.m * first.n).max(1);
     let threads = if work.saturating_mul(batch) < 2 * grain::GEMM {
@@ -208,12 +274,12 @@ pub unsafe fn batched<T: Gemm>(
         pool::threads()
     };
     if batch == 1 || threads == 1 || (batch < threads && work > grain::GEMM) {
-        return (0..batch).for_each(|index| one(index, threads));
+        return some(0..batch, threads);
     }
-    let shared = Shared(&one);
+    let shared = Shared(&some);
     pool::parallel_for(batch, grain::GEMM / work + 1, |range| {
         let shared = &shared;
-        range.for_each(|index| (shared.0)(index, 1));
+        (shared.0)(range, 1);
     });
 }
 
@@ -254,14 +320,20 @@ pub(super) fn by_rows<T: Gemm>(
     });
 }
 
+/// Are the elements of a column of the result nearer to each other than those of a row?
+#[inline]
+fn writes_columns<T>(product: &Product<T>) -> bool {
+    let narrow = product.n == 1 && product.m > 1;
+    narrow || (product.m > 1 && product.n > 1 && product.c.row.abs() < product.c.col.abs())
+}
+
 /// The product turned so that the result is row-major: the tiles write rows.
 #[inline]
 pub(super) fn row_major<T: Copy>(
     product: Product<T>,
     start: Mat<*const T>,
 ) -> (Product<T>, Mat<*const T>) {
-    let narrow = product.n == 1 && product.m > 1;
-    if narrow || (product.m > 1 && product.n > 1 && product.c.row.abs() < product.c.col.abs()) {
+    if writes_columns(&product) {
         (product.transposed(), start.transposed())
     } else {
         (product, start)

@@ -1,7 +1,7 @@
 //! The element types of blocked products on each instruction set: how they are packed, multiplied and rounded.
 
 use super::gemm_blocked::{Output, finish};
-use super::gemm_kernels::{Bf16x32, F32x8, F32x16, F64x4, F64x8, I32x8, I32x16};
+use super::gemm_kernels::{Bf16x32, F32x8, F32x16, F64x4, F64x8, I32x8, I32x16, I64x4, I64x8};
 use super::gemm_pack::{Pack, PackSteps, Square, Strip, pack};
 use super::gemm_tile::{Kernel, Packed, Sum, Tiles, cols, rows};
 use super::half_bits::{narrow_bf16, narrow_f16, widen_bf16, widen_f16};
@@ -11,7 +11,7 @@ use std::num::Wrapping;
 
 /// Declares the kernels of an element type: how it is packed, and the registers that multiply it.
 macro_rules! kernel {
-    ($name:ident: $T:ty, $Simd:ty, $features:literal, $steps:literal, $in_place:literal,
+    ($name:ident: $T:ty, $Simd:ty, $features:literal, $steps:literal, $in_place:expr,
      one $one:expr, several $several:expr, widen $widen:expr, narrow $narrow:expr) => {
         pub struct $name;
 
@@ -116,33 +116,35 @@ kernel!(
     widen |x: bf16| widen_bf16(x.to_bits()), narrow |x| bf16::from_bits(narrow_bf16(x))
 );
 
-/// Integers of up to 32 bits, whose sums wrap: the low bits are right in any width.
+/// Integers, whose sums wrap: the low bits are right in any width, so that short ones take vectors of 32 bits.
 macro_rules! integers {
-    ($($T:ident $Avx512:ident $Avx2:ident;)*) => {$(
-        integers!(@one $Avx512: $T, I32x16, "avx512f,avx512bw,avx512dq,avx512vl,fma");
-        integers!(@one $Avx2: $T, I32x8, "avx2,fma");
+    ($($T:ident as $Sum:ident, $Wide:ident $Narrow:ident: $Avx512:ident $Avx2:ident;)*) => {$(
+        integers!(@one $Avx512: $T as $Sum, $Wide, "avx512f,avx512bw,avx512dq,avx512vl,fma");
+        integers!(@one $Avx2: $T as $Sum, $Narrow, "avx2,fma");
     )*};
-    (@one $name:ident: $T:ident, $Simd:ty, $features:literal) => {
+    (@one $name:ident: $T:ident as $Sum:ident, $Simd:ty, $features:literal) => {
         kernel!(
-            $name: $T, $Simd, $features, 1, false,
-            one |x: *const $T, _, _| Wrapping(*x as i32),
+            $name: $T, $Simd, $features, 1, size_of::<$T>() == size_of::<$Sum>(),
+            one |x: *const $T, _, _| Wrapping(*x as $Sum),
             several |x: *const $T| {
-                let mut wide = [0i32; 8];
-                for i in 0..8 {
-                    wide[i] = *x.add(i) as i32;
+                let mut wide = [0 as $Sum; <Wrapping<$Sum> as Square>::SIZE];
+                for i in 0..wide.len() {
+                    wide[i] = *x.add(i) as $Sum;
                 }
-                _mm256_loadu_ps(wide.as_ptr().cast())
+                <Wrapping<$Sum> as Square>::load(wide.as_ptr().cast())
             },
-            widen |x: $T| Wrapping(x as i32), narrow |x: Wrapping<i32>| x.0 as $T
+            widen |x: $T| Wrapping(x as $Sum), narrow |x: Wrapping<$Sum>| x.0 as $T
         );
     };
 }
 
 integers! {
-    i8 I8Avx512 I8Avx2;
-    u8 U8Avx512 U8Avx2;
-    i16 I16Avx512 I16Avx2;
-    u16 U16Avx512 U16Avx2;
-    i32 I32Avx512 I32Avx2;
-    u32 U32Avx512 U32Avx2;
+    i8 as i32, I32x16 I32x8: I8Avx512 I8Avx2;
+    u8 as i32, I32x16 I32x8: U8Avx512 U8Avx2;
+    i16 as i32, I32x16 I32x8: I16Avx512 I16Avx2;
+    u16 as i32, I32x16 I32x8: U16Avx512 U16Avx2;
+    i32 as i32, I32x16 I32x8: I32Avx512 I32Avx2;
+    u32 as i32, I32x16 I32x8: U32Avx512 U32Avx2;
+    i64 as i64, I64x8 I64x4: I64Avx512 I64Avx2;
+    u64 as i64, I64x8 I64x4: U64Avx512 U64Avx2;
 }

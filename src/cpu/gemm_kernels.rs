@@ -366,6 +366,27 @@ simd!(
     |a, b, sums| _mm256_add_epi32(sums, _mm256_mullo_epi32(a, b))
 );
 
+simd!(
+    I64x8, "avx512f,avx512bw,avx512dq,avx512vl,fma", Wrapping<i64>, Wrapping<i64>, __m512i, __m512i, 8,
+    [1 2 4 6 8 12], [1 2], 12 x 2,
+    |x: *const Wrapping<i64>| _mm512_loadu_si512(x.cast()), _mm512_setzero_si512,
+    |x: *mut Wrapping<i64>, sums| _mm512_storeu_si512(x.cast(), sums),
+    |sums| Wrapping(_mm512_reduce_add_epi64(sums)),
+    |x: *const Wrapping<i64>| _mm512_loadu_si512(x.cast()),
+    |x: *const Wrapping<i64>| _mm512_set1_epi64((*x).0),
+    |a, b, sums| _mm512_add_epi64(sums, _mm512_mullo_epi64(a, b))
+);
+simd!(
+    I64x4, "avx2,fma", Wrapping<i64>, Wrapping<i64>, __m256i, __m256i, 4,
+    [1 2 4 6], [1 2], 6 x 2,
+    |x: *const Wrapping<i64>| _mm256_loadu_si256(x.cast()), _mm256_setzero_si256,
+    |x: *mut Wrapping<i64>, sums| _mm256_storeu_si256(x.cast(), sums),
+    total_of_four_integers,
+    |x: *const Wrapping<i64>| _mm256_loadu_si256(x.cast()),
+    |x: *const Wrapping<i64>| _mm256_set1_epi64x((*x).0),
+    |a, b, sums| _mm256_add_epi64(sums, low_products(a, b))
+);
+
 #[inline(always)]
 fn pairs(register: __m512i) -> __m512bh {
     // SAFETY: both are 64 bytes without a meaning of their own.
@@ -403,4 +424,28 @@ unsafe fn total_of_eight_integers(x: __m256i) -> Wrapping<i32> {
     // SAFETY: the caller's promise.
     unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), x) };
     lanes.into_iter().sum()
+}
+
+/// # Safety
+/// AVX2 is there.
+#[inline(always)]
+unsafe fn total_of_four_integers(x: __m256i) -> Wrapping<i64> {
+    let mut lanes = [Wrapping(0); 4];
+    // SAFETY: the caller's promise.
+    unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), x) };
+    lanes.into_iter().sum()
+}
+
+/// The low halves of the products of numbers of 64 bits, from those of their halves.
+///
+/// # Safety
+/// AVX2 is there.
+#[inline(always)]
+unsafe fn low_products(a: __m256i, b: __m256i) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let crossed = _mm256_mullo_epi32(a, _mm256_shuffle_epi32::<0xb1>(b));
+        let sums = _mm256_add_epi32(crossed, _mm256_srli_epi64::<32>(crossed));
+        _mm256_add_epi64(_mm256_mul_epu32(a, b), _mm256_slli_epi64::<32>(sums))
+    }
 }

@@ -31,6 +31,9 @@ pub trait Square: Copy + 'static {
     /// # Safety
     /// AVX2 is there, as for the others.
     unsafe fn zeros() -> Self::Register;
+    /// # Safety
+    /// A register can be read.
+    unsafe fn load(from: *const Self) -> Self::Register;
     /// Element `i` of register `j` is that `j` of register `i` before. There are `SIZE` registers.
     unsafe fn transpose(square: &mut [Self::Register]);
     unsafe fn store(to: *mut Self, register: Self::Register);
@@ -70,13 +73,14 @@ pub unsafe fn pack<P: PackSteps>(strip: &Strip<P::Element>, width: usize, out: *
     let mut done = 0;
     // SAFETY: the caller's promise.
     unsafe {
-        if strip.lane == 1 && strip.lanes == width {
-            let (mut from, mut to) = (strip.ptr, out);
+        if strip.lane == 1 && strip.lanes > 1 {
+            let (mut from, mut to, lanes) = (strip.ptr, out, strip.lanes);
             while done + P::STEPS <= strip.steps {
                 let mut l = 0;
-                l = pack_side_by_side::<P, 16>(from, strip.step, l, width, to);
-                l = pack_side_by_side::<P, 4>(from, strip.step, l, width, to);
-                pack_side_by_side::<P, 1>(from, strip.step, l, width, to);
+                l = pack_side_by_side::<P, 16>(from, strip.step, l, lanes, to);
+                l = pack_side_by_side::<P, 4>(from, strip.step, l, lanes, to);
+                l = pack_side_by_side::<P, 1>(from, strip.step, l, lanes, to);
+                (l..width).for_each(|l| *to.add(l) = P::Packed::ZERO);
                 from = from.wrapping_offset(strip.step * P::STEPS as isize);
                 to = to.add(width);
                 done += P::STEPS;
@@ -96,7 +100,7 @@ pub unsafe fn pack<P: PackSteps>(strip: &Strip<P::Element>, width: usize, out: *
     }
 }
 
-/// Packs lanes `start .. width`, `N` at once as far as possible; returns the first that is left.
+/// Packs lanes `start .. end`, `N` at once as far as possible; returns the first that is left.
 ///
 /// # Safety
 /// As for [`pack`], with neighbouring lanes.
@@ -105,11 +109,11 @@ unsafe fn pack_side_by_side<P: PackSteps, const N: usize>(
     from: *const P::Element,
     step: isize,
     start: usize,
-    width: usize,
+    end: usize,
     to: *mut P::Packed,
 ) -> usize {
     let mut l = start;
-    while l + N <= width {
+    while l + N <= end {
         // Read as a whole before any is written: the compiler does not know that the two are apart.
         let mut lanes = [P::Packed::ZERO; N];
         // SAFETY: the caller's promise.
@@ -192,6 +196,11 @@ macro_rules! square_of_eight {
                 unsafe { _mm256_setzero_ps() }
             }
             #[inline(always)]
+            unsafe fn load(from: *const Self) -> __m256 {
+                // SAFETY: the caller's promise.
+                unsafe { _mm256_loadu_ps(from.cast()) }
+            }
+            #[inline(always)]
             unsafe fn transpose(square: &mut [__m256]) {
                 // SAFETY: the caller's promise.
                 unsafe { transpose_eight(square) }
@@ -211,33 +220,55 @@ square_of_eight! {
     Wrapping<i32>, Wrapping(0);
 }
 
-impl Square for f64 {
-    type Register = __m256d;
-    const SIZE: usize = 4;
-    const ZERO: Self = 0.0;
+macro_rules! square_of_four {
+    ($($T:ty, $zero:expr;)*) => {$(
+        impl Square for $T {
+            type Register = __m256d;
+            const SIZE: usize = 4;
+            const ZERO: Self = $zero;
 
-    #[inline(always)]
-    unsafe fn zeros() -> __m256d {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_setzero_pd() }
-    }
-    #[inline(always)]
-    unsafe fn transpose(square: &mut [__m256d]) {
-        let &mut [a, b, c, d] = square else { return };
-        // SAFETY: the caller's promise.
-        unsafe {
-            let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
-            let (low2, high2) = (_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
-            square[0] = _mm256_permute2f128_pd::<0x20>(low, low2);
-            square[1] = _mm256_permute2f128_pd::<0x20>(high, high2);
-            square[2] = _mm256_permute2f128_pd::<0x31>(low, low2);
-            square[3] = _mm256_permute2f128_pd::<0x31>(high, high2);
+            #[inline(always)]
+            unsafe fn zeros() -> __m256d {
+                // SAFETY: the caller's promise.
+                unsafe { _mm256_setzero_pd() }
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const Self) -> __m256d {
+                // SAFETY: the caller's promise.
+                unsafe { _mm256_loadu_pd(from.cast()) }
+            }
+            #[inline(always)]
+            unsafe fn transpose(square: &mut [__m256d]) {
+                // SAFETY: the caller's promise.
+                unsafe { transpose_four(square) }
+            }
+            #[inline(always)]
+            unsafe fn store(to: *mut Self, register: __m256d) {
+                // SAFETY: the caller's promise.
+                unsafe { _mm256_storeu_pd(to.cast(), register) }
+            }
         }
-    }
-    #[inline(always)]
-    unsafe fn store(to: *mut Self, register: __m256d) {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_storeu_pd(to, register) }
+    )*};
+}
+
+square_of_four! {
+    f64, 0.0;
+    Wrapping<i64>, Wrapping(0);
+}
+
+/// # Safety
+/// AVX is there.
+#[inline(always)]
+unsafe fn transpose_four(square: &mut [__m256d]) {
+    let &mut [a, b, c, d] = square else { return };
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+        let (low2, high2) = (_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
+        square[0] = _mm256_permute2f128_pd::<0x20>(low, low2);
+        square[1] = _mm256_permute2f128_pd::<0x20>(high, high2);
+        square[2] = _mm256_permute2f128_pd::<0x31>(low, low2);
+        square[3] = _mm256_permute2f128_pd::<0x31>(high, high2);
     }
 }
 

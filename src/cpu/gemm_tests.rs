@@ -1,6 +1,6 @@
 //! Products of every type in every layout, against sums of products.
 
-use super::gemm::{Gemm, Mat, Product};
+use super::gemm::{BatchSteps, Gemm, Mat, Product, batched};
 use half::{bf16, f16};
 use num_complex::Complex;
 
@@ -83,4 +83,105 @@ fn every_type_and_layout() {
     check(|v| f16::from_f32(v as f32));
     check(|v| Complex::new(v as f32, 0.0));
     check(|v| Complex::new(f64::from(v), 0.0));
+}
+
+/// Batches of small products, with something added to each.
+fn check_batch<T: Gemm + PartialEq + std::fmt::Debug>(from: impl Fn(i32) -> T + Copy) {
+    for (m, n, k) in [
+        (1, 1, 5),
+        (3, 3, 3),
+        (4, 1, 4),
+        (1, 3, 40),
+        (5, 6, 7),
+        (2, 20, 3),
+    ] {
+        for turned in 0..4 {
+            let count = 5;
+            let (a, b) = (filled(count * m * k, from), filled(count * k * n, from));
+            let mut c = vec![from(0); count * m * n];
+            let (rows, columns) = ((m as isize, n as isize), k as isize);
+            let of_a = if turned & 1 == 0 {
+                (columns, 1)
+            } else {
+                (1, rows.0)
+            };
+            let of_b = if turned & 2 == 0 {
+                (rows.1, 1)
+            } else {
+                (1, columns)
+            };
+            let product = Product {
+                m,
+                n,
+                k,
+                a: Mat::new(a.as_ptr(), of_a.0, of_a.1),
+                b: Mat::new(b.as_ptr(), of_b.0, of_b.1),
+                c: Mat::new(c.as_mut_ptr(), rows.1, 1),
+                alpha: from(1),
+                beta: from(1),
+            };
+            let steps = BatchSteps {
+                a: (m * k) as isize,
+                b: (k * n) as isize,
+                c: (m * n) as isize,
+                start: 0,
+            };
+            // One row for all rows of all results.
+            let start: Vec<T> = (0..n).map(|j| from(j as i32)).collect();
+            // SAFETY: the vectors have the sizes of the matrices.
+            unsafe { batched(count, &product, Mat::new(start.as_ptr(), 0, 1), steps) };
+            let value = |v: usize| (v * 7 % 5) as i32 - 2;
+            for (at, &found) in c.iter().enumerate() {
+                let (index, i, j) = (at / (m * n), at / n % m, at % n);
+                let sum: i32 = (0..k)
+                    .map(|q| {
+                        let (x, y) = (
+                            i as isize * of_a.0 + q as isize * of_a.1,
+                            q as isize * of_b.0 + j as isize * of_b.1,
+                        );
+                        value(index * m * k + x as usize) * value(index * k * n + y as usize)
+                    })
+                    .sum();
+                assert_eq!(found, from(sum + j as i32), "{m}x{n}x{k} layout {turned}");
+            }
+        }
+    }
+}
+
+#[test]
+fn batches_of_small_products() {
+    check_batch(|v| v as f32);
+    check_batch(f64::from);
+    check_batch(i64::from);
+    check_batch(|v| v as i8);
+    check_batch(|v| v as u16);
+    check_batch(|v| bf16::from_f32(v as f32));
+    check_batch(|v| Complex::new(v as f32, 0.0));
+}
+
+#[test]
+fn long_integers_wrap() {
+    let number = |i: usize| (i as i64).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64);
+    for (m, n, k) in [(1, 1, 70), (1, 9, 70), (20, 30, 40)] {
+        let a: Vec<i64> = (0..m * k).map(number).collect();
+        let b: Vec<i64> = (0..k * n).map(|i| number(i + 99)).collect();
+        let mut c = vec![0; m * n];
+        let product = Product {
+            m,
+            n,
+            k,
+            a: Mat::new(a.as_ptr(), k as isize, 1),
+            b: Mat::new(b.as_ptr(), 1, k as isize),
+            c: Mat::new(c.as_mut_ptr(), n as isize, 1),
+            alpha: 1,
+            beta: 0,
+        };
+        // SAFETY: the vectors have the sizes of the matrices.
+        unsafe { i64::gemm(&product, 1) };
+        for (at, &found) in c.iter().enumerate() {
+            let (i, j) = (at / n, at % n);
+            let terms = (0..k).map(|q| a[i * k + q].wrapping_mul(b[j * k + q]));
+            assert_eq!(found, terms.fold(0, i64::wrapping_add), "{m}x{n}x{k}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::gemm_blocked::Output;
 use super::gemm_pack::{Pack, Strip};
+use std::num::Wrapping;
 use std::ops::{Add, Mul};
 
 pub type Packed<K> = <K as Pack>::Packed;
@@ -99,9 +100,14 @@ impl Number for f32 {
     const ONE: Self = 1.0;
 }
 
-impl Number for std::num::Wrapping<i32> {
-    const ZERO: Self = std::num::Wrapping(0);
-    const ONE: Self = std::num::Wrapping(1);
+impl Number for Wrapping<i32> {
+    const ZERO: Self = Wrapping(0);
+    const ONE: Self = Wrapping(1);
+}
+
+impl Number for Wrapping<i64> {
+    const ZERO: Self = Wrapping(0);
+    const ONE: Self = Wrapping(1);
 }
 
 impl Number for f64 {

@@ -1,7 +1,9 @@
 //! Register-tiled matrix products for small floats and for integers, written once and compiled per
 //! instruction set.
 
-use super::gemm::{Gemm, Mat, Product};
+use super::gemm::{Gemm, Mat, Product, Series, begin};
+#[cfg(target_arch = "x86_64")]
+use super::multiversion::{Isa, isa};
 use smallvec::SmallVec;
 
 /// Arithmetic of a tile element; integers wrap.
@@ -55,33 +57,29 @@ int_lane!(u8, i8, u16, i16, u32, i32, u64, i64);
 
 /// `name(args)` compiled for AVX-512, AVX2 and the baseline, chosen at run time.
 macro_rules! per_instruction_set {
-    ($name:ident, $body:ident) => {
+    ($name:ident, $body:ident, $Arg:ident) => {
         /// # Safety
         /// As for [`Gemm::gemm`].
         #[inline]
-        pub unsafe fn $name<T: Lane, const W: usize>(p: &Product<T>) {
+        pub unsafe fn $name<T: Lane, const W: usize>(p: &$Arg<T>) {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
-                unsafe fn avx512<T: Lane, const W: usize>(p: &Product<T>) {
+                unsafe fn avx512<T: Lane, const W: usize>(p: &$Arg<T>) {
                     // SAFETY: the caller's promise.
                     unsafe { $body::<T, W, true>(p) }
                 }
                 #[target_feature(enable = "avx2,fma")]
-                unsafe fn avx2<T: Lane, const W: usize>(p: &Product<T>) {
+                unsafe fn avx2<T: Lane, const W: usize>(p: &$Arg<T>) {
                     // SAFETY: the caller's promise.
                     unsafe { $body::<T, W, true>(p) }
                 }
-                if is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl")
-                {
-                    // SAFETY: the features were just found.
-                    return unsafe { avx512::<T, W>(p) };
-                }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                    // SAFETY: the features were just found.
-                    return unsafe { avx2::<T, W>(p) };
+                match isa() {
+                    // SAFETY: the features were detected.
+                    Isa::Avx512 => return unsafe { avx512::<T, W>(p) },
+                    // SAFETY: as above.
+                    Isa::Avx2 => return unsafe { avx2::<T, W>(p) },
+                    Isa::Plain => {}
                 }
             }
             const FUSED: bool = cfg!(target_arch = "aarch64");
@@ -91,24 +89,62 @@ macro_rules! per_instruction_set {
     };
 }
 
-per_instruction_set!(multiply, multiply_body);
-per_instruction_set!(dot, dot_body);
+per_instruction_set!(series, series_body, Series);
+per_instruction_set!(dot, dot_body, Product);
+
+/// # Safety
+/// As for [`Gemm::gemm`].
+pub unsafe fn multiply<T: Lane, const W: usize>(p: &Product<T>) {
+    // SAFETY: the caller's promise.
+    unsafe { series::<T, W>(&Series::one(*p)) };
+}
+
+/// Lanes for results of few columns, most of whose lanes would be empty otherwise.
+pub const FEW: usize = 4;
+/// Steps from which on a row times columns in runs is dot products.
+const LONG: usize = 32;
 
 /// # Safety
 /// As for [`Gemm::gemm`].
 #[inline(always)]
-unsafe fn multiply_body<T: Lane, const W: usize, const FUSED: bool>(p: &Product<T>) {
+unsafe fn series_body<T: Lane, const W: usize, const FUSED: bool>(s: &Series<T>) {
     let mut packed = SmallVec::<[T; 512]>::new();
-    let mut j = 0;
-    while j < p.n {
-        let width = W.min(p.n - j);
-        let b = p.b.ptr.wrapping_offset(j as isize * p.b.col);
-        // SAFETY: the caller's promise; the panel is columns `j .. j + width` of `b`.
+    for index in s.range.clone() {
+        let (p, start) = s.product(index);
+        // SAFETY: the caller's promise.
         unsafe {
-            let panel = if width == W && p.b.col == 1 {
-                Mat::new(b, p.b.row, 1)
+            begin(&p, start);
+            if p.m == 1 && p.b.row == 1 && p.b.col != 1 && p.k >= LONG {
+                for j in 0..p.n {
+                    let (n, b, c) = (1, p.b.at(0, j), p.c.at(0, j));
+                    dot_body::<T, W, FUSED>(&Product { n, b, c, ..p });
+                }
+            } else if p.n <= FEW {
+                panels::<T, FEW, FUSED>(&p, &mut packed);
             } else {
-                pack::<T, W>(&mut packed, p.k, width, Mat::new(b, p.b.row, p.b.col));
+                panels::<T, W, FUSED>(&p, &mut packed);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`Gemm::gemm`].
+#[inline(always)]
+unsafe fn panels<T: Lane, const W: usize, const FUSED: bool>(
+    p: &Product<T>,
+    packed: &mut SmallVec<[T; 512]>,
+) {
+    let mut j = 0;
+    // SAFETY: the caller's promise; a panel is columns `j .. j + width` of `b`.
+    unsafe {
+        while j < p.n {
+            let width = W.min(p.n - j);
+            let b = p.b.at(0, j);
+            let panel = if width == W && b.col == 1 {
+                b
+            } else {
+                pack::<T, W>(packed, p.k, width, b);
                 Mat::new(packed.as_ptr(), W as isize, 1)
             };
             let mut i = 0;
@@ -120,8 +156,8 @@ unsafe fn multiply_body<T: Lane, const W: usize, const FUSED: bool>(p: &Product<
                 one_row::<T, W, FUSED>(p, panel, (i, j, width));
                 i += 1;
             }
+            j += W;
         }
-        j += W;
     }
 }
 
@@ -237,8 +273,14 @@ unsafe fn store_row<T: Lane, const W: usize>(
             .wrapping_offset(i as isize * p.c.row + j as isize * p.c.col);
     // SAFETY: the caller's promise.
     unsafe {
-        if width == W && p.c.col == 1 && p.alpha == T::ONE && p.beta == T::ZERO {
-            *row.cast::<[T; W]>() = *sums;
+        if p.c.col == 1 && p.alpha == T::ONE && p.beta == T::ZERO {
+            if width == W {
+                *row.cast::<[T; W]>() = *sums;
+            } else {
+                for (l, &sum) in sums[..width].iter().enumerate() {
+                    *row.add(l) = sum;
+                }
+            }
             return;
         }
         for (l, &sum) in sums[..width].iter().enumerate() {
