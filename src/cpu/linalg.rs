@@ -5,6 +5,7 @@
 
 use super::gemm::{Gemm, Mat, Product};
 pub use super::linalg_field::Field;
+use super::linalg_substitute::Triangle;
 use super::pool::{self, grain};
 use num_traits::Float;
 use std::ops::Range;
@@ -165,10 +166,13 @@ impl<T: Field> Matrix<T> {
         }
     }
 
-    /// Makes this the transpose of another matrix; both are row-major.
+    /// Makes this the transpose of another matrix.
     pub fn set_transposed(&self, other: &Self) {
         assert!(self.rows == other.cols && self.cols == other.rows);
-        assert!(self.col == 1 && other.col == 1);
+        if self.col != 1 || other.col != 1 {
+            let columns = other.transposed();
+            return (0..self.rows).for_each(|i| self.copy_row(i, 0..self.cols, &columns));
+        }
         let (by_from, by_to) = (other.row as usize, self.row as usize);
         // SAFETY: the sizes were compared; `new` promised the memory.
         unsafe {
@@ -183,10 +187,16 @@ impl<T: Field> Matrix<T> {
     }
 
     pub fn is_finite(&self) -> bool {
-        (0..self.rows).all(|i| {
-            (0..self.cols)
-                .all(|j| self.get(i, j).re().is_finite() && self.get(i, j).im().is_finite())
-        })
+        let finite = |x: &T| x.re().is_finite() & x.im().is_finite();
+        if self.col == 1 {
+            return (0..self.rows).all(|i| {
+                let row = self.ptr.wrapping_offset(i as isize * self.row);
+                // SAFETY: `new` promised the memory, which nobody writes meanwhile.
+                let row = unsafe { std::slice::from_raw_parts(row, self.cols) };
+                row.iter().fold(true, |all, x| all & finite(x))
+            });
+        }
+        (0..self.rows).all(|i| (0..self.cols).all(|j| finite(&self.get(i, j))))
     }
 
     pub fn faer(&self) -> faer::MatRef<'_, T> {
@@ -244,6 +254,8 @@ pub fn for_each_matrix(batch: usize, work: usize, body: impl Fn(usize, usize) + 
 const PANEL: usize = 16;
 /// Below this size triangular solves and LU are plain loops.
 const PLAIN: usize = 12;
+/// Right-hand sides up to which columns that lie in runs are faster.
+const COLUMNS: usize = 4;
 
 /// `b = a^-1 b` in place, with the triangle of `a` that `upper` names, with ones on its diagonal if `unit`.
 pub fn solve_triangular<T: Field>(
@@ -253,6 +265,30 @@ pub fn solve_triangular<T: Field>(
     unit: bool,
     threads: usize,
 ) {
+    if !T::REAL || b.cols > COLUMNS || a.rows <= PLAIN {
+        return solve_halves(a, b, upper, unit, threads);
+    }
+    let mut store = vec![<T as Gemm>::ZERO; b.rows * b.cols];
+    // SAFETY: the vector outlives the view.
+    let turned = unsafe { Matrix::over(&mut store, b.cols, b.rows) };
+    turned.set_transposed(b);
+    if a.col == 1 {
+        let triangle = Triangle {
+            first: a.ptr.cast_const(),
+            by: a.row,
+            n: a.rows,
+            upper,
+            unit,
+        };
+        // SAFETY: `new` promised the memory.
+        unsafe { T::substitute(triangle, &mut store) };
+    } else {
+        solve_halves(a, &turned.transposed(), upper, unit, threads);
+    }
+    b.set_transposed(&turned);
+}
+
+fn solve_halves<T: Field>(a: &Matrix<T>, b: &Matrix<T>, upper: bool, unit: bool, threads: usize) {
     let n = a.rows;
     if n <= PLAIN {
         return solve_triangular_plain(a, b, upper, unit);
@@ -268,7 +304,7 @@ pub fn solve_triangular<T: Field>(
     );
     let (minus, one) = (-<T as Gemm>::ONE, <T as Gemm>::ONE);
     if upper {
-        solve_triangular(&last, &bottom, upper, unit, threads);
+        solve_halves(&last, &bottom, upper, unit, threads);
         top.multiply(
             minus,
             &a.block(0, half, half, n - half),
@@ -276,11 +312,11 @@ pub fn solve_triangular<T: Field>(
             one,
             threads,
         );
-        solve_triangular(&first, &top, upper, unit, threads);
+        solve_halves(&first, &top, upper, unit, threads);
     } else {
-        solve_triangular(&first, &top, upper, unit, threads);
+        solve_halves(&first, &top, upper, unit, threads);
         bottom.multiply(minus, &a.block(half, 0, n - half, half), &top, one, threads);
-        solve_triangular(&last, &bottom, upper, unit, threads);
+        solve_halves(&last, &bottom, upper, unit, threads);
     }
 }
 

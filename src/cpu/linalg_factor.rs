@@ -23,7 +23,7 @@ pub enum Failure {
 
 type Outcome = Result<(), Failure>;
 
-fn par(threads: usize) -> Par {
+pub(super) fn par(threads: usize) -> Par {
     if threads > 1 {
         Par::rayon(threads)
     } else {
@@ -97,7 +97,7 @@ fn copy_lower<T: Field>(from: faer::MatRef<'_, T>, to: &Matrix<T>) {
 }
 
 /// Memory for the steps of a factorisation.
-fn stack(memory: &mut Buffer<u8>, need: StackReq) -> &mut MemStack {
+pub(super) fn stack(memory: &mut Buffer<u8>, need: StackReq) -> &mut MemStack {
     MemStack::new(memory.uninit(need.unaligned_bytes_required()))
 }
 

@@ -6,6 +6,7 @@ use super::linalg_batch::{Batch, Report};
 use super::linalg_lanes::{lu_lanes, lu_solve_lanes};
 use super::linalg_panel::lu_panel;
 use super::linalg_reflect::{reflect, squares};
+use super::linalg_substitute::{Triangle, substitute};
 use super::reduce::Pointer;
 use super::simd;
 use num_complex::Complex;
@@ -63,6 +64,13 @@ pub trait Field:
                 .zip(v)
                 .for_each(|(x, &v)| *x -= product * v);
         }
+    }
+    /// Solves a real triangular system in place for columns that lie one after another.
+    ///
+    /// # Safety
+    /// The triangle lies in live memory.
+    unsafe fn substitute(_: Triangle<Self>, _: &mut [Self]) {
+        unreachable!("complex systems are solved by halves");
     }
     /// LU of columns of so many `rows`, in place, as [`super::linalg::lu`].
     fn lu_panel(a: &mut [Self], rows: usize, pivots: &mut [i32]) -> usize {
@@ -124,6 +132,10 @@ macro_rules! fields {
             }
             fn reflect(v: &[$R], factor: $R, columns: &mut [$R], by: usize, count: usize) {
                 reflect(v, factor, columns, by, count);
+            }
+            unsafe fn substitute(a: Triangle<$R>, columns: &mut [$R]) {
+                // SAFETY: the caller's promise.
+                unsafe { substitute(a, columns) };
             }
             fn lu_panel(a: &mut [$R], rows: usize, pivots: &mut [i32]) -> usize {
                 lu_panel(a, rows, pivots)

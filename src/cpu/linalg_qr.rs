@@ -130,6 +130,16 @@ impl<T: Field> Reflectors<T> {
         c.multiply(one, &v, &turned, one, threads);
     }
 
+    /// Multiplies a matrix by the product of all reflectors, or by its adjoint, from the left.
+    pub fn multiply(&self, c: &Matrix<T>, inverse: bool, threads: usize) {
+        let panels = self.steps.div_ceil(PANEL);
+        for panel in 0..panels {
+            let j = PANEL * if inverse { panel } else { panels - 1 - panel };
+            let part = c.block(j, 0, c.rows - j, c.cols);
+            self.apply(j, &part, inverse, threads);
+        }
+    }
+
     /// The product of all reflectors, or its first columns.
     pub fn product(&self, q: &Matrix<T>, threads: usize) {
         q.set_identity();

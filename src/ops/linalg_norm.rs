@@ -1,6 +1,6 @@
 //! Matrix norms and conditions, tensors as linear maps, exponentials.
 
-use super::linalg::{check_dtype, check_matrix, size, with_lead};
+use super::linalg::{check_matrix, with_lead};
 use super::matmul::single;
 use super::{Args, Body, F, M, O, Outputs, Val, Value};
 use crate::tensor::{Tensor, wrap_dim};
@@ -343,44 +343,6 @@ fn renorm(a: Args) -> Result<Outputs> {
     })))
 }
 
-/// exp of square matrices, by scaling and squaring a Taylor polynomial.
-fn matrix_exp(a: Args) -> Result<Outputs> {
-    let x = a.t(0)?;
-    super::contract::square_matrix(x, "linalg.matrix_exp")?;
-    check_dtype(x.dtype().compute(), "linalg.matrix_exp")?;
-    let n = size(x).0 as i64;
-    if x.numel() == 0 {
-        return single(Val(call!("clone", x)));
-    }
-    let norms = matrix_norm_of(
-        &x.detached(),
-        &Order::Number(1.0),
-        &[-2, -1],
-        false,
-        Value::None,
-    )?;
-    let largest = Val(call!("amax", norms, Vec::<i64>::new(), false))
-        .get()?
-        .item()?
-        .to_f64();
-    let halvings = if largest > 0.5 && largest.is_finite() {
-        (largest / 0.5).log2().ceil()
-    } else {
-        0.0
-    };
-    let v = Val::from(x) * 0.5f64.powf(halvings);
-    let eye = v.eye(n, n, x.dtype());
-    // Horner's scheme; 18 terms leave less than an ulp at a norm of one half.
-    let mut sum = eye.clone();
-    for k in (1..=18).rev() {
-        sum = v.matmul(sum) * (1.0 / f64::from(k)) + &eye;
-    }
-    for _ in 0..halvings as usize {
-        sum = sum.matmul(&sum);
-    }
-    single(sum)
-}
-
 ops! {
     /// Norms of matrices, by number.
     "linalg.matrix_norm(Tensor A, Scalar ord, int[] dim=[-2,-1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", F | O,
@@ -410,8 +372,4 @@ ops! {
     "linalg.tensorsolve(Tensor A, Tensor B, int[]? dims=None) -> Tensor", F | O, Body::Composite(tensorsolve);
     /// Sub-tensors along a dimension scaled down to a norm of at most `maxnorm`.
     "renorm(Tensor self, Scalar p, int dim, Scalar maxnorm) -> Tensor", F | M | super::I | O, Body::Composite(renorm);
-    /// Exponentials of square matrices.
-    "linalg.matrix_exp(Tensor A) -> Tensor", F, Body::Composite(matrix_exp);
-    /// Exponentials of square matrices.
-    "matrix_exp(Tensor self) -> Tensor", F | M, Body::Composite(matrix_exp);
 }

@@ -1,21 +1,26 @@
-//! What rests on singular values: rank, pseudo-inverse, least squares.
+//! What rests on singular values: rank and pseudo-inverse.
 
-use super::linalg::{check_dtype, check_matrix, size, with_lead};
+use super::linalg::{check_matrix, size, with_lead};
 use super::loss::primitive;
 use super::matmul::single;
 use super::{ANY_DEVICE, Args, Body, F, M, O, Outputs, Val, Value, arg, named, out};
 use crate::autograd::Ctx;
 use crate::tensor::{DType, Tensor};
-use crate::{Result, call, call_all, ensure, grads, ops};
+use crate::{Result, call, call_all, grads, ops};
+
+/// The precision of a dtype of LAPACK.
+pub(super) fn epsilon(dtype: DType) -> f64 {
+    if dtype.to_real() == DType::F32 {
+        f64::from(f32::EPSILON)
+    } else {
+        f64::EPSILON
+    }
+}
 
 /// The tolerance under which singular values count as zero: the larger of `atol` and `rtol` times the largest.
 fn tolerance(x: &Tensor, largest: &Val, atol: &Value, rtol: &Value) -> Result<Val> {
     let (m, n) = size(x);
-    let epsilon = if x.dtype().to_real() == DType::F32 {
-        f64::from(f32::EPSILON)
-    } else {
-        f64::EPSILON
-    };
+    let epsilon = epsilon(x.dtype());
     let absolute = match atol {
         Value::None => None,
         Value::Tensor(t) => Some(Val::from(t)),
@@ -143,88 +148,6 @@ fn pinv_rcond(a: Args) -> Result<Outputs> {
     )))
 }
 
-/// (solution, residuals, rank, singular values) of least-squares problems.
-fn lstsq(a: Args) -> Result<Outputs> {
-    let (x, b, rcond) = (a.t(0)?, a.t(1)?, a.get(2));
-    let driver = a.opt_str(3)?.unwrap_or("gelsy");
-    ensure!(
-        ["gels", "gelsy", "gelsd", "gelss"].contains(&driver),
-        Runtime,
-        "torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)"
-    );
-    check_matrix(x, "linalg.lstsq")?;
-    check_dtype(b.dtype(), "linalg.lstsq")?;
-    ensure!(
-        b.ndim() >= 1,
-        Runtime,
-        "torch.linalg.lstsq: other must have at least 1 dimension"
-    );
-    let is_vector =
-        b.ndim() == 1 || (b.ndim() + 1 == x.ndim() && b.shape() == &x.shape()[..x.ndim() - 1]);
-    let right = if is_vector {
-        Val::from(b).unsqueeze(-1)
-    } else {
-        b.into()
-    };
-    let (m, n) = size(x);
-    ensure!(
-        right.shape()[right.ndim() - 2] == m as i64,
-        Runtime,
-        "torch.linalg.lstsq: input.size(-2) should match other.size(-2)"
-    );
-    let (epsilon, real) = (
-        if x.dtype().to_real() == DType::F32 {
-            f64::from(f32::EPSILON)
-        } else {
-            f64::EPSILON
-        },
-        x.dtype().to_real(),
-    );
-    let limit = match rcond {
-        Value::None => Value::from(epsilon * m.max(n) as f64),
-        given => given.clone(),
-    };
-    let zero = Value::from(0.0);
-    let solution = Val(call!("_linalg_pinv", x, zero.clone(), limit.clone(), false)).matmul(&right);
-    let empty = |dtype: DType| Val::from(x).new_zeros([0i64], dtype);
-    let rank = if driver == "gels" {
-        empty(DType::I64)
-    } else {
-        Val(rank(x, &zero, &limit, false)?
-            .into_iter()
-            .next()
-            .unwrap_or_default()
-            .into_tensor())
-    };
-    let full = driver == "gels"
-        || rank
-            .clone()
-            .get()?
-            .to_vec::<i64>()?
-            .iter()
-            .all(|&r| r == n as i64);
-    let residuals = if m > n && full && driver != "gelsy" {
-        let rest = Val::from(x).matmul(&solution).sub(&right);
-        rest.abs().square().sum([-2i64], false)
-    } else {
-        empty(real)
-    };
-    let values = if matches!(driver, "gelsd" | "gelss") {
-        Val(call!("linalg.svdvals", x))
-    } else {
-        empty(real)
-    };
-    let solution = if is_vector {
-        solution.select(-1, 0)
-    } else {
-        solution
-    };
-    [solution, residuals, rank, values]
-        .into_iter()
-        .map(|v| v.get().map(Value::Tensor))
-        .collect()
-}
-
 ops! {
     /// Ranks of matrices.
     "linalg.matrix_rank(Tensor A, *, Tensor|Scalar? atol=None, Tensor|Scalar? rtol=None, bool hermitian=False) -> Tensor", F | O,
@@ -245,7 +168,4 @@ ops! {
     /// Pseudo-inverses of matrices.
     "pinverse(Tensor self, float rcond=1e-15) -> Tensor", F | M,
     Body::Composite(|a| single(Val(call!("linalg.pinv/rcond", a.get(0), a.get(1)))));
-    /// Solutions of least-squares problems.
-    "linalg.lstsq(Tensor A, Tensor B, float? rcond=None, *, str? driver=None) -> (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)",
-    F | O, Body::Composite(lstsq);
 }

@@ -15,16 +15,16 @@ use parking_lot::Mutex;
 
 /// The first failure among the matrices of a batch.
 #[derive(Default)]
-struct Failures(Mutex<Option<Failure>>);
+pub(super) struct Failures(Mutex<Option<Failure>>);
 
 impl Failures {
-    fn note(&self, outcome: std::result::Result<(), Failure>) {
+    pub fn note(&self, outcome: std::result::Result<(), Failure>) {
         if let Err(failure) = outcome {
             self.0.lock().get_or_insert(failure);
         }
     }
 
-    fn check(self, op: &str) -> Result<()> {
+    pub fn check(self, op: &str) -> Result<()> {
         match self.0.into_inner() {
             None => Ok(()),
             Some(failure) => Err(failure_error(op, failure)),

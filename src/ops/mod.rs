@@ -62,6 +62,8 @@ pub mod join;
 pub mod linalg;
 pub mod linalg_cholesky;
 pub mod linalg_det;
+pub mod linalg_exp;
+pub mod linalg_lstsq;
 pub mod linalg_norm;
 pub mod linalg_packed;
 pub mod linalg_pinv;
@@ -442,7 +444,9 @@ static FAMILIES: &[&[Op]] = &[
     fft_primitives::OPS,
     stft::OPS,
     linalg_norm::OPS,
+    linalg_exp::OPS,
     linalg_pinv::OPS,
+    linalg_lstsq::OPS,
     linalg_packed::OPS,
     linalg_cholesky::OPS,
     linalg_spectral::OPS,
