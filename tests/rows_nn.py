@@ -91,7 +91,7 @@ row(NN + "one_hot", call(INDEX(5, 4), 5), grad=False)
 row("embedding_bag", call(F(5, 3), INDEX(5, 6), torch.tensor([0, 2])), grad=False)
 
 # --- distances and losses of pairs
-row("cdist", call(F(3, 4), F(2, 4)), call(F(3, 4), F(2, 4), 1.0))
+row("cdist", call(F(3, 4), F(2, 4)), call(F(3, 4), F(2, 4), 1.0), call(F(26, 4), F(3, 4)))
 row("pdist", call(F(4, 3)))
 row("cosine_similarity", call(F(3, 4), F(3, 4)))
 row(NN + "soft_margin_loss", call(F(3, 4), F(3, 4)))

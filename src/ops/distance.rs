@@ -2,10 +2,10 @@
 
 use super::matmul::single;
 use super::view::beside;
-use super::{Args, Body, F, Outputs, SHAPES, Val, arg, named, out};
+use super::{ANY_DEVICE, Args, Body, F, Outputs, SHAPES, Val, arg, named, out};
 use crate::autograd::{Ctx, NoGrad};
 use crate::tensor::Tensor;
-use crate::{Result, call, ensure, grads, ops};
+use crate::{Result, call, ensure, fail, grads, inplace, ops};
 
 /// `_cdist(x1, x2, p)` of batches [.., P, M] and [.., R, M]: norms of all differences.
 fn cdist_value(a: Args) -> Result<Vec<Tensor>> {
@@ -17,6 +17,44 @@ fn cdist_value(a: Args) -> Result<Vec<Tensor>> {
     ])
 }
 
+/// Euclidean distances from one matrix product, PyTorch's: `|x|^2 + |y|^2 - 2 x y` as rows `[-2 x, |x|^2, 1]` times
+/// rows `[y, 1, |y|^2]`.
+fn euclidean(a: Args) -> Result<Vec<Tensor>> {
+    let _guard = NoGrad::enter();
+    let (x, y) = (Val::from(a.t(0)?), Val::from(a.t(1)?));
+    let row = |v: &Val, parts: [Val; 2]| {
+        let [first, second] = parts.map(Val::get);
+        let list = v.clone().get().and_then(|v| Ok(vec![v, first?, second?]));
+        Val(call!("cat", list, -1))
+    };
+    let (xx, yy) = (squares(&x), squares(&y));
+    let (ones_x, ones_y) = (xx.ones_like(), yy.ones_like());
+    let (left, right) = (row(&(&x * -2.0), [xx, ones_x]), row(&y, [ones_y, yy]));
+    let squares = left.matmul(right.transpose(-2, -1));
+    let floored = call!("clamp_min", squares, 0.0)?;
+    inplace!("sqrt", &floored)?;
+    Ok(vec![floored])
+}
+
+/// The sums of the squares of rows.
+fn squares(v: &Val) -> Val {
+    v.square().sum([-1i64], true)
+}
+
+/// The derivative of Euclidean distances, taken as zero where the distance is.
+fn euclidean_grad(c: &Ctx) -> super::Grads {
+    let (x, y, d, g) = (c.x(0), c.x(1), c.y(0), c.g());
+    let ratio = g.div(&d).masked_fill(d.eq(0.0), 0.0);
+    let toward = |own: &Val, other: &Val, ratio: &Val| {
+        own.mul(ratio.sum([-1i64], true)) - ratio.matmul(other)
+    };
+    let turned = ratio.transpose(-2, -1);
+    grads![
+        c.when(0, || toward(&x, &y, &ratio)),
+        c.when(1, || toward(&y, &x, &turned))
+    ]
+}
+
 /// The derivative, taken as zero where the distance is.
 fn cdist_grad(c: &Ctx) -> super::Grads {
     let (x, y, d, g, p) = (
@@ -26,17 +64,10 @@ fn cdist_grad(c: &Ctx) -> super::Grads {
         c.g(),
         c.args().float(2).unwrap_or(2.0),
     );
-    let slope = if p == 2.0 {
-        let ratio = g.div(&d).masked_fill(d.eq(0.0), 0.0);
-        let toward = |own: &Val, other: &Val, ratio: &Val| {
-            own.mul(ratio.sum([-1i64], true)) - ratio.matmul(other)
-        };
-        let turned = ratio.transpose(-2, -1);
-        return grads![
-            c.when(0, || toward(&x, &y, &ratio)),
-            c.when(1, || toward(&y, &x, &turned))
-        ];
-    } else {
+    if p == 2.0 {
+        return euclidean_grad(c);
+    }
+    let slope = {
         let difference = x.unsqueeze(-2) - &y.unsqueeze(-3);
         let (d, g) = (d.unsqueeze(-1), g.unsqueeze(-1));
         let size = difference.abs();
@@ -59,6 +90,13 @@ fn cdist_grad(c: &Ctx) -> super::Grads {
         c.when(0, || slope.sum([-2i64], false)),
         c.when(1, || -slope.sum([-3i64], false))
     ]
+}
+
+/// Rows up to which PyTorch takes differences, which are more precise, unless it is told otherwise.
+const FEW_ROWS: i64 = 25;
+
+fn rows(t: &Tensor) -> i64 {
+    t.shape()[t.ndim() - 2]
 }
 
 fn cdist(a: Args) -> Result<Outputs> {
@@ -92,7 +130,16 @@ fn cdist(a: Args) -> Result<Outputs> {
         "cdist only supports floating-point dtypes, X1 got: {}",
         x.dtype().scalar_name()
     );
+    let product = match a.opt_str(3)? {
+        None | Some("use_mm_for_euclid_dist_if_necessary") => rows(x).max(rows(y)) > FEW_ROWS,
+        Some("use_mm_for_euclid_dist") => true,
+        Some("donot_use_mm_for_euclid_dist") => false,
+        Some(mode) => fail!(Value, "{mode} is not a valid value for compute_mode"),
+    };
     let (x, y) = super::linalg::same_batch(x.into(), y.into())?;
+    if p == 2.0 && product && m > 0 {
+        return single(Val(call!("_euclidean_dist", x, y)));
+    }
     single(Val(call!("_cdist", x, y, p)))
 }
 
@@ -152,6 +199,9 @@ ops! {
     /// Distances between the rows of batches of equal size.
     "_cdist(Tensor x1, Tensor x2, float p) -> Tensor", 0, Body::Dynamic { cpu: cdist_value },
     grad named("CdistBackward0", arg(0) | arg(1) | out(0) | SHAPES, cdist_grad);
+    /// Euclidean distances between the rows of batches of equal size.
+    "_euclidean_dist(Tensor x1, Tensor x2) -> Tensor", ANY_DEVICE, Body::Dynamic { cpu: euclidean },
+    grad named("EuclideanDistBackward0", arg(0) | arg(1) | out(0), euclidean_grad);
     /// The p-norm distances between the rows of two collections.
     "cdist(Tensor x1, Tensor x2, float p=2.0, str? compute_mode=None) -> Tensor", F, Body::Composite(cdist);
     /// The p-norm distances between all pairs of rows.

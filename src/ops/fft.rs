@@ -150,16 +150,22 @@ fn to_complex(
     forward: bool,
     op: &str,
 ) -> Result<Outputs> {
-    let mut v = complex(&promoted(x, op)?);
+    let x = promoted(x, op)?.get()?;
+    let mut v = Val::from(&x);
     for (&d, &n) in p.dims.iter().zip(&p.sizes) {
         v = resized(v, d, n);
     }
-    single(transform(
-        &v,
-        &indices(&p.dims),
-        scale(norm, p.sizes.iter().product(), forward)?,
-        forward,
-    ))
+    let factor = scale(norm, p.sizes.iter().product(), forward)?;
+    let innermost = p.dims.iter().position(|&d| d + 1 == x.ndim());
+    if let (Some(at), false, true) = (innermost, x.dtype().is_complex(), x.device().is_cpu()) {
+        // Half of a real signal's spectrum tells the rest.
+        let mut dims = indices(&p.dims);
+        let last = dims.remove(at);
+        dims.push(last);
+        return single(Val(call!("_fft_whole", v, dims, factor, forward)));
+    }
+    let v = complex(&v);
+    single(transform(&v, &indices(&p.dims), factor, forward))
 }
 
 /// rfft and ihfft: half of the spectrum of a real signal, conjugated for the latter.

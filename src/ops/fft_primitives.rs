@@ -5,6 +5,7 @@ use super::linalg::fresh;
 use super::{Args, Body, Grads, SHAPES, Val, named, rule};
 use crate::autograd::Ctx;
 use crate::cpu::fft::{self, Axis};
+use crate::cpu::fft_mirror::{Lead, mirror};
 use crate::tensor::{DType, Dims, Tensor, c64, c128, wrap_dim};
 use crate::{Result, call, ensure, fail, grads, ops};
 
@@ -134,6 +135,39 @@ fn r2c(a: Args) -> Result<Vec<Tensor>> {
     Ok(vec![result])
 }
 
+/// `_fft_whole(self, dim, scale, forward)`: the spectrum of a real signal along dimensions, the innermost among them.
+fn whole(a: Args) -> Result<Vec<Tensor>> {
+    let (x, dims, forward) = (a.t(0)?, a.ints(1)?, a.bool(3)?);
+    let halves = r2c(a)?;
+    let result = Tensor::empty(x.shape(), x.dtype().to_complex())?;
+    let Some((&n, lead)) = x.shape().split_last() else {
+        fail!(Runtime, "fft: no dimensions to transform");
+    };
+    let mut leads: Vec<Lead> = lead.iter().map(|&size| (size as usize, false)).collect();
+    for &dim in dims {
+        if let Some(lead) = leads.get_mut(wrap_dim(dim, x.ndim())?) {
+            lead.1 = true;
+        }
+    }
+    let n = n as usize;
+    // SAFETY: the tensor was just made and has no other reader.
+    unsafe {
+        match (result.numel(), result.dtype()) {
+            (0, _) => {}
+            (_, DType::C64) => {
+                let halves = halves[0].as_slice::<c64>()?;
+                mirror(halves, result.as_mut_slice::<c64>()?, n, &leads, forward);
+            }
+            (_, DType::C128) => {
+                let halves = halves[0].as_slice::<c128>()?;
+                mirror(halves, result.as_mut_slice::<c128>()?, n, &leads, forward);
+            }
+            (_, other) => return no_complex(other),
+        }
+    }
+    Ok(vec![result])
+}
+
 /// `_fft_c2r(self, dim, n, scale)`: the real signal of `n` points of half of a spectrum.
 fn c2r(a: Args) -> Result<Vec<Tensor>> {
     let (x, dim, n, scale) = (a.t(0)?, a.int(1)?, a.int(2)?, a.float(3)?);
@@ -230,6 +264,13 @@ ops! {
     /// Half of the spectrum of a real signal along dimensions, times a factor.
     "_fft_r2c(Tensor self, int[] dim, float scale) -> Tensor", 0, Body::Dynamic { cpu: r2c },
     grad named("FftR2CBackward0", SHAPES, r2c_grad);
+    /// The spectrum of a real signal along dimensions, times a factor.
+    "_fft_whole(Tensor self, int[] dim, float scale, bool forward) -> Tensor", 0, Body::Dynamic { cpu: whole },
+    grad named("FftR2CBackward0", 0, |c| {
+        let a = c.args();
+        let back = a.bool(3).map(|forward| !forward);
+        grads![Val(call!("_fft_c2c", c.g(), a.get(1), a.get(2), back.unwrap_or(false))).real()]
+    });
     /// The real signal of `n` points of half a spectrum along a dimension, times a factor.
     "_fft_c2r(Tensor self, int dim, int n, float scale) -> Tensor", 0, Body::Dynamic { cpu: c2r },
     grad named("FftC2RBackward0", 0, c2r_grad);
