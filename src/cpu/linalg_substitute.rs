@@ -93,7 +93,7 @@ mod tests {
             let number = |i: usize| (i * 37 % 11) as f64 / 11.0 - 0.4;
             for (upper, unit) in [(false, false), (true, false), (false, true), (true, true)] {
                 let entry = |at: usize| {
-                    if at % (n + 1) == 0 {
+                    if at.is_multiple_of(n + 1) {
                         n as f64
                     } else {
                         number(at)
