@@ -155,6 +155,20 @@ impl<T: Float, const N: usize> Column<T, N> {
     }
 }
 
+/// Calls a method for the shape that [`Cut::new`] gave the pieces: rows, and vectors of a row.
+macro_rules! by_shape {
+    ($cut:expr, $K:ident, $this:ident.$method:ident::<$V:ident>) => {
+        if $cut.lanes < $V::LANES {
+            $this.$method::<$V::Half, 8, 1>()
+        } else if $K == 1 && $cut.rows == 1 {
+            $this.$method::<$V, 1, 4>()
+        } else {
+            $this.$method::<$V, 4, 2>()
+        }
+    };
+}
+pub(super) use by_shape;
+
 /// Runs `$Windows<T, K, S, EVEN>($of)`, whose windows have `K` rows and move by `S`, and along the width by two if `EVEN`.
 macro_rules! by_window {
     ($lines:expr, $rows:expr, $Windows:ident<$T:ident>($of:expr)) => {

@@ -1,6 +1,6 @@
 //! The sums of [`super::conv_lines`]: a column of the kernel at a time, whose weights stay in registers, as the sums do.
 
-use super::conv_bands::{Band, Column, Cut, by_window, each_row};
+use super::conv_bands::{Band, Column, Cut, by_shape, by_window, each_row};
 use super::conv_lines::Lines;
 use super::conv_plan::Phase;
 use super::simd::{self, Float, Simd};
@@ -32,17 +32,8 @@ impl<T: Float, const K: usize, const S: usize, const EVEN: bool> simd::Task<T>
 {
     #[inline(always)]
     fn run<V: Simd<T = T>>(self) {
-        let cut = self.0.cut;
         // SAFETY: the maker's promise.
-        unsafe {
-            if cut.lanes < V::LANES {
-                self.planes::<V::Half, 8, 1>();
-            } else if K == 1 && cut.rows == 1 {
-                self.planes::<V, 1, 4>();
-            } else {
-                self.planes::<V, 4, 2>();
-            }
-        }
+        unsafe { by_shape!(self.0.cut, K, self.planes::<V>) };
     }
 }
 

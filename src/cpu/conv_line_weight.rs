@@ -2,7 +2,7 @@
 //! stay in registers, as the outputs of a band do.
 
 use super::conv::Geometry;
-use super::conv_bands::{Band, Column, Cut, Strip, by_window, each_row};
+use super::conv_bands::{Band, Column, Cut, Strip, by_shape, by_window, each_row};
 use super::conv_lines::Lines;
 use super::frame::Scratch;
 use super::pool::{self, grain};
@@ -73,17 +73,8 @@ impl<T: Float, const K: usize, const S: usize, const EVEN: bool> simd::Task<T>
 {
     #[inline(always)]
     fn run<V: Simd<T = T>>(self) {
-        let cut = self.0.cut;
         // SAFETY: the maker's promise.
-        unsafe {
-            if cut.lanes < V::LANES {
-                self.kernels::<V::Half, 8, 1>();
-            } else if K == 1 && cut.rows == 1 {
-                self.kernels::<V, 1, 4>();
-            } else {
-                self.kernels::<V, 4, 2>();
-            }
-        }
+        unsafe { by_shape!(self.0.cut, K, self.kernels::<V>) };
     }
 }
 

@@ -103,35 +103,35 @@ pub struct Bins {
 }
 
 impl Bins {
-    /// The bin of `x`, if it lies in the range.
-    #[inline(always)]
-    fn of(self, x: f64) -> Option<usize> {
-        let bin = (x - self.low) * self.count as f64 / (self.high - self.low);
-        (x >= self.low && x <= self.high).then_some((bin as usize).min(self.count - 1))
-    }
-
     /// Adds to each bin's count how many of the values fall into it.
     pub fn count_all(self, values: &[f64], counts: &mut [i64]) {
         if self.count > FEW {
-            let bins = values.iter().filter_map(|&x| self.of(x));
-            return bins.for_each(|bin| counts[bin] += 1);
+            return self.count_in_turn(values, counts);
         }
         let counts = Mutex::new(counts);
         parallel_for(values.len(), grain::MATH.max(self.count), |range| {
-            let mut own = vec![0; self.count + 1];
-            for values in values[range].chunks(BLOCK) {
-                let mut places = [0; BLOCK];
-                // SAFETY: there are as many places as values, at most.
-                unsafe { place(self, values.as_ptr(), places.as_mut_ptr(), values.len()) };
-                let places = &places[..values.len()];
-                places.iter().for_each(|&bin| own[bin as usize] += 1);
-            }
+            let mut own = vec![0; self.count];
+            self.count_in_turn(&values[range], &mut own);
             let mut counts = counts.lock();
             counts
                 .iter_mut()
                 .zip(&own)
                 .for_each(|(sum, count)| *sum += count);
         });
+    }
+
+    fn count_in_turn(self, values: &[f64], counts: &mut [i64]) {
+        let mut places = [0; BLOCK];
+        for values in values.chunks(BLOCK) {
+            // SAFETY: there are as many places as values, at most.
+            unsafe { place(self, values.as_ptr(), places.as_mut_ptr(), values.len()) };
+            for &bin in &places[..values.len()] {
+                // Values outside have none.
+                if let Some(count) = counts.get_mut(bin as usize) {
+                    *count += 1;
+                }
+            }
+        }
     }
 }
 
@@ -140,8 +140,8 @@ const FEW: usize = 1 << 14;
 const BLOCK: usize = 256;
 
 multiversion! {
-    /// The bin of each value, the number of bins for those outside; there are [`FEW`].
-    unsafe fn place[](bins: Bins, values: *const f64, places: *mut i32, n: usize) {
+    /// The bin of each value, the number of bins for those outside.
+    unsafe fn place[](bins: Bins, values: *const f64, places: *mut i64, n: usize) {
         let count = bins.count as f64;
         for i in 0..n {
             // SAFETY: both have `n` elements; what is converted is between 0 and the number of bins.

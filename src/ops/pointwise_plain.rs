@@ -1,6 +1,6 @@
 //! The short way of most pointwise calls: nothing is to be promoted, broadcast, resolved or moved.
 
-use super::pointwise::{Loops, Spec};
+use super::pointwise::{Loops, Spec, loop_for};
 use super::pointwise_launch::{Lanes, launch_flat, scalars};
 use super::{Args, Value};
 use crate::Result;
@@ -35,15 +35,11 @@ impl<'a> Plain<'a> {
         plain
     }
 
-    /// The loop that computes in the dtype itself.
+    /// The loop that computes in the dtype itself. Integers may have numbers to wrap first.
     pub fn pick(&self, loops: &Loops) -> Option<Run> {
-        match self.dtype {
-            DType::F32 => loops[0],
-            DType::F64 => loops[1],
-            DType::C64 => loops[8],
-            DType::C128 => loops[2],
-            _ => None,
-        }
+        let computes = self.dtype.is_float() || self.dtype.is_complex();
+        let (run, lane) = loop_for(loops, self.dtype).filter(|_| computes)?;
+        (lane == self.dtype).then_some(run)
     }
 }
 
